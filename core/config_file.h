@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A small file read whole: configurations, and secrets kept in files. Any thread. */
+#ifndef WEIR_CORE_CONFIG_FILE_H
+#define WEIR_CORE_CONFIG_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct config_file_id {
+    dev_t device;
+    ino_t inode;
+};
+
+struct config_file {
+    struct config_file_id id;
+    char *text; /* not ending with NUL */
+    size_t size;
+};
+
+/*
+ * Reads a regular file or a pipe to its end. 0, -EFBIG past 16 MiB, -EISDIR, or another negative errno with
+ * *ret untouched.
+ */
+int config_file_read(const char *path, struct config_file *ret);
+
+/* Overwrites and frees the text. */
+void config_file_free(struct config_file *);
+
+#endif
