@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where positions are kept: data_dir/checkpoint.db (SQLite), and data_dir/weir.lock against a second weir.
+ * One thread at a time. Failures are a negative errno and *ret_error, a sentence for the operator that the
+ * caller frees (NULL when there is no memory for it); results are untouched then.
+ */
+#ifndef WEIR_CORE_CHECKPOINT_STORE_H
+#define WEIR_CORE_CHECKPOINT_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct checkpoint_store;
+
+#define CHECKPOINT_KEY_MAX  512
+#define CHECKPOINT_META_MAX 4096
+
+/* One stream as it is on disk. The pointers are the caller's, or valid during checkpoint_store_read's call.
+ */
+struct checkpoint_row {
+    const char *input, *key;
+    uint64_t offset, token;
+    const void *meta; /* NULL where there is none */
+    size_t meta_size;
+    bool remove; /* checkpoint_store_write: delete the row of that input and key */
+};
+
+/* Makes the directory (0750, not its parents) where it is missing, locks it and opens or creates the store.
+ */
+int checkpoint_store_open(const char *dir, struct checkpoint_store **ret, char **ret_error);
+
+/* Calls fn for every row, those of one input after each other. fn returns 0 or a negative errno, which ends
+ * it. */
+int checkpoint_store_read(struct checkpoint_store *, int (*fn)(void *data, const struct checkpoint_row *),
+                          void *data, char **ret_error);
+
+/* Writes all rows, in one transaction, or none. Removals are done first, wherever they stand. */
+int checkpoint_store_write(struct checkpoint_store *, const struct checkpoint_row *, size_t count,
+                           char **ret_error);
+
+/* Takes NULL. */
+void checkpoint_store_close(struct checkpoint_store *);
+
+#endif

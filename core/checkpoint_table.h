@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to checkpoint*.c: the streams in memory. Everything here is under the checkpoint's lock.
+ *
+ * A stream goes away when nothing refers to it and it holds nothing worth keeping: it was never sent, or it
+ * was forgotten and its row is gone. One that was sent stays for the life of the process.
+ */
+#ifndef WEIR_CORE_CHECKPOINT_TABLE_H
+#define WEIR_CORE_CHECKPOINT_TABLE_H
+
+#include <pthread.h>
+#include "checkpoint.h"
+#include "checkpoint_store.h"
+
+struct checkpoint_place {
+    uint64_t offset, token;
+};
+
+/* Counted: a flush writes it while the stream may already have another. */
+struct checkpoint_meta {
+    size_t references;
+    size_t size;
+    unsigned char data[];
+};
+
+/* An input's identity, shared by its streams. Made once and kept. */
+struct checkpoint_input {
+    struct checkpoint *checkpoint;
+    struct checkpoint_input *next;
+    void *by_key; /* tree of the keys of the streams that are not forgotten */
+    struct weir_stream *first;
+    char identity[];
+};
+
+struct weir_stream {
+    struct checkpoint_input *input;
+    struct weir_stream *previous, *next; /* of the input, forgotten ones as well */
+    struct checkpoint_mark *head, *tail; /* sent and not committed, oldest first */
+    struct checkpoint_place sent;        /* as committed until something is sent */
+    struct checkpoint_place committed;
+    struct checkpoint_meta *meta;
+    struct weir_stream *next_dirty;
+    uint32_t handles;   /* stream_open less stream_close */
+    uint32_t pins;      /* by a flush or by stream_each */
+    bool known;         /* sent holds something */
+    bool has_committed; /* committed holds something */
+    bool stored;        /* there may be a row on disk */
+    bool dirty;         /* in the list of what a flush has to look at */
+    bool forgotten;
+    char key[];
+};
+
+struct checkpoint {
+    pthread_mutex_t lock;
+    struct checkpoint_input *first_input;
+    void *inputs;              /* tree of their identities */
+    struct weir_stream *dirty; /* only with a store */
+    size_t dirty_count;
+    struct checkpoint_store *store; /* NULL: nothing is kept */
+    void (*on_dirty)(void *data);
+    void *on_dirty_data;
+};
+
+/* Locks, and returns what checkpoint_unlock is to be given: whether there is something to flush already. */
+bool checkpoint_lock(struct checkpoint *);
+/* Unlocks, and calls on_dirty if there is something to flush after there was nothing. */
+void checkpoint_unlock(struct checkpoint *, bool was_dirty);
+
+/* Commits and takes out of the queue what is acknowledged at its head; sets that are through are added to
+ * *done. */
+void checkpoint_drain(struct weir_stream *, struct checkpoint_mark **done);
+/* Calls the releases, without the lock. */
+void checkpoint_release(struct checkpoint_mark *done);
+
+/* The input of that identity; make: where there is none, one is made. NULL: none, or no memory. */
+struct checkpoint_input *checkpoint_table_input(struct checkpoint *, const char *identity, bool make);
+/* The stream of that key, made where there is none. NULL: no memory. */
+struct weir_stream *checkpoint_table_stream(struct checkpoint_input *, const char *key);
+/* Takes the stream out of the map, so that its key is free. */
+void checkpoint_table_unmap(struct weir_stream *);
+/* Frees the stream if nothing needs it any more. */
+void checkpoint_table_reap(struct weir_stream *);
+/* The next flush is to look at it. */
+void checkpoint_table_dirty(struct weir_stream *);
+/* Frees all of it, whatever refers to it. */
+void checkpoint_table_clear(struct checkpoint *);
+
+/* A copy, with one reference. NULL: no memory, or size is 0. */
+struct checkpoint_meta *checkpoint_meta_create(const void *data, size_t size);
+/* Takes NULL. */
+void checkpoint_meta_unref(struct checkpoint_meta *);
+
+#endif
