@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way from start to stop, on the control thread. Everything that happens elsewhere comes here as a posted
+ * event; nothing here waits for another thread but the joins at the very end.
+ *
+ *   STARTING          the outputs' threads start
+ *   RUNNING           the inputs are started on their loops
+ *   STOPPING_INPUTS   told to stop, or all ended, or something failed
+ *   DRAINING          the outputs deliver what is queued, then stop
+ *   DONE              checkpoints are written
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include "engine_private.h"
+#include "log.h"
+
+static const uint64_t PROGRESS_INTERVAL = 100000000, LAST_WAIT = 2000000000;
+
+struct weir_loop *engine_control(struct engine *e)
+{
+    return e->control;
+}
+
+struct metrics *engine_metrics(struct engine *e)
+{
+    return e->metrics;
+}
+
+struct router *engine_router(struct engine *e)
+{
+    return e->router;
+}
+
+struct pool *engine_pool(struct engine *e)
+{
+    return e->pool;
+}
+
+struct checkpoint *engine_checkpoint(struct engine *e)
+{
+    return e->checkpoint;
+}
+
+const struct service *engine_service(struct engine *e)
+{
+    return &e->config->service;
+}
+
+/* -- Checkpoints ------------------------------------------------------------------------------------ */
+
+static void flush_checkpoints(struct engine *e)
+{
+    char *why = NULL;
+    int rc = checkpoint_flush(e->checkpoint, &why);
+
+    if (rc < 0 && !e->flush_failing)
+        log_error("checkpoint", "%s; positions stay in memory and are tried again every %" PRIu64 " ms",
+                  why ? why : strerror(-rc), e->config->service.checkpoint_interval / 1000000);
+    else if (rc == 0 && e->flush_failing)
+        log_info("checkpoint", "positions are written again");
+    e->flush_failing = rc < 0;
+    free(why);
+}
+
+static void on_flush_timer(void *data)
+{
+    struct engine *e = data;
+
+    flush_checkpoints(e);
+    if (e->flush_failing)
+        loop_timer_set(e->flush_timer, e->config->service.checkpoint_interval, 0);
+}
+
+static void on_dirty(void *data)
+{
+    struct engine *e = data;
+
+    atomic_store(&e->dirty_posted, false);
+    if (e->phase != ENGINE_DONE)
+        loop_timer_set(e->flush_timer, e->config->service.checkpoint_interval, 0);
+}
+
+/* Any thread. */
+static void tell_dirty(void *data)
+{
+    struct engine *e = data;
+
+    if (!atomic_exchange(&e->dirty_posted, true))
+        loop_post_call(e->control, &e->dirty_call);
+}
+
+/* -- Progress --------------------------------------------------------------------------------------- */
+
+static void on_progress_timer(void *data)
+{
+    struct engine *e = data;
+    uint64_t done = e->gone_done, total = e->gone_total;
+
+    for (struct input *in = e->inputs; in; in = in->next) {
+        done += atomic_load(&in->progress_done);
+        total += atomic_load(&in->progress_total);
+    }
+    if (total)
+        progress_update(e->progress, done, total);
+}
+
+static void begin_progress(struct engine *e)
+{
+    if (e->progress || !isatty(STDERR_FILENO) || e->config->service.log_file)
+        return;
+    e->progress = progress_create(STDERR_FILENO);
+    if (e->progress)
+        loop_timer_set(e->progress_timer, PROGRESS_INTERVAL, PROGRESS_INTERVAL);
+}
+
+static void end_progress(struct engine *e)
+{
+    if (!e->progress)
+        return;
+    on_progress_timer(e);
+    loop_timer_set(e->progress_timer, 0, 0);
+    progress_finish(e->progress);
+    e->progress = NULL;
+}
+
+/* -- Stopping --------------------------------------------------------------------------------------- */
+
+static void finish(struct engine *e)
+{
+    e->phase = ENGINE_DONE;
+    end_progress(e);
+    loop_stop(e->control);
+}
+
+static void drain_outputs(struct engine *e)
+{
+    e->phase = ENGINE_DRAINING;
+    for (struct output *o = e->outputs; o; o = o->next)
+        output_drain(o);
+    if (e->outputs_alive == 0)
+        finish(e);
+}
+
+static void cancel_outputs(struct engine *e)
+{
+    e->cancelled = true;
+    for (struct output *o = e->outputs; o; o = o->next)
+        output_cancel(o);
+    loop_timer_set(e->grace_timer, LAST_WAIT, 0);
+}
+
+/* Something does not come back from its plugin. What is acknowledged is written down; the rest will be read
+ * again. */
+static _Noreturn void give_up(struct engine *e)
+{
+    for (struct input *in = e->inputs; in; in = in->next)
+        log_error(in->base.alias->chars, "does not stop (plugin %s): ending without it",
+                  in->base.plugin->path);
+    for (struct output *o = e->outputs; o; o = o->next)
+        if (!o->joined)
+            log_error(o->base.alias->chars, "does not stop (plugin %s): ending without it",
+                      o->base.plugin->path);
+    flush_checkpoints(e);
+    end_progress(e);
+    _exit(e->status);
+}
+
+static void on_grace_timer(void *data)
+{
+    struct engine *e = data;
+
+    if (e->cancelled)
+        give_up(e);
+    log_warn("engine",
+             "not everything was delivered within the grace of %" PRIu64 " ms: ending now; the rest is "
+             "read again at the next start",
+             e->config->service.grace / 1000000);
+    cancel_outputs(e);
+}
+
+static void hurry_up(struct engine *e)
+{
+    if (!e->cancelled)
+        loop_timer_set(e->grace_timer, e->config->service.grace ? e->config->service.grace : 1, 0);
+}
+
+void engine_stop(struct engine *e, int status, bool hurry)
+{
+    struct input *next;
+
+    if (e->status == EXIT_STOPPED)
+        e->status = status;
+    if (hurry)
+        hurry_up(e);
+    if (e->phase >= ENGINE_STOPPING_INPUTS)
+        return;
+    e->phase = ENGINE_STOPPING_INPUTS;
+    for (struct input *in = e->inputs; in; in = next) {
+        next = in->next;
+        if (in->state == INPUT_CREATED)
+            engine_remove_input(e, in);
+        else if (in->state != INPUT_STOPPING)
+            input_stop(in);
+    }
+    if (!e->inputs)
+        drain_outputs(e);
+}
+
+/* -- Events of inputs ------------------------------------------------------------------------------- */
+
+static struct input *same_identity_stopping(struct engine *e, const struct input *in)
+{
+    for (struct input *other = e->inputs; other; other = other->next)
+        if (other != in && other->state != INPUT_CREATED && !strcmp(other->identity, in->identity))
+            return other;
+    return NULL;
+}
+
+static void start_now(struct engine *e, struct input *in)
+{
+    input_start(in, e->threads[e->next_thread].loop);
+    e->next_thread = (e->next_thread + 1) % e->thread_count;
+}
+
+void engine_start_input(struct engine *e, struct input *in)
+{
+    in->held = in->held && same_identity_stopping(e, in);
+    if (in->held)
+        e->inputs_held++;
+    else
+        start_now(e, in);
+}
+
+static void start_held(struct engine *e)
+{
+    for (struct input *in = e->inputs; in && e->inputs_held; in = in->next) {
+        if (!in->held || same_identity_stopping(e, in))
+            continue;
+        in->held = false;
+        e->inputs_held--;
+        start_now(e, in);
+    }
+}
+
+static void check_all_ended(struct engine *e)
+{
+    for (struct input *in = e->inputs; in; in = in->next)
+        if (!in->ended)
+            return;
+    engine_stop(e, EXIT_STOPPED, false);
+}
+
+static void on_input_stopped(struct engine *e, struct input *in)
+{
+    if (!input_is_quiet(in))
+        return;
+    e->gone_done += atomic_load(&in->progress_done);
+    e->gone_total += atomic_load(&in->progress_total);
+    engine_remove_input(e, in);
+    if (e->phase == ENGINE_STOPPING_INPUTS && !e->inputs)
+        drain_outputs(e);
+    else if (e->phase == ENGINE_RUNNING && e->inputs_held)
+        start_held(e);
+}
+
+static void on_input_events(struct engine *e, struct input *in, unsigned events)
+{
+    if ((events & INSTANCE_STARTED) && in->state == INPUT_STARTING)
+        in->state = INPUT_RUNNING;
+    if (events & INSTANCE_START_FAILED) {
+        if (in->owner && in->state == INPUT_STARTING)
+            input_stop(in);
+        else
+            engine_stop(e, EXIT_START, true);
+    }
+    if (events & INSTANCE_PROGRESS)
+        begin_progress(e);
+    if (events & INSTANCE_FAILED)
+        engine_stop(e, EXIT_FAILED, true);
+    if (events & INSTANCE_ENDED) {
+        in->ended = true;
+        check_all_ended(e);
+    }
+    if (events & INSTANCE_STOPPED)
+        on_input_stopped(e, in);
+}
+
+/* -- Events of outputs ------------------------------------------------------------------------------ */
+
+static void start_inputs(struct engine *e)
+{
+    e->phase = ENGINE_RUNNING;
+    for (struct input *in = e->inputs; in; in = in->next)
+        engine_start_input(e, in);
+}
+
+static void on_output_up(struct engine *e)
+{
+    e->starting--;
+    if (e->starting == 0 && e->phase == ENGINE_STARTING)
+        start_inputs(e);
+}
+
+static void on_output_stopped(struct engine *e, struct output *o)
+{
+    pthread_join(o->thread, NULL);
+    o->joined = true;
+    e->outputs_alive--;
+    if (e->outputs_alive == 0 && e->phase == ENGINE_DRAINING)
+        finish(e);
+}
+
+static void on_output_events(struct engine *e, struct output *o, unsigned events)
+{
+    if (events & INSTANCE_START_FAILED)
+        engine_stop(e, EXIT_START, true);
+    if (events & (INSTANCE_STARTED | INSTANCE_START_FAILED))
+        on_output_up(e);
+    if (events & INSTANCE_FAILED) {
+        engine_stop(e, EXIT_FAILED, true);
+        output_cancel(o); /* it would only retry until the grace is over */
+    }
+    if (events & INSTANCE_STOPPED)
+        on_output_stopped(e, o);
+}
+
+void engine_on_events(struct weir_instance *i, unsigned events)
+{
+    if (i->kind == WEIR_INPUT)
+        on_input_events(i->engine, (struct input *)i, events);
+    else
+        on_output_events(i->engine, (struct output *)i, events);
+}
+
+/* -- Signals ---------------------------------------------------------------------------------------- */
+
+static void on_terminate(struct engine *e, const char *name)
+{
+    if (e->cancelled)
+        give_up(e);
+    if (e->stop_asked) {
+        log_warn("engine", "%s again: ending at once; what was not delivered is read again at the next start",
+                 name);
+        cancel_outputs(e);
+        return;
+    }
+    e->stop_asked = true;
+    log_info("engine", "%s: stopping", name);
+    engine_stop(e, EXIT_STOPPED, true);
+}
+
+static void on_signal(void *data, int fd, uint32_t events)
+{
+    struct engine *e = data;
+    struct signalfd_siginfo info;
+
+    (void)events;
+    while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            log_warn("engine",
+                     "SIGHUP: this version can't reload its configuration yet; restart it to apply a change");
+        else
+            on_terminate(e, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+    }
+}
+
+static int take_signals(struct engine *e)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread is made: they inherit it */
+    signal(SIGPIPE, SIG_IGN);
+    e->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (e->signal_fd < 0)
+        return -errno;
+    e->signal_watch = loop_watch_add(e->control, e->signal_fd, EPOLLIN, on_signal, e);
+    return e->signal_watch ? 0 : -errno;
+}
+
+/* -- Starting --------------------------------------------------------------------------------------- */
+
+static void *input_thread_main(void *data)
+{
+    struct input_thread *t = data;
+    int rc;
+
+    pthread_setname_np(pthread_self(), "inputs");
+    rc = loop_run(t->loop);
+    if (rc < 0) { /* epoll itself is broken: nothing sensible is left to do */
+        log_error("engine", "an input loop ended: %s", strerror(-rc));
+        abort();
+    }
+    return NULL;
+}
+
+static int start_threads(struct engine *e)
+{
+    size_t count = (size_t)e->config->service.input_threads;
+
+    e->threads = calloc(count, sizeof(*e->threads));
+    if (!e->threads)
+        return -ENOMEM;
+    for (size_t n = 0; n < count; n++) {
+        struct input_thread *t = &e->threads[n];
+        t->loop = loop_create();
+        if (!t->loop)
+            return -errno;
+        e->thread_count++;
+        int rc = pthread_create(&t->thread, NULL, input_thread_main, t);
+        if (rc)
+            return -rc;
+        t->started = true;
+    }
+    return 0;
+}
+
+static void stop_threads(struct engine *e)
+{
+    for (size_t n = 0; n < e->thread_count; n++) {
+        struct input_thread *t = &e->threads[n];
+        loop_stop(t->loop);
+        if (t->started)
+            pthread_join(t->thread, NULL);
+        loop_destroy(t->loop);
+    }
+    free(e->threads);
+}
+
+static int start_outputs(struct engine *e)
+{
+    for (struct output *o = e->outputs; o; o = o->next) {
+        int rc = output_start(o);
+        if (rc < 0)
+            return rc;
+        e->starting++;
+        e->outputs_alive++;
+    }
+    return 0;
+}
+
+static int add_timers(struct engine *e)
+{
+    e->dirty_call = (struct loop_call){.fn = on_dirty, .data = e};
+    e->grace_timer = loop_timer_add(e->control, on_grace_timer, e);
+    e->flush_timer = loop_timer_add(e->control, on_flush_timer, e);
+    e->progress_timer = loop_timer_add(e->control, on_progress_timer, e);
+    return e->grace_timer && e->flush_timer && e->progress_timer ? 0 : -ENOMEM;
+}
+
+static void remove_timers(struct engine *e)
+{
+    struct weir_timer *timers[] = {e->grace_timer, e->flush_timer, e->progress_timer};
+
+    for (size_t n = 0; n < 3; n++)
+        if (timers[n])
+            loop_timer_remove(timers[n]);
+    if (e->signal_watch)
+        loop_watch_remove(e->signal_watch);
+    if (e->signal_fd >= 0)
+        close(e->signal_fd);
+}
+
+static int open_checkpoint(struct engine *e)
+{
+    const char *dir = e->config->service.data_dir;
+    char *why = NULL;
+    int rc = checkpoint_open(dir && *dir ? dir : NULL, &e->checkpoint, &why);
+
+    if (rc < 0)
+        log_error("checkpoint", "%s", why ? why : strerror(-rc));
+    free(why);
+    if (rc == 0)
+        checkpoint_on_dirty(e->checkpoint, tell_dirty, e);
+    return rc;
+}
+
+/* What was sent and not delivered, if anything, when all has stopped. */
+static void report_left(struct engine *e)
+{
+    for (struct output *o = e->outputs; o; o = o->next) {
+        uint64_t left = atomic_load(&o->gate.used);
+        if (left)
+            log_warn(o->base.alias->chars,
+                     "%" PRIu64 " queued bytes were not delivered; they are read again at the next start",
+                     left);
+    }
+}
+
+static int start_all(struct engine *e)
+{
+    int rc = take_signals(e);
+
+    if (rc == 0)
+        rc = add_timers(e);
+    if (rc == 0)
+        rc = start_threads(e);
+    if (rc == 0)
+        rc = start_outputs(e);
+    if (rc < 0)
+        log_error("engine", "can't start: %s", strerror(-rc));
+    return rc;
+}
+
+/* Options without effect and the like: the log is where they are looked for while weir runs. */
+static void log_warnings(struct problems *problems)
+{
+    for (size_t n = 0; n < problems->count; n++)
+        log_warn("config", "%s", problems->items[n].text);
+    problems_clear(problems);
+}
+
+static int run(struct engine *e, struct problems *problems)
+{
+    log_warnings(problems);
+    if (open_checkpoint(e) < 0)
+        return EXIT_START;
+    log_info("engine", "weir " WEIR_VERSION " starting");
+    if (start_all(e) < 0) {
+        e->status = EXIT_START;
+        engine_stop(e, EXIT_START, true);
+    }
+    int rc = e->phase == ENGINE_DONE ? 0 : loop_run(e->control);
+    if (rc < 0) {
+        log_error("engine", "the control loop ended: %s", strerror(-rc));
+        give_up(e);
+    }
+    stop_threads(e);
+    flush_checkpoints(e);
+    report_left(e);
+    remove_timers(e);
+    log_info("engine", "stopped");
+    return e->status;
+}
+
+int engine_run(const struct config *config, struct registry *registry, struct problems *problems)
+{
+    /* Chunk memory goes back to the system when a burst is over, and few threads need few arenas. */
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    mallopt(M_ARENA_MAX, 2);
+    struct engine *e = engine_build(config, registry, problems);
+    int status = EXIT_CONFIG;
+
+    if (!e)
+        problem_error(problems, NULL, "no memory to start with");
+    else if (problems->errors == 0)
+        status = run(e, problems);
+    engine_free(e);
+    return status;
+}
+
+int engine_check(const struct config *config, struct registry *registry, struct problems *problems)
+{
+    struct engine *e = engine_build(config, registry, problems);
+
+    if (!e)
+        problem_error(problems, NULL, "no memory to check it with");
+    engine_free(e);
+    return problems->errors ? -EINVAL : 0;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine: which inputs, outputs and routes there are, and the way from start to stop. It belongs to the
+ * control thread; the getters at the end may be called on any.
+ */
+#ifndef WEIR_CORE_ENGINE_H
+#define WEIR_CORE_ENGINE_H
+
+#include <weir/plugin.h>
+#include "checkpoint.h"
+#include "config.h"
+#include "metrics.h"
+#include "plugin.h"
+#include "pool.h"
+#include "problem.h"
+#include "router.h"
+
+struct engine;
+struct input;
+
+enum exit_status { EXIT_STOPPED = 0, EXIT_CONFIG = 1, EXIT_START = 2, EXIT_FAILED = 3 };
+
+/* Makes every instance and destroys it again: finds what is wrong, opens nothing. 0 or -EINVAL. */
+int engine_check(const struct config *, struct registry *, struct problems *);
+
+/*
+ * Runs until it is told to stop, or everything has ended. Returns an enum exit_status. With EXIT_CONFIG, what
+ * is wrong is in problems; all else is in the log.
+ */
+int engine_run(const struct config *, struct registry *, struct problems *);
+
+/* The set of inputs that a source owns is now this; see plugin.h. Any thread; the answer comes on the owner's
+ * loop. */
+int engine_set_inputs(struct input *owner, const struct weir_input_spec *, uint32_t spec_size, size_t count,
+                      weir_applied_fn done, void *data);
+
+/* What instances were told; the instance's own event call. Control thread. */
+void engine_on_events(struct weir_instance *, unsigned events);
+
+/* -- For instances and the host table. -- */
+const struct weir_host *engine_host(void);
+struct weir_loop *engine_control(struct engine *);
+struct metrics *engine_metrics(struct engine *);
+struct router *engine_router(struct engine *);
+struct pool *engine_pool(struct engine *);
+struct checkpoint *engine_checkpoint(struct engine *);
+const struct service *engine_service(struct engine *);
+
+#endif

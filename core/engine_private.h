@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's own state, shared by engine.c, engine_build.c and engine_set.c. Control thread. */
+#ifndef WEIR_CORE_ENGINE_PRIVATE_H
+#define WEIR_CORE_ENGINE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include "engine.h"
+#include "input.h"
+#include "loop.h"
+#include "output.h"
+#include "progress.h"
+
+enum engine_phase {
+    ENGINE_STARTING,        /* the outputs are */
+    ENGINE_RUNNING,         /* and the inputs, too */
+    ENGINE_STOPPING_INPUTS, /* nothing new comes soon */
+    ENGINE_DRAINING,        /* outputs deliver what there is */
+    ENGINE_DONE
+};
+
+struct input_thread {
+    struct weir_loop *loop;
+    pthread_t thread;
+    bool started;
+};
+
+struct engine {
+    const struct config *config;
+    struct registry *registry;
+    struct weir_loop *control;
+    struct metrics *metrics;
+    struct router *router;
+    struct pool *pool;
+    struct checkpoint *checkpoint;
+    struct input *inputs; /* in the order of the configuration */
+    struct input *last_input;
+    struct output *outputs;
+
+    struct input_thread *threads;
+    size_t thread_count, next_thread;
+
+    enum engine_phase phase;
+    int status;           /* enum exit_status, what engine_run will return */
+    bool stop_asked;      /* by a signal */
+    bool cancelled;       /* outputs are told to give up */
+    size_t starting;      /* outputs that are neither up nor failed */
+    size_t outputs_alive; /* whose thread has not ended */
+    size_t inputs_held;   /* inputs that wait for one of the same identity to stop */
+
+    int signal_fd;
+    struct weir_watch *signal_watch;
+    struct weir_timer *grace_timer, *flush_timer, *progress_timer;
+    struct loop_call dirty_call;
+    atomic_bool dirty_posted;
+    bool flush_failing;
+    struct progress *progress;
+    uint64_t gone_done, gone_total; /* the progress of inputs that are no more */
+};
+
+/* engine_build.c */
+
+/* An engine without threads, and every instance of the configuration created. Problems say what is wrong.
+ * NULL: no memory. */
+struct engine *engine_build(const struct config *, struct registry *, struct problems *);
+/* Nothing may be running any more. Takes NULL. */
+void engine_free(struct engine *);
+void engine_add_input(struct engine *, struct input *);
+void engine_remove_input(struct engine *, struct input *); /* and destroys it */
+/* The instance that has that alias, or NULL. */
+const struct weir_instance *engine_find_alias(const struct engine *, const char *alias);
+
+/* engine.c */
+
+/* Starts an input on the next loop; one that is `held` waits until the one of the same identity has stopped.
+ */
+void engine_start_input(struct engine *, struct input *);
+/* Begins the way to the end, once; `status` counts if it is the first that is not 0. `hurry`: bounded by
+ * service.grace. */
+void engine_stop(struct engine *, int status, bool hurry);
+
+/* engine_set.c: the inputs that `owner` asked for stop as well. */
+void engine_stop_owned(struct engine *, const struct input *owner);
+
+#endif

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inputs: options that each one has, the way onto its loop and off it, and the making of chunks with
+ * backpressure. An input that was told to wait stays on the list of the gate that had no room; that gate
+ * posts `resume` to the loop.
+ */
+#include "input.h"
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include "engine.h"
+#include "log.h"
+#include "output.h"
+
+#define IGNORED(key, why)                                     \
+    {                                                         \
+        .name = key, .type = WEIR_OPTION_IGNORED, .help = why \
+    }
+
+const struct weir_option input_options[] = {
+    {.name = "name",
+     .type = WEIR_OPTION_STRING,
+     .flags = WEIR_OPTION_REQUIRED,
+     .offset = offsetof(struct input_options, name),
+     .help = "the plugin"},
+    {.name = "alias",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct input_options, alias),
+     .help = "name of this instance in logs, metrics and checkpoints (default: plugin.number)"},
+    {.name = "tag",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct input_options, tag),
+     .help = "what outputs match on (default: the alias)"},
+    {.name = "topic",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct input_options, topic),
+     .help = "Kafka topic of the records, for outputs that don't set one"},
+    IGNORED("mem_buf_limit", "an output's queue_size and service.memory_limit bound memory"),
+    IGNORED("threaded", "service.input_threads spreads inputs over threads"),
+    IGNORED("storage.type", "the followed file is the buffer: nothing read is lost with the process"),
+    IGNORED("storage.pause_on_chunks_overlimit", "a full output always pauses the inputs that route to it"),
+    {0},
+};
+
+/* -- Making one ----------------------------------------------------------------------------------- */
+
+/* "tail:/var/log/a.log,/var/log/b.log": the plugin and the values of its identity options. */
+static char *identity_of(const struct input *in, const struct section *section)
+{
+    const struct weir_plugin *api = &in->base.plugin->api;
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    if (!f)
+        return NULL;
+    fprintf(f, "%s", api->name);
+    for (size_t n = 0; api->options; n++) {
+        struct weir_option o = option_row(api->options, api->option_size, n);
+        if (!o.name)
+            break;
+        if (!(o.flags & WEIR_OPTION_IDENTITY))
+            continue;
+        const struct setting *s = section_get(section, o.name);
+        if (!s && o.alias)
+            s = section_get(section, o.alias);
+        for (size_t v = 0; s && v < s->count; v++)
+            fprintf(f, "%c%s", v ? ',' : ':', s->values[v]);
+    }
+    if (fclose(f) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static void wake(struct gate_waiter *w)
+{
+    struct input *in = (struct input *)((char *)w - offsetof(struct input, waiter));
+
+    loop_post_call(in->loop, &in->resume_call);
+}
+
+static void on_start(void *data);
+static void on_stop(void *data);
+static void on_resume(void *data);
+static void on_stopped(void *data);
+static void on_gone(void *data);
+
+static int set_up(struct input *in, struct engine *engine, const struct plugin *plugin,
+                  const struct section *section, const char *default_alias, struct problems *problems)
+{
+    struct option_table common = {.options = input_options,
+                                  .row_size = sizeof(struct weir_option),
+                                  .values = &in->options,
+                                  .values_size = sizeof(in->options)};
+    int rc = instance_init(&in->base, engine, plugin, section, &common, problems);
+
+    if (rc < 0)
+        return rc;
+    rc = instance_set_alias(&in->base, in->options.alias, default_alias, problems);
+    if (rc < 0)
+        return rc;
+    in->tag = in->options.tag ? in->options.tag : in->base.alias->chars;
+    in->topic = in->options.topic ? in->options.topic : "";
+    in->identity = in->options.alias ? strdup(in->options.alias) : identity_of(in, section);
+    return in->identity ? 0 : -ENOMEM;
+}
+
+static void add_metrics(struct input *in)
+{
+    struct metrics *m = engine_metrics(in->base.engine);
+    struct metrics_label labels[] = {{"input", in->base.alias->chars}, {"tag", in->tag}};
+
+    in->records =
+        metrics_get(m, WEIR_COUNTER, "weir_input_records", "Records sent by an input.", labels, 2, in);
+    in->bytes = metrics_get(m, WEIR_COUNTER, "weir_input_bytes",
+                            "Bytes of records (msgpack) sent by an input.", labels, 2, in);
+}
+
+struct input *input_create(struct engine *engine, const struct plugin *plugin, const struct section *section,
+                           const char *default_alias, struct problems *problems)
+{
+    struct input *in = calloc(1, sizeof(*in));
+    int rc;
+
+    if (!in)
+        return NULL;
+    in->waiter.wake = wake;
+    in->start_call = (struct loop_call){.fn = on_start, .data = in};
+    in->stop_call = (struct loop_call){.fn = on_stop, .data = in};
+    in->resume_call = (struct loop_call){.fn = on_resume, .data = in};
+    in->stopped_call = (struct loop_call){.fn = on_stopped, .data = in};
+    in->gone_call = (struct loop_call){.fn = on_gone, .data = in};
+    rc = set_up(in, engine, plugin, section, default_alias, problems);
+    if (rc == 0)
+        rc = instance_create(&in->base, problems);
+    else if (rc == -ENOMEM)
+        problem_error(problems, &section->origin, "no memory for this input");
+    if (rc < 0) {
+        input_destroy(in);
+        return NULL;
+    }
+    add_metrics(in);
+    return in;
+}
+
+void input_destroy(struct input *in)
+{
+    if (!in)
+        return;
+    struct engine *engine = in->base.engine;
+    instance_finish(&in->base);
+    if (engine)
+        metrics_drop(engine_metrics(engine), in);
+    route_unref(in->route);
+    free(in->identity);
+    free(in->id);
+    free(in->settings);
+    free(in->origin_text);
+    free(in);
+}
+
+/* -- Life ------------------------------------------------------------------------------------------ */
+
+void input_start(struct input *in, struct weir_loop *loop)
+{
+    in->loop = loop;
+    in->state = INPUT_STARTING;
+    loop_post_call(loop, &in->start_call);
+}
+
+static void on_start(void *data)
+{
+    struct input *in = data;
+    const struct weir_plugin *api = &in->base.plugin->api;
+
+    in->running = true;
+    int rc = api->start ? api->start(in->base.self) : 0;
+    if (rc < 0) {
+        in->running = false;
+        char *text = instance_error(&in->base);
+        log_error(in->base.alias->chars, "can't start: %s", text ? text : strerror(-rc));
+        free(text);
+    }
+    instance_notify(&in->base, rc < 0 ? INSTANCE_START_FAILED : INSTANCE_STARTED);
+}
+
+void input_stop(struct input *in)
+{
+    in->state = INPUT_STOPPING;
+    loop_post_call(in->loop, &in->stop_call);
+}
+
+static void on_stop(void *data)
+{
+    struct input *in = data;
+    const struct weir_plugin *api = &in->base.plugin->api;
+
+    if (!in->running) /* it failed to start */
+        loop_post_call(in->loop, &in->stopped_call);
+    else if (api->stop)
+        api->stop(in->base.self);
+    else
+        input_stopped(in);
+}
+
+void input_stopped(struct input *in)
+{
+    if (!in->running)
+        return;
+    in->running = false;
+    gate_forget(&in->waiter);
+    /* Behind whatever was posted to the loop before: those calls may still use the instance. */
+    loop_post_call(in->loop, &in->stopped_call);
+}
+
+static void on_stopped(void *data)
+{
+    struct input *in = data;
+
+    loop_post_call(engine_control(in->base.engine), &in->gone_call);
+}
+
+/* Control thread. */
+static void on_gone(void *data)
+{
+    struct input *in = data;
+
+    engine_on_events(&in->base, INSTANCE_STOPPED);
+}
+
+bool input_is_quiet(struct input *in)
+{
+    if (!in->gave_set)
+        return true;
+    in->gave_set = false; /* one more round through the loop, behind the answers posted to it */
+    loop_post_call(in->loop, &in->stopped_call);
+    return false;
+}
+
+static void on_resume(void *data)
+{
+    struct input *in = data;
+
+    in->waiting = false;
+    if (in->running && in->base.plugin->api.resume)
+        in->base.plugin->api.resume(in->base.self);
+}
+
+/* -- Chunks ---------------------------------------------------------------------------------------- */
+
+static struct route *route_for(struct input *in, const char *tag, const char *topic)
+{
+    struct route *r = in->route;
+
+    if (r && !strcmp(r->tag, tag) && !strcmp(r->topic, topic))
+        return r;
+    r = router_get(engine_router(in->base.engine), tag, topic);
+    if (!r)
+        return NULL;
+    route_unref(in->route);
+    in->route = r;
+    return r;
+}
+
+/* Whether every output of the route, and the process, has room. If not, the input waits for the first that
+ * has none. */
+static bool has_room(struct input *in, const struct route *route)
+{
+    if (!gate_enter(pool_gate(engine_pool(in->base.engine)), &in->waiter))
+        return false;
+    for (size_t n = 0; n < route->count; n++)
+        if (!gate_enter(&route->outputs[n]->gate, &in->waiter))
+            return false;
+    return true;
+}
+
+static void warn_no_route(struct input *in, const struct route *route)
+{
+    if (!in->warned_no_route)
+        log_warn(in->base.alias->chars, "no output matches tag '%s' and topic '%s': nothing of it is read",
+                 route->tag, route->topic);
+    in->warned_no_route = true;
+}
+
+int input_chunk_begin(struct input *in, const char *tag, const char *topic, size_t size,
+                      struct weir_draft **ret)
+{
+    if (!in->base.plugin->api.resume)
+        return -EINVAL;
+    if (in->waiting || !in->running)
+        return -EAGAIN;
+    struct route *route = route_for(in, tag ? tag : in->tag, topic ? topic : in->topic);
+    if (!route)
+        return -ENOMEM;
+    if (route->count == 0) {
+        warn_no_route(in, route);
+        return -EAGAIN;
+    }
+    in->waiting = true;
+    if (!has_room(in, route))
+        return -EAGAIN;
+    in->waiting = false;
+    struct engine *e = in->base.engine;
+    struct chunk *c = chunk_create(engine_pool(e), engine_checkpoint(e), route, in->base.alias, size);
+    if (!c)
+        return -ENOMEM;
+    c->sender = in;
+    *ret = &c->draft;
+    return 0;
+}
+
+int input_chunk_grow(struct weir_draft **draft, size_t room)
+{
+    struct chunk *c = chunk_of_draft(*draft);
+    int rc = chunk_grow(&c, room);
+
+    if (rc == 0)
+        *draft = &c->draft;
+    return rc;
+}
+
+void input_chunk_send(struct weir_draft *draft, const struct weir_position *positions, size_t count)
+{
+    struct chunk *c = chunk_of_draft(draft);
+    struct input *in = c->sender;
+    bool sealed;
+
+    metric_add(in->records, draft->records);
+    metric_add(in->bytes, draft->size);
+    if (chunk_seal(c, positions, count, &sealed) < 0) {
+        /* To go on would let a later position of the stream be committed past this one. */
+        log_error(in->base.alias->chars,
+                  "no memory for the positions of a chunk: ending at once; nothing that was not "
+                  "delivered counts as read");
+        abort();
+    }
+    for (size_t n = 0, outputs = c->route->count; sealed && n < outputs; n++)
+        output_push(c->slots[n].output, &c->slots[n]);
+}
+
+void input_chunk_cancel(struct weir_draft *draft)
+{
+    chunk_cancel(chunk_of_draft(draft));
+}

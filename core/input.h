@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One configured input: its loop, its route, and the state between chunk_begin and resume. Made and
+ * freed on the control thread; everything between start and stopped happens on its loop.
+ */
+#ifndef WEIR_CORE_INPUT_H
+#define WEIR_CORE_INPUT_H
+
+#include <stdatomic.h>
+#include "chunk.h"
+#include "gate.h"
+#include "instance.h"
+#include "metrics.h"
+
+enum input_state { INPUT_CREATED, INPUT_STARTING, INPUT_RUNNING, INPUT_STOPPING };
+
+struct input_options {
+    const char *name, *alias, *tag, *topic;
+};
+
+struct input {
+    struct weir_instance base; /* first */
+    struct input_options options;
+    char *identity; /* what its positions are kept under */
+    const char *tag, *topic;
+    struct weir_loop *loop;
+
+    /* control thread */
+    enum input_state state;
+    bool ended;
+    struct input *owner; /* the source that asked for it, or NULL */
+    char *id;            /* in the owner's set */
+    char *settings;      /* as text, to see whether a spec has changed */
+    char *origin_text;   /* what base.origin.file points to, for an owned input */
+    bool held;           /* not to be started before one of the same identity has stopped */
+    bool placed;         /* engine_start_input was called */
+    bool wanted;         /* mark and sweep of a set */
+    bool gave_set;       /* a source: an answer may still be on its way to the loop */
+    struct input *prev, *next;
+
+    /* loop */
+    bool running; /* between start and stopped: may send */
+    bool waiting; /* told -EAGAIN, resume to come */
+    bool warned_no_route;
+    struct route *route; /* of the last chunk */
+    struct gate_waiter waiter;
+    struct loop_call start_call, stop_call, resume_call, stopped_call;
+    struct loop_call gone_call; /* on the control loop: behind every request that the input made */
+
+    /* any thread */
+    atomic_uint_fast64_t progress_done, progress_total;
+    struct weir_metric *records, *bytes;
+};
+
+extern const struct weir_option input_options[];
+
+/*
+ * Makes an input out of its section; `plugin` has been looked up. default_alias ("tail.0") names it where the
+ * section doesn't. Adds to problems, and returns NULL, where it can't. Control thread.
+ */
+struct input *input_create(struct engine *, const struct plugin *, const struct section *,
+                           const char *default_alias, struct problems *);
+/* True once INSTANCE_STOPPED was told and nothing posted to the loop for it is left; else tells
+ * INSTANCE_STOPPED again. */
+bool input_is_quiet(struct input *);
+/* When it is quiet, or before input_start. Takes NULL. */
+void input_destroy(struct input *);
+
+/* Control thread; the answers come as instance events. */
+void input_start(struct input *, struct weir_loop *);
+void input_stop(struct input *);
+
+/* -- What the host table offers to inputs. Loop. -- */
+void input_stopped(struct input *);
+int input_chunk_begin(struct input *, const char *tag, const char *topic, size_t size,
+                      struct weir_draft **ret);
+int input_chunk_grow(struct weir_draft **, size_t room);
+void input_chunk_send(struct weir_draft *, const struct weir_position *, size_t count);
+void input_chunk_cancel(struct weir_draft *);
+
+#endif

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Outputs: queue, worker thread, retry. A slot is in exactly one of the lists queued, in_flight and retry,
+ * from output_push until it is finished for good. Locks: the output's own, never held while a plugin or
+ * another module (but metrics) is called.
+ */
+#include "output.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+#include "engine.h"
+#include "log.h"
+
+static const uint64_t SECOND = 1000000000;
+
+const struct weir_option output_options[] = {
+    {.name = "name",
+     .type = WEIR_OPTION_STRING,
+     .flags = WEIR_OPTION_REQUIRED,
+     .offset = offsetof(struct output_options, name),
+     .help = "the plugin"},
+    {.name = "alias",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct output_options, alias),
+     .help = "name of this instance in logs and metrics (default: plugin.number)"},
+    {.name = "match",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct output_options, match),
+     .help = "takes records whose tag matches; * stands for anything (default: every tag)"},
+    {.name = "match_regex",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct output_options, match_regex),
+     .help = "takes records whose tag matches this regular expression (PCRE2), too"},
+    {.name = "match_topic",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct output_options, match_topic),
+     .help = "of those, only the records whose topic matches; * stands for anything"},
+    {.name = "queue_size",
+     .type = WEIR_OPTION_SIZE,
+     .offset = offsetof(struct output_options, queue_size),
+     .def = "16M",
+     .min = 64 << 10,
+     .max = (int64_t)1 << 40,
+     .help = "bytes that wait for this output or are being delivered, before its inputs pause"},
+    {.name = "retry_limit",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct output_options, retry_limit),
+     .def = "no_limits",
+     .help = "how often a chunk is written again before it is rejected: a number, no_limits or no_retries"},
+    {.name = "dead_letter_file",
+     .type = WEIR_OPTION_PATH,
+     .offset = offsetof(struct output_options, dead_letter_file),
+     .help = "rejected records are appended to this file, as msgpack"},
+    {.name = "workers",
+     .type = WEIR_OPTION_IGNORED,
+     .help = "an output has one thread, which keeps the order"},
+    {.name = "storage.total_limit_size",
+     .type = WEIR_OPTION_IGNORED,
+     .help = "queue_size bounds what waits for an output"},
+    {0},
+};
+
+/* -- Lists of slots --------------------------------------------------------------------------------- */
+
+static void list_insert_after(struct slot_list *l, struct chunk_slot *where, struct chunk_slot *s)
+{
+    s->prev = where;
+    s->next = where ? where->next : l->first;
+    if (s->next)
+        s->next->prev = s;
+    else
+        l->last = s;
+    if (where)
+        where->next = s;
+    else
+        l->first = s;
+}
+
+static void list_remove(struct slot_list *l, struct chunk_slot *s)
+{
+    if (s->prev)
+        s->prev->next = s->next;
+    else
+        l->first = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+    else
+        l->last = s->prev;
+}
+
+/* -- Making one ------------------------------------------------------------------------------------- */
+
+static int parse_retry_limit(struct output *o, const struct section *section, struct problems *problems)
+{
+    const char *text = o->options.retry_limit;
+    int64_t n;
+
+    if (!strcasecmp(text, "no_limits") || !strcasecmp(text, "false") || !strcasecmp(text, "off")) {
+        o->attempts_max = 0;
+    } else if (!strcasecmp(text, "no_retries")) {
+        o->attempts_max = 1;
+    } else if (option_parse_int(text, &n) == 0 && n >= 1 && n < 1000000) {
+        o->attempts_max = (unsigned)n + 1;
+    } else {
+        const struct setting *s = section_get(section, "retry_limit");
+        problem_error(problems, s ? &s->origin : &section->origin,
+                      "retry_limit must be a number from 1 on, no_limits or no_retries, not '%s'", text);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int add_rule(struct output *o, const struct section *section, struct problems *problems)
+{
+    char *why = NULL;
+    int rc = router_add(engine_router(o->base.engine), o, o->options.match, o->options.match_regex,
+                        o->options.match_topic, &why);
+
+    if (rc < 0) {
+        const struct setting *s = section_get(section, "match_regex");
+        problem_error(problems, s ? &s->origin : &section->origin, "match_regex: %s",
+                      why ? why : strerror(-rc));
+        free(why);
+    }
+    return rc;
+}
+
+static int set_up(struct output *o, struct engine *engine, const struct plugin *plugin,
+                  const struct section *section, const char *default_alias, struct problems *problems)
+{
+    struct option_table common = {.options = output_options,
+                                  .row_size = sizeof(struct weir_option),
+                                  .values = &o->options,
+                                  .values_size = sizeof(o->options)};
+    int rc = instance_init(&o->base, engine, plugin, section, &common, problems);
+
+    if (rc == 0)
+        rc = instance_set_alias(&o->base, o->options.alias, default_alias, problems);
+    if (rc == 0)
+        rc = parse_retry_limit(o, section, problems);
+    if (rc == 0)
+        rc = add_rule(o, section, problems);
+    gate_init(&o->gate, o->options.queue_size);
+    o->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return rc == 0 && o->cancel_fd < 0 ? -errno : rc;
+}
+
+static void add_metrics(struct output *o)
+{
+    struct metrics *m = engine_metrics(o->base.engine);
+    struct metrics_label label = {"output", o->base.alias->chars};
+
+    o->records =
+        metrics_get(m, WEIR_COUNTER, "weir_output_records", "Records delivered by an output.", &label, 1, o);
+    o->bytes = metrics_get(m, WEIR_COUNTER, "weir_output_bytes",
+                           "Bytes of records (msgpack) delivered by an output.", &label, 1, o);
+    o->retries = metrics_get(m, WEIR_COUNTER, "weir_output_retries", "Chunks that were to be written again.",
+                             &label, 1, o);
+    o->rejected = metrics_get(m, WEIR_COUNTER, "weir_output_rejected_records",
+                              "Records that an output refused for good.", &label, 1, o);
+}
+
+struct output *output_create(struct engine *engine, const struct plugin *plugin,
+                             const struct section *section, const char *default_alias,
+                             struct problems *problems)
+{
+    struct output *o = calloc(1, sizeof(*o));
+
+    if (!o)
+        return NULL;
+    o->dead_letter_fd = o->cancel_fd = -1;
+    pthread_mutex_init(&o->lock, NULL);
+    pthread_mutex_init(&o->dead_letter_lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&o->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    int rc = set_up(o, engine, plugin, section, default_alias, problems);
+    if (rc == 0)
+        rc = instance_create(&o->base, problems);
+    else if (rc != -EINVAL)
+        problem_error(problems, &section->origin, "can't make this output: %s", strerror(-rc));
+    if (rc < 0) {
+        output_destroy(o);
+        return NULL;
+    }
+    add_metrics(o);
+    return o;
+}
+
+static void drop_all(struct slot_list *l)
+{
+    while (l->first) {
+        struct chunk_slot *s = l->first;
+        list_remove(l, s);
+        chunk_slot_done(s, false);
+    }
+}
+
+void output_destroy(struct output *o)
+{
+    if (!o)
+        return;
+    struct engine *engine = o->base.engine;
+    if (o->started && !o->joined)
+        pthread_join(o->thread, NULL);
+    instance_finish(&o->base);
+    drop_all(&o->in_flight);
+    drop_all(&o->retry);
+    drop_all(&o->queued);
+    if (engine)
+        metrics_drop(engine_metrics(engine), o);
+    if (o->cancel_fd >= 0)
+        close(o->cancel_fd);
+    if (o->dead_letter_fd >= 0)
+        close(o->dead_letter_fd);
+    gate_finish(&o->gate);
+    pthread_cond_destroy(&o->changed);
+    pthread_mutex_destroy(&o->lock);
+    pthread_mutex_destroy(&o->dead_letter_lock);
+    free(o);
+}
+
+/* -- Finishing chunks ------------------------------------------------------------------------------- */
+
+/* Back into the order of sending: the ids of chunks go up. Lock held. */
+static void insert_retry(struct output *o, struct chunk_slot *s)
+{
+    struct chunk_slot *where = o->retry.last;
+
+    while (where && where->chunk->view.id > s->chunk->view.id)
+        where = where->prev;
+    list_insert_after(&o->retry, where, s);
+}
+
+/* The pause after the nth failure in a row: doubles from base to cap, the last half of it at random. */
+static uint64_t backoff(struct output *o)
+{
+    const struct service *service = engine_service(o->base.engine);
+    unsigned doublings = o->failures < 32 ? o->failures : 32;
+    uint64_t pause = service->retry_base << doublings;
+
+    if (pause > service->retry_cap || pause >> doublings != service->retry_base)
+        pause = service->retry_cap;
+    return pause / 2 + (uint64_t)random() % (pause / 2 + 1);
+}
+
+static void schedule_retry(struct output *o, struct chunk_slot *s)
+{
+    metric_add(o->retries, 1);
+    insert_retry(o, s);
+    o->not_before = loop_now() + backoff(o);
+    o->failures++;
+}
+
+static void finish_for_good(struct output *o, struct chunk_slot *s)
+{
+    gate_leave(&o->gate, s->chunk->block_size);
+    chunk_slot_done(s, true);
+}
+
+static void reject_chunk(struct output *o, struct chunk_slot *s, const char *reason)
+{
+    const struct weir_chunk *c = &s->chunk->view;
+
+    output_reject(o, &s->chunk->view, c->data, c->size, c->records, reason);
+    finish_for_good(o, s);
+}
+
+static struct chunk_slot *slot_of(struct output *o, struct weir_chunk *view)
+{
+    struct chunk *c = chunk_of_view(view);
+    size_t n = 0;
+
+    while (c->slots[n].output != o)
+        n++;
+    return &c->slots[n];
+}
+
+void output_finish(struct output *o, struct weir_chunk *view, enum weir_result result)
+{
+    struct chunk_slot *s = slot_of(o, view);
+    bool exhausted = false;
+
+    pthread_mutex_lock(&o->lock);
+    list_remove(&o->in_flight, s);
+    if (result == WEIR_RETRY) {
+        s->attempts++;
+        exhausted = o->attempts_max && s->attempts >= o->attempts_max;
+        if (!exhausted)
+            schedule_retry(o, s);
+    } else {
+        o->failures = 0;
+    }
+    /* Only a worker that waits for in_flight to empty, or for a retry, needs to be told. */
+    if (result == WEIR_RETRY || o->phase != OUTPUT_RUNNING || o->retry.first)
+        pthread_cond_signal(&o->changed);
+    pthread_mutex_unlock(&o->lock);
+
+    if (result == WEIR_DELIVERED) {
+        metric_add(o->records, view->records);
+        metric_add(o->bytes, view->size);
+        finish_for_good(o, s);
+    } else if (result != WEIR_RETRY) {
+        reject_chunk(o, s, "the output refused the chunk");
+    } else if (exhausted) {
+        reject_chunk(o, s, "retry_limit was reached");
+    }
+}
+
+/* -- Dead letters ----------------------------------------------------------------------------------- */
+
+static void write_dead_letter(struct output *o, const uint8_t *data, size_t size)
+{
+    const char *path = o->options.dead_letter_file;
+
+    if (o->dead_letter_fd < 0)
+        o->dead_letter_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    while (size && o->dead_letter_fd >= 0) {
+        ssize_t n = write(o->dead_letter_fd, data, size);
+        if (n < 0 && errno != EINTR)
+            break;
+        if (n > 0) {
+            data += n;
+            size -= (size_t)n;
+        }
+    }
+    if (size)
+        log_error(o->base.alias->chars,
+                  "can't write to dead_letter_file %s: %s; the rejected records are gone", path,
+                  strerror(errno));
+}
+
+void output_reject(struct output *o, struct weir_chunk *c, const void *records, size_t size, uint32_t count,
+                   const char *reason)
+{
+    metric_add(o->rejected, count);
+    log_error(o->base.alias->chars, "rejected %u records of %s (tag %s): %s", count, c->input, c->tag,
+              reason);
+    if (!records || !o->options.dead_letter_file)
+        return;
+    pthread_mutex_lock(&o->dead_letter_lock);
+    write_dead_letter(o, records, size);
+    pthread_mutex_unlock(&o->dead_letter_lock);
+}
+
+/* -- The thread ------------------------------------------------------------------------------------- */
+
+static void wait_until(struct output *o, uint64_t when)
+{
+    struct timespec ts = {.tv_sec = (time_t)(when / SECOND), .tv_nsec = (long)(when % SECOND)};
+
+    pthread_cond_timedwait(&o->changed, &o->lock, &ts);
+}
+
+/* The next slot to write, moved to in_flight; waits for it. NULL: nothing more is to be written. Lock held.
+ */
+static struct chunk_slot *next_slot(struct output *o)
+{
+    while (o->phase != OUTPUT_CANCELLED) {
+        struct slot_list *from = NULL;
+        if (o->retry.first) {
+            uint64_t now = loop_now();
+            if (!o->in_flight.first && now >= o->not_before)
+                from = &o->retry;
+            else if (!o->in_flight.first)
+                wait_until(o, o->not_before);
+            else
+                pthread_cond_wait(&o->changed, &o->lock);
+        } else if (o->queued.first) {
+            from = &o->queued;
+        } else if (o->phase == OUTPUT_DRAINING && !o->in_flight.first) {
+            return NULL;
+        } else {
+            pthread_cond_wait(&o->changed, &o->lock);
+        }
+        if (from) {
+            struct chunk_slot *s = from->first;
+            list_remove(from, s);
+            list_insert_after(&o->in_flight, o->in_flight.last, s);
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static void write_chunks(struct output *o)
+{
+    const struct weir_plugin *api = &o->base.plugin->api;
+    struct chunk_slot *s;
+
+    for (;;) {
+        pthread_mutex_lock(&o->lock);
+        s = next_slot(o);
+        pthread_mutex_unlock(&o->lock);
+        if (!s)
+            return;
+        struct weir_chunk *view = &s->chunk->view;
+        int result = api->write(o->base.self, view);
+        if (result != WEIR_LATER) /* then the chunk may be gone already */
+            output_finish(o, view, (enum weir_result)result);
+    }
+}
+
+static void stop_plugin(struct output *o)
+{
+    const struct weir_plugin *api = &o->base.plugin->api;
+
+    if (!api->stop)
+        return;
+    api->stop(o->base.self);
+    pthread_mutex_lock(&o->lock);
+    while (!o->stopped)
+        pthread_cond_wait(&o->changed, &o->lock);
+    pthread_mutex_unlock(&o->lock);
+}
+
+static bool start_plugin(struct output *o)
+{
+    const struct weir_plugin *api = &o->base.plugin->api;
+    int rc = api->start ? api->start(o->base.self) : 0;
+
+    if (rc < 0) {
+        char *text = instance_error(&o->base);
+        log_error(o->base.alias->chars, "can't start: %s", text ? text : strerror(-rc));
+        free(text);
+    }
+    instance_notify(&o->base, rc < 0 ? INSTANCE_START_FAILED : INSTANCE_STARTED);
+    return rc == 0;
+}
+
+static void *thread_main(void *data)
+{
+    struct output *o = data;
+    char name[16];
+
+    snprintf(name, sizeof(name), "%s", o->base.alias->chars);
+    pthread_setname_np(pthread_self(), name);
+    if (start_plugin(o)) {
+        write_chunks(o);
+        stop_plugin(o);
+    }
+    instance_notify(&o->base, INSTANCE_STOPPED);
+    return NULL;
+}
+
+int output_start(struct output *o)
+{
+    int rc = pthread_create(&o->thread, NULL, thread_main, o);
+
+    o->started = rc == 0;
+    return -rc;
+}
+
+static void set_phase(struct output *o, enum output_phase phase)
+{
+    pthread_mutex_lock(&o->lock);
+    if (o->phase < phase)
+        o->phase = phase;
+    pthread_cond_broadcast(&o->changed);
+    pthread_mutex_unlock(&o->lock);
+}
+
+void output_drain(struct output *o)
+{
+    set_phase(o, OUTPUT_DRAINING);
+}
+
+void output_cancel(struct output *o)
+{
+    uint64_t one = 1;
+
+    set_phase(o, OUTPUT_CANCELLED);
+    while (write(o->cancel_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
+void output_push(struct output *o, struct chunk_slot *s)
+{
+    gate_add(&o->gate, s->chunk->block_size);
+    pthread_mutex_lock(&o->lock);
+    list_insert_after(&o->queued, o->queued.last, s);
+    pthread_cond_signal(&o->changed);
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* -- Calls of the plugin ---------------------------------------------------------------------------- */
+
+int output_wait(struct output *o, int fd, short events, uint64_t timeout)
+{
+    struct pollfd fds[2] = {{.fd = o->cancel_fd, .events = POLLIN}, {.fd = fd, .events = events}};
+    struct timespec ts = {.tv_sec = (time_t)(timeout / SECOND), .tv_nsec = (long)(timeout % SECOND)};
+    int n;
+
+    do
+        n = ppoll(fds, fd < 0 ? 1 : 2, timeout == UINT64_MAX ? NULL : &ts, NULL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    if (fds[0].revents)
+        return -ECANCELED;
+    return n == 0 ? -ETIMEDOUT : 0;
+}
+
+void output_stopped(struct output *o)
+{
+    pthread_mutex_lock(&o->lock);
+    o->stopped = true;
+    pthread_cond_broadcast(&o->changed);
+    pthread_mutex_unlock(&o->lock);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Chunk memory. Classes go up in quarters of a power of two (1 KiB, 1.25, 1.5, 1.75, 2, …), so at most a
+ * quarter of a block is unused. Last in, first out: the block that comes back is the one still in the cache.
+ */
+#include "pool.h"
+#include <stdint.h>
+#include <stdlib.h>
+
+enum {
+    SMALLEST_SHIFT = 10,
+    LARGEST_SHIFT = 23, /* 8 MiB; larger blocks go straight to malloc */
+    CLASSES = (LARGEST_SHIFT - SMALLEST_SHIFT) * 4,
+    KEPT_BYTES = 8 << 20 /* kept for reuse at most: enough for a busy pipe, little for an idle one */
+};
+
+struct free_block {
+    struct free_block *next;
+};
+
+struct pool {
+    struct gate gate;
+    pthread_mutex_t lock;
+    size_t kept;
+    struct free_block *classes[CLASSES];
+};
+
+struct pool *pool_create(uint64_t limit)
+{
+    struct pool *p = calloc(1, sizeof(*p));
+
+    if (p) {
+        gate_init(&p->gate, limit);
+        pthread_mutex_init(&p->lock, NULL);
+    }
+    return p;
+}
+
+void pool_destroy(struct pool *p)
+{
+    if (!p)
+        return;
+    for (int i = 0; i < CLASSES; i++) {
+        while (p->classes[i]) {
+            struct free_block *b = p->classes[i];
+            p->classes[i] = b->next;
+            free(b);
+        }
+    }
+    pthread_mutex_destroy(&p->lock);
+    gate_finish(&p->gate);
+    free(p);
+}
+
+/* The class that holds `size`, with its block size; -1: too large for one. */
+static int class_of(size_t size, size_t *ret_size)
+{
+    if (size <= (size_t)1 << SMALLEST_SHIFT) {
+        *ret_size = (size_t)1 << SMALLEST_SHIFT;
+        return 0;
+    }
+    int shift = 63 - __builtin_clzll((unsigned long long)(size - 1));
+    size_t quarter = (size_t)1 << (shift - 2);
+    size_t steps = (size - ((size_t)1 << shift) + quarter - 1) / quarter; /* 1 to 4 */
+    int index = (shift - SMALLEST_SHIFT) * 4 + (int)steps;
+
+    *ret_size = ((size_t)1 << shift) + steps * quarter;
+    return index < CLASSES ? index : -1;
+}
+
+void *pool_take(struct pool *p, size_t *size)
+{
+    size_t rounded;
+    struct free_block *block = NULL;
+
+    if (*size > SIZE_MAX / 4)
+        return NULL;
+    int index = class_of(*size, &rounded);
+    if (index >= 0) {
+        pthread_mutex_lock(&p->lock);
+        block = p->classes[index];
+        if (block) {
+            p->classes[index] = block->next;
+            p->kept -= rounded;
+        }
+        pthread_mutex_unlock(&p->lock);
+    }
+    if (!block)
+        block = aligned_alloc(64, rounded);
+    if (!block)
+        return NULL;
+    gate_add(&p->gate, rounded);
+    *size = rounded;
+    return block;
+}
+
+void pool_give(struct pool *p, void *memory, size_t size)
+{
+    struct free_block *block = memory;
+    size_t rounded;
+    int index = class_of(size, &rounded);
+
+    if (index >= 0) {
+        pthread_mutex_lock(&p->lock);
+        if (p->kept + size <= KEPT_BYTES) {
+            block->next = p->classes[index];
+            p->classes[index] = block;
+            p->kept += size;
+            block = NULL;
+        }
+        pthread_mutex_unlock(&p->lock);
+    }
+    free(block);
+    gate_leave(&p->gate, size);
+}
+
+struct gate *pool_gate(struct pool *p)
+{
+    return &p->gate;
+}

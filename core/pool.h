@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory blocks for chunks, in size classes, the last ones freed kept warm for the next. Any thread; one
+ * lock. A gate counts all blocks that are out: the bound on the memory of all chunks.
+ */
+#ifndef WEIR_CORE_POOL_H
+#define WEIR_CORE_POOL_H
+
+#include <stddef.h>
+#include "gate.h"
+
+struct pool;
+
+struct pool *pool_create(uint64_t limit); /* NULL: no memory */
+/* Every block must be back. Takes NULL. */
+void pool_destroy(struct pool *);
+
+/* A block of at least *size bytes, aligned to 64; *size becomes what it really has. NULL: no memory. */
+void *pool_take(struct pool *, size_t *size);
+/* size: as pool_take gave it. */
+void pool_give(struct pool *, void *block, size_t size);
+
+struct gate *pool_gate(struct pool *);
+
+#endif
