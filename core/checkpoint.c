@@ -64,12 +64,12 @@ int checkpoint_open(const char *dir, struct checkpoint **ret, char **ret_error)
     return 0;
 }
 
-void checkpoint_on_dirty(struct checkpoint *checkpoint, void (*fn)(void *), void *data)
+void checkpoint_on_dirty(struct checkpoint *checkpoint, void (*fn)(void *, bool), void *data)
 {
     pthread_mutex_lock(&checkpoint->lock);
     checkpoint->on_dirty = fn;
     checkpoint->on_dirty_data = data;
-    checkpoint_unlock(checkpoint, false);
+    checkpoint_unlock(checkpoint, CHECKPOINT_CLEAN);
 }
 
 static void abandon_marks(struct weir_stream *stream, struct checkpoint_mark **done)
@@ -141,6 +141,7 @@ static int flush_take(struct checkpoint *checkpoint, struct flush *flush)
     }
     checkpoint->dirty = NULL;
     checkpoint->dirty_count = 0;
+    checkpoint->urgent = false;
     return 0;
 }
 
@@ -169,9 +170,9 @@ int checkpoint_flush(struct checkpoint *checkpoint, char **ret_error)
 
     if (flush.count) {
         r = checkpoint_store_write(checkpoint->store, flush.rows, flush.count, ret_error);
-        bool was_dirty = checkpoint_lock(checkpoint);
+        enum checkpoint_need before = checkpoint_lock(checkpoint);
         flush_end(&flush, r == 0);
-        checkpoint_unlock(checkpoint, was_dirty);
+        checkpoint_unlock(checkpoint, before);
     }
     free(flush.rows);
     free(flush.items);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Streams and their positions: what was sent, what was acknowledged, what is on disk. Any thread unless a function says otherwise;
- * one lock, held for a few pointer moves. The store is SQLite in data_dir (checkpoint.db), behind checkpoint_store.h.
+ * Streams and their positions: what was sent, what was acknowledged, what is on disk. Any thread unless a
+ * function says otherwise; one lock, held for a few pointer moves. The store is SQLite in data_dir
+ * (checkpoint.db), behind checkpoint_store.h.
  *
  * A position that is sent becomes a mark at the end of its stream's queue. When every output has finished the
- * mark's chunk it is acknowledged; the committed offset follows the head of the queue, so it never passes a mark that
- * is still open. Committed offsets that changed are written by checkpoint_flush.
+ * mark's chunk it is acknowledged; the committed offset follows the head of the queue, so it never passes a
+ * mark that is still open. Committed offsets that changed are written by checkpoint_flush.
  */
 #ifndef WEIR_CORE_CHECKPOINT_H
 #define WEIR_CORE_CHECKPOINT_H
@@ -17,7 +18,8 @@
 
 struct checkpoint;
 
-/* One position of one chunk. Once tracked it is the checkpoint's, which may raise offset and token (stream_advance). */
+/* One position of one chunk. Once tracked it is the checkpoint's, which may raise offset and token
+ * (stream_advance). */
 struct checkpoint_mark {
     struct weir_stream *stream;
     uint64_t offset, token;
@@ -27,8 +29,8 @@ struct checkpoint_mark {
 };
 
 /*
- * The marks of one chunk. The memory is the chunk's, and must stay until `release` was called: once, when the last of the
- * marks has left its stream's queue, on any thread, with no lock held.
+ * The marks of one chunk. The memory is the chunk's, and must stay until `release` was called: once, when the
+ * last of the marks has left its stream's queue, on any thread, with no lock held.
  */
 struct checkpoint_set {
     struct checkpoint_mark *marks;
@@ -38,20 +40,23 @@ struct checkpoint_set {
 };
 
 /*
- * Opens the store and reads the positions. dir NULL: nothing is kept beyond the process. The directory is made (0750) where it
- * is missing, and locked against a second weir. 0 or a negative errno with *ret_error, a sentence for the operator (caller frees).
+ * Opens the store and reads the positions. dir NULL: nothing is kept beyond the process. The directory is
+ * made (0750) where it is missing, and locked against a second weir. 0 or a negative errno with *ret_error, a
+ * sentence for the operator (caller frees).
  */
 int checkpoint_open(const char *dir, struct checkpoint **ret, char **ret_error);
 
 /*
- * Called whenever there is something to flush after there was nothing (also when a flush failed, within it); any
- * thread, no lock held. Never without a store.
+ * Called whenever there is something to flush after there was nothing (also when a flush failed, within it),
+ * and when it becomes urgent: a stream is among it that the store does not know at all. A position that is
+ * written late costs repeats; a file whose stream was never written can't be found again once it is renamed.
+ * Any thread, no lock held. Never without a store.
  */
-void checkpoint_on_dirty(struct checkpoint *, void (*fn)(void *data), void *data);
+void checkpoint_on_dirty(struct checkpoint *, void (*fn)(void *data, bool urgent), void *data);
 
 /*
- * Writes what changed, in one transaction. Control thread. 0 or a negative errno with *ret_error; what was not
- * written stays to be written.
+ * Writes what changed, in one transaction. Control thread. 0 or a negative errno with *ret_error; what was
+ * not written stays to be written.
  */
 int checkpoint_flush(struct checkpoint *, char **ret_error);
 
@@ -60,9 +65,9 @@ void checkpoint_close(struct checkpoint *);
 
 /*
  * -- Streams. `input` is the input's identity. --
- * The same key opened twice is the same stream, to be closed twice. A key that is empty, longer than 512 bytes or
- * has control characters: NULL and EINVAL. An offset below one that was sent before counts as that one. Meta of a
- * stream without a committed position waits for one.
+ * The same key opened twice is the same stream, to be closed twice. A key that is empty, longer than 512
+ * bytes or has control characters: NULL and EINVAL. An offset below one that was sent before counts as that
+ * one. Meta of a stream without a committed position waits for one.
  */
 
 struct weir_stream *checkpoint_stream_open(struct checkpoint *, const char *input, const char *key);
@@ -76,7 +81,8 @@ void checkpoint_stream_close(struct weir_stream *);
 
 /* -- Marks -- */
 
-/* The marks are sent: appends each to its stream's queue. set->marks, count and release are filled in; a count of 0 releases at once. */
+/* The marks are sent: appends each to its stream's queue. set->marks, count and release are filled in; a
+ * count of 0 releases at once. */
 void checkpoint_track(struct checkpoint *, struct checkpoint_set *);
 /* Every output has finished the chunk. A set without marks was released already: nothing happens. */
 void checkpoint_acknowledge(struct checkpoint *, struct checkpoint_set *);

@@ -52,7 +52,7 @@ void checkpoint_stream_close(struct weir_stream *stream)
 void checkpoint_stream_forget(struct weir_stream *stream)
 {
     struct checkpoint *checkpoint = stream->input->checkpoint;
-    bool was_dirty = checkpoint_lock(checkpoint);
+    enum checkpoint_need before = checkpoint_lock(checkpoint);
     if (!stream->forgotten) {
         stream->forgotten = true;
         stream->known = stream->has_committed = false;
@@ -64,7 +64,7 @@ void checkpoint_stream_forget(struct weir_stream *stream)
     }
     stream->handles--;
     checkpoint_table_reap(stream);
-    checkpoint_unlock(checkpoint, was_dirty);
+    checkpoint_unlock(checkpoint, before);
 }
 
 /* ---- Asking -------------------------------------------------------------------------------------- */
@@ -140,7 +140,7 @@ int checkpoint_stream_set_meta(struct weir_stream *stream, const void *data, siz
     struct checkpoint_meta *meta = checkpoint_meta_create(data, size);
     if (size && !meta)
         return -ENOMEM;
-    bool was_dirty = checkpoint_lock(checkpoint);
+    enum checkpoint_need before = checkpoint_lock(checkpoint);
     if (stream->forgotten || meta_equal(stream->meta, data, size)) {
         checkpoint_meta_unref(meta);
     } else {
@@ -149,7 +149,7 @@ int checkpoint_stream_set_meta(struct weir_stream *stream, const void *data, siz
         if (stream->has_committed)
             checkpoint_table_dirty(stream);
     }
-    checkpoint_unlock(checkpoint, was_dirty);
+    checkpoint_unlock(checkpoint, before);
     return 0;
 }
 
@@ -179,7 +179,7 @@ static void stream_commit(struct weir_stream *stream, struct checkpoint_place pl
 int checkpoint_stream_advance(struct weir_stream *stream, uint64_t offset, uint64_t token)
 {
     struct checkpoint *checkpoint = stream->input->checkpoint;
-    bool was_dirty = checkpoint_lock(checkpoint);
+    enum checkpoint_need before = checkpoint_lock(checkpoint);
     stream_send(stream, offset, token);
     /* Behind marks that are still open, the newest one carries it: it is through when that one is. */
     if (stream->tail) {
@@ -188,7 +188,7 @@ int checkpoint_stream_advance(struct weir_stream *stream, uint64_t offset, uint6
     } else {
         stream_commit(stream, stream->sent);
     }
-    checkpoint_unlock(checkpoint, was_dirty);
+    checkpoint_unlock(checkpoint, before);
     return 0;
 }
 
@@ -254,13 +254,13 @@ void checkpoint_acknowledge(struct checkpoint *checkpoint, struct checkpoint_set
     struct checkpoint_mark *done = NULL;
     if (set->count == 0)
         return;
-    bool was_dirty = checkpoint_lock(checkpoint);
+    enum checkpoint_need before = checkpoint_lock(checkpoint);
     for (size_t i = 0; i < set->count; i++) {
         struct weir_stream *stream = set->marks[i].stream;
         set->marks[i].acknowledged = true;
         checkpoint_drain(stream, &done);
         checkpoint_table_reap(stream);
     }
-    checkpoint_unlock(checkpoint, was_dirty);
+    checkpoint_unlock(checkpoint, before);
     checkpoint_release(done);
 }

@@ -11,19 +11,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool checkpoint_lock(struct checkpoint *checkpoint)
+static enum checkpoint_need need(const struct checkpoint *checkpoint)
 {
-    pthread_mutex_lock(&checkpoint->lock);
-    return checkpoint->dirty != NULL;
+    if (!checkpoint->dirty)
+        return CHECKPOINT_CLEAN;
+    return checkpoint->urgent ? CHECKPOINT_URGENT : CHECKPOINT_DIRTY;
 }
 
-void checkpoint_unlock(struct checkpoint *checkpoint, bool was_dirty)
+enum checkpoint_need checkpoint_lock(struct checkpoint *checkpoint)
 {
-    void (*fn)(void *) = !was_dirty && checkpoint->dirty ? checkpoint->on_dirty : NULL;
+    pthread_mutex_lock(&checkpoint->lock);
+    return need(checkpoint);
+}
+
+void checkpoint_unlock(struct checkpoint *checkpoint, enum checkpoint_need before)
+{
+    enum checkpoint_need now = need(checkpoint);
+    void (*fn)(void *, bool) = now > before ? checkpoint->on_dirty : NULL;
     void *data = checkpoint->on_dirty_data;
     pthread_mutex_unlock(&checkpoint->lock);
     if (fn)
-        fn(data);
+        fn(data, now == CHECKPOINT_URGENT);
 }
 
 static int compare_text(const void *a, const void *b)
@@ -127,6 +135,7 @@ void checkpoint_table_dirty(struct weir_stream *stream)
     if (stream->dirty || !checkpoint->store)
         return;
     stream->dirty = true;
+    checkpoint->urgent |= !stream->stored && !stream->forgotten;
     stream->next_dirty = checkpoint->dirty;
     checkpoint->dirty = stream;
     checkpoint->dirty_count++;

@@ -57,14 +57,18 @@ struct checkpoint {
     struct weir_stream *dirty; /* only with a store */
     size_t dirty_count;
     struct checkpoint_store *store; /* NULL: nothing is kept */
-    void (*on_dirty)(void *data);
+    bool urgent;                    /* among the dirty ones is a stream that is not on disk yet */
+    void (*on_dirty)(void *data, bool urgent);
     void *on_dirty_data;
 };
 
-/* Locks, and returns what checkpoint_unlock is to be given: whether there is something to flush already. */
-bool checkpoint_lock(struct checkpoint *);
-/* Unlocks, and calls on_dirty if there is something to flush after there was nothing. */
-void checkpoint_unlock(struct checkpoint *, bool was_dirty);
+/* How much there is to flush. */
+enum checkpoint_need { CHECKPOINT_CLEAN, CHECKPOINT_DIRTY, CHECKPOINT_URGENT };
+
+/* Locks, and returns what checkpoint_unlock is to be given. */
+enum checkpoint_need checkpoint_lock(struct checkpoint *);
+/* Unlocks, and calls on_dirty if the need has grown. */
+void checkpoint_unlock(struct checkpoint *, enum checkpoint_need before);
 
 /* Commits and takes out of the queue what is acknowledged at its head; sets that are through are added to
  * *done. */

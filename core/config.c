@@ -100,6 +100,12 @@ const struct setting *section_get(const struct section *section, const char *nam
     return NULL;
 }
 
+struct origin section_origin(const struct section *section, const char *name)
+{
+    const struct setting *setting = section_get(section, name);
+    return setting ? setting->origin : section->origin;
+}
+
 /* -- The command line -- */
 
 static void add_setting(struct config *config, struct section *section, const char *name, const char *value)

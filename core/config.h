@@ -76,6 +76,8 @@ void config_free(struct config *); /* takes NULL */
 
 /* The section's setting of that name (case ignored), or NULL. */
 const struct setting *section_get(const struct section *, const char *name);
+/* Where that setting stands, or, without it, the section. */
+struct origin section_origin(const struct section *, const char *name);
 
 /* The option table of the service section, for `weir plugins` and the documents. */
 extern const struct weir_option config_service_options[];

@@ -67,32 +67,39 @@ static void flush_checkpoints(struct engine *e)
     else if (rc == 0 && e->flush_failing)
         log_info("checkpoint", "positions are written again");
     e->flush_failing = rc < 0;
+    e->flushed_at = loop_now();
+    if (rc < 0 && e->phase != ENGINE_DONE)
+        loop_timer_set(e->flush_timer, e->config->service.checkpoint_interval, 0);
     free(why);
 }
 
 static void on_flush_timer(void *data)
 {
-    struct engine *e = data;
-
-    flush_checkpoints(e);
-    if (e->flush_failing)
-        loop_timer_set(e->flush_timer, e->config->service.checkpoint_interval, 0);
+    flush_checkpoints(data);
 }
 
+/* Written at once after a pause or where it is urgent, else an interval after the last time. */
 static void on_dirty(void *data)
 {
     struct engine *e = data;
+    uint64_t interval = e->config->service.checkpoint_interval, since = loop_now() - e->flushed_at;
 
     atomic_store(&e->dirty_posted, false);
-    if (e->phase != ENGINE_DONE)
-        loop_timer_set(e->flush_timer, e->config->service.checkpoint_interval, 0);
+    if (e->phase == ENGINE_DONE)
+        return;
+    if (atomic_exchange(&e->dirty_urgent, false) || (since >= interval && !e->flush_failing))
+        flush_checkpoints(e);
+    else
+        loop_timer_set(e->flush_timer, since < interval ? interval - since : interval, 0);
 }
 
 /* Any thread. */
-static void tell_dirty(void *data)
+static void tell_dirty(void *data, bool urgent)
 {
     struct engine *e = data;
 
+    if (urgent)
+        atomic_store(&e->dirty_urgent, true);
     if (!atomic_exchange(&e->dirty_posted, true))
         loop_post_call(e->control, &e->dirty_call);
 }

@@ -42,29 +42,39 @@ const struct weir_instance *engine_find_alias(const struct engine *e, const char
     return NULL;
 }
 
-/* How many of the sections before this one have the same plugin: the number in its default alias. */
-static size_t number_of(const struct section *sections, size_t index, const char *name)
-{
-    size_t n = 0;
+/* Counts the instances of each plugin: the number in a default alias. */
+struct numbering {
+    struct counted {
+        const struct plugin *plugin;
+        size_t count;
+    } * items;
+    size_t used;
+};
 
-    for (size_t i = 0; i < index; i++) {
-        const struct setting *s = section_get(&sections[i], "name");
-        if (s && s->count && !strcasecmp(s->values[0], name))
-            n++;
+/* 0, 1, 2, … for the same plugin. Without memory always 0: then the aliases are found to be the same. */
+static size_t next_number(struct numbering *n, const struct plugin *plugin)
+{
+    for (size_t i = 0; i < n->used; i++)
+        if (n->items[i].plugin == plugin)
+            return n->items[i].count++;
+    struct counted *items = reallocarray(n->items, n->used + 1, sizeof(*items));
+    if (items) {
+        n->items = items;
+        n->items[n->used++] = (struct counted){.plugin = plugin, .count = 1};
     }
-    return n;
+    return 0;
 }
 
-/* The plugin that section i names, and the alias that its instance has by default. NULL after adding to
+/* The plugin that a section names, and the alias that its instance has by default. NULL after adding to
  * problems. */
-static const struct plugin *plugin_of(struct engine *e, enum weir_kind kind, const struct section *sections,
-                                      size_t i, char alias[64], struct problems *problems)
+static const struct plugin *plugin_of(struct engine *e, enum weir_kind kind, const struct section *section,
+                                      struct numbering *numbering, char alias[64], struct problems *problems)
 {
-    const struct setting *name = section_get(&sections[i], "name");
+    const struct setting *name = section_get(section, "name");
     char *why = NULL;
 
     if (!name || name->count != 1) {
-        problem_error(problems, &sections[i].origin, "this %s has no name: which plugin is it?",
+        problem_error(problems, &section->origin, "this %s has no name: which plugin is it?",
                       kind == WEIR_INPUT ? "input" : "output");
         return NULL;
     }
@@ -72,95 +82,134 @@ static const struct plugin *plugin_of(struct engine *e, enum weir_kind kind, con
     if (!plugin)
         problem_error(problems, &name->origin, "%s", why ? why : "no memory");
     else
-        snprintf(alias, 64, "%s.%zu", plugin->api.name, number_of(sections, i, name->values[0]));
+        snprintf(alias, 64, "%s.%zu", plugin->api.name, next_number(numbering, plugin));
     free(why);
     return plugin;
-}
-
-static void check_alias(const struct engine *e, const struct weir_instance *i, const struct section *section,
-                        struct problems *problems)
-{
-    const struct setting *s = section_get(section, "alias");
-    const struct weir_instance *other = engine_find_alias(e, i->alias->chars);
-
-    if (other)
-        problem_error(problems, s ? &s->origin : &section->origin,
-                      "alias '%s' is taken by the %s at line %u: each input and output needs one of its own",
-                      i->alias->chars, other->kind == WEIR_INPUT ? "input" : "output", other->origin.line);
 }
 
 static void build_outputs(struct engine *e, struct problems *problems)
 {
     struct output **end = &e->outputs;
+    struct numbering numbering = {0};
     char alias[64];
 
     for (size_t i = 0; i < e->config->output_count; i++) {
         const struct section *section = &e->config->outputs[i];
-        const struct plugin *plugin = plugin_of(e, WEIR_OUTPUT, e->config->outputs, i, alias, problems);
+        const struct plugin *plugin = plugin_of(e, WEIR_OUTPUT, section, &numbering, alias, problems);
         struct output *o = plugin ? output_create(e, plugin, section, alias, problems) : NULL;
         if (!o)
             continue;
-        check_alias(e, &o->base, section, problems);
         *end = o;
         end = &o->next;
     }
-}
-
-/* Two inputs without an alias may follow the same path: the second of them is "…#2". */
-static int make_identity_unique(const struct engine *e, struct input *in)
-{
-    size_t same = 0;
-
-    for (const struct input *other = e->inputs; other; other = other->next) {
-        size_t length = strlen(in->identity);
-        if (!strncmp(other->identity, in->identity, length) &&
-            (other->identity[length] == '\0' || other->identity[length] == '#'))
-            same++;
-    }
-    char *unique;
-    if (!same)
-        return 0;
-    if (asprintf(&unique, "%s#%zu", in->identity, same + 1) < 0)
-        return -ENOMEM;
-    free(in->identity);
-    in->identity = unique;
-    return 0;
-}
-
-/* An input that nothing takes records from would wait for ever: most likely a wrong tag or match. */
-static void check_route(struct engine *e, const struct input *in, const struct section *section,
-                        struct problems *problems)
-{
-    if (!in->base.plugin->api.resume || strchr(in->tag, '*'))
-        return;
-    struct route *route = router_get(e->router, in->tag, in->topic);
-    if (route && route->count == 0) {
-        const struct setting *tag = section_get(section, "tag");
-        problem_error(problems, tag ? &tag->origin : &section->origin,
-                      "no output matches tag '%s'%s%s of %s: change the tag or an output's match", in->tag,
-                      *in->topic ? " and topic " : "", in->topic, in->base.alias->chars);
-    }
-    route_unref(route);
+    free(numbering.items);
 }
 
 static void build_inputs(struct engine *e, struct problems *problems)
 {
+    struct numbering numbering = {0};
     char alias[64];
-    bool outputs_are_good = problems->errors == 0;
 
     for (size_t i = 0; i < e->config->input_count; i++) {
         const struct section *section = &e->config->inputs[i];
-        const struct plugin *plugin = plugin_of(e, WEIR_INPUT, e->config->inputs, i, alias, problems);
+        const struct plugin *plugin = plugin_of(e, WEIR_INPUT, section, &numbering, alias, problems);
         struct input *in = plugin ? input_create(e, plugin, section, alias, problems) : NULL;
-        if (!in)
-            continue;
-        check_alias(e, &in->base, section, problems);
-        if (make_identity_unique(e, in) < 0)
-            problem_error(problems, &section->origin, "no memory for this input");
-        engine_add_input(e, in);
-        if (outputs_are_good)
-            check_route(e, in, section, problems);
+        if (in)
+            engine_add_input(e, in);
     }
+    free(numbering.items);
+}
+
+/* -- What must hold for all of them together ---------------------------------------------------------- */
+
+/* An instance with its place in the configuration; sorted, those that must differ stand together. */
+struct place {
+    const char *name;
+    struct weir_instance *instance;
+    size_t number;
+    char *unique; /* the identity that the input gets instead of its name */
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+
+    return order ? order : (x->number > y->number) - (x->number < y->number);
+}
+
+static void check_aliases(struct place *places, size_t count, struct problems *problems)
+{
+    qsort(places, count, sizeof(*places), compare_places);
+    for (size_t i = 1; i < count; i++) {
+        const struct weir_instance *first = places[i - 1].instance, *second = places[i].instance;
+        if (strcmp(places[i].name, places[i - 1].name) != 0)
+            continue;
+        problem_error(problems, &second->alias_origin,
+                      "alias '%s' is taken by the %s at line %u: each input and output needs one of its own",
+                      places[i].name, first->kind == WEIR_INPUT ? "input" : "output", first->origin.line);
+    }
+}
+
+/* Inputs without an alias may follow the same path: the second of them becomes "tail#2:…". */
+static int make_identities_differ(struct place *places, size_t count)
+{
+    size_t same = 1;
+
+    qsort(places, count, sizeof(*places), compare_places);
+    for (size_t i = 1; i < count; i++) {
+        const struct input *in = (struct input *)places[i].instance;
+        const char *plugin = in->base.plugin->api.name;
+        char *unique;
+        same = strcmp(places[i].name, places[i - 1].name) ? 1 : same + 1;
+        if (same == 1 || in->options.alias) /* the same alias is an error of its own */
+            continue;
+        if (asprintf(&unique, "%s#%zu%s", plugin, same, in->identity + strlen(plugin)) < 0)
+            return -ENOMEM;
+        places[i].unique = unique;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct input *in = (struct input *)places[i].instance;
+        if (!places[i].unique)
+            continue;
+        free(in->identity);
+        in->identity = places[i].unique;
+    }
+    return 0;
+}
+
+static void check_names(struct engine *e, struct problems *problems)
+{
+    size_t count = 0, inputs = 0;
+    struct place *places = calloc(e->config->input_count + e->config->output_count + 1, sizeof(*places));
+
+    if (!places) {
+        problem_error(problems, NULL, "no memory to check the configuration");
+        return;
+    }
+    for (struct input *in = e->inputs; in; in = in->next, inputs++)
+        places[inputs] = (struct place){.name = in->identity, .instance = &in->base, .number = inputs};
+    if (make_identities_differ(places, inputs) < 0)
+        problem_error(problems, NULL, "no memory to check the configuration");
+    for (struct input *in = e->inputs; in; in = in->next, count++)
+        places[count] = (struct place){.name = in->base.alias->chars, .instance = &in->base, .number = count};
+    for (struct output *o = e->outputs; o; o = o->next, count++)
+        places[count] = (struct place){.name = o->base.alias->chars, .instance = &o->base, .number = count};
+    check_aliases(places, count, problems);
+    free(places);
+}
+
+/* An input that nothing takes records from would wait for ever: most likely a wrong tag or match. */
+static void check_route(struct engine *e, const struct input *in, struct problems *problems)
+{
+    if (!in->base.plugin->api.resume || strchr(in->tag, '*'))
+        return;
+    struct route *route = router_get(e->router, in->tag, in->topic);
+    if (route && route->count == 0)
+        problem_error(problems, &in->tag_origin,
+                      "no output matches tag '%s'%s%s of %s: change the tag or an output's match", in->tag,
+                      *in->topic ? " and topic " : "", in->topic, in->base.alias->chars);
+    route_unref(route);
 }
 
 static void load_plugins(struct engine *e, struct problems *problems)
@@ -191,8 +240,13 @@ struct engine *engine_build(const struct config *config, struct registry *regist
         return NULL;
     }
     load_plugins(e, problems);
+    if (problems->errors) /* whoever uses a plugin that was refused would only be a second complaint */
+        return e;
     build_outputs(e, problems);
     build_inputs(e, problems);
+    check_names(e, problems);
+    for (struct input *in = problems->errors ? NULL : e->inputs; in; in = in->next)
+        check_route(e, in, problems);
     return e;
 }
 

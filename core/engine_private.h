@@ -53,7 +53,8 @@ struct engine {
     struct weir_watch *signal_watch;
     struct weir_timer *grace_timer, *flush_timer, *progress_timer;
     struct loop_call dirty_call;
-    atomic_bool dirty_posted;
+    atomic_bool dirty_posted, dirty_urgent;
+    uint64_t flushed_at; /* loop_now's clock */
     bool flush_failing;
     struct progress *progress;
     uint64_t gone_done, gone_total; /* the progress of inputs that are no more */

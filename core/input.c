@@ -57,7 +57,7 @@ static char *identity_of(const struct input *in, const struct section *section)
 
     if (!f)
         return NULL;
-    fprintf(f, "%s", api->name);
+    fprintf(f, "%s:", api->name);
     for (size_t n = 0; api->options; n++) {
         struct weir_option o = option_row(api->options, api->option_size, n);
         if (!o.name)
@@ -68,7 +68,7 @@ static char *identity_of(const struct input *in, const struct section *section)
         if (!s && o.alias)
             s = section_get(section, o.alias);
         for (size_t v = 0; s && v < s->count; v++)
-            fprintf(f, "%c%s", v ? ',' : ':', s->values[v]);
+            fprintf(f, "%s%s", v ? "," : "", s->values[v]);
     }
     if (fclose(f) != 0) {
         free(text);
@@ -105,6 +105,7 @@ static int set_up(struct input *in, struct engine *engine, const struct plugin *
     if (rc < 0)
         return rc;
     in->tag = in->options.tag ? in->options.tag : in->base.alias->chars;
+    in->tag_origin = section_origin(section, "tag");
     in->topic = in->options.topic ? in->options.topic : "";
     in->identity = in->options.alias ? strdup(in->options.alias) : identity_of(in, section);
     return in->identity ? 0 : -ENOMEM;

@@ -23,6 +23,7 @@ struct input {
     struct input_options options;
     char *identity; /* what its positions are kept under */
     const char *tag, *topic;
+    struct origin tag_origin;
     struct weir_loop *loop;
 
     /* control thread */

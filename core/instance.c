@@ -23,6 +23,7 @@ int instance_init(struct weir_instance *i, struct engine *engine, const struct p
     i->engine = engine;
     i->plugin = plugin;
     i->origin = section->origin;
+    i->alias_origin = section_origin(section, "alias");
     pthread_mutex_init(&i->error_lock, NULL);
     i->events_call = (struct loop_call){.fn = deliver_events, .data = i};
     if (api->config_size && !(i->config = calloc(1, api->config_size)))

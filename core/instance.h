@@ -34,7 +34,8 @@ struct weir_instance {
     const struct plugin *plugin;
     struct rcstring *alias;
     struct origin origin; /* of its section; the file name lives as long as the engine */
-    void *config;         /* what `create` was given */
+    struct origin alias_origin;
+    void *config; /* what `create` was given */
     struct option_memory *memory;
     void *self;
     pthread_mutex_t error_lock;

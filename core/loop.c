@@ -10,6 +10,7 @@
  * loop_run; loop_post, loop_post_call and loop_stop may come from any thread.
  */
 #include "loop.h"
+#include "log.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -101,8 +102,11 @@ void loop_destroy(struct weir_loop *loop)
 {
     if (!loop)
         return;
-    assert(loop->watches == 0 && "a watch was left on the loop");
-    assert(loop->timers == 0 && "a timer was left on the loop");
+    if (loop->watches || loop->timers) {
+        log_error("loop", "watches left: %zu, timers left: %zu; a plugin did not remove them when it stopped",
+                  loop->watches, loop->timers);
+        assert(!"the loop is empty when it ends");
+    }
     for (struct loop_call *call = loop->first, *next; call; call = next) {
         next = call->next;
         if (call->owned)

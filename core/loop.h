@@ -9,16 +9,18 @@
 
 #include <weir/plugin.h>
 
-/* Its own name inside the ABI is weir_loop, weir_watch, weir_timer: these functions serve the host table as they are. */
+/* Its own name inside the ABI is weir_loop, weir_watch, weir_timer: these functions serve the host table as
+ * they are. */
 
 struct weir_loop *loop_create(void); /* NULL and errno */
 /*
- * Runs until loop_stop. What was posted before loop_stop is still called; what is posted later is called if the loop is
- * run again, and else freed uncalled by loop_destroy. 0 or a negative errno of epoll.
+ * Runs until loop_stop. What was posted before loop_stop is still called; what is posted later is called if
+ * the loop is run again, and else freed uncalled by loop_destroy. 0 or a negative errno of epoll.
  */
 int loop_run(struct weir_loop *);
 void loop_stop(struct weir_loop *); /* any thread */
-/* Frees it. Watches and timers must be gone: those left are an error of ours and are named by an assertion. Takes NULL. */
+/* Frees it. Watches and timers must be gone: those left are an error, logged and in a debug build an
+ * assertion. Takes NULL. */
 void loop_destroy(struct weir_loop *);
 
 struct weir_watch *loop_watch_add(struct weir_loop *, int fd, uint32_t events, weir_watch_fn, void *data);
@@ -31,7 +33,8 @@ void loop_timer_remove(struct weir_timer *);
 
 int loop_post(struct weir_loop *, weir_call_fn, void *data); /* any thread; 0 or -ENOMEM */
 
-/* A call whose memory is the caller's, so that posting it can't fail. Posted again only after it was called. */
+/* A call whose memory is the caller's, so that posting it can't fail. Posted again only after it was called.
+ */
 struct loop_call {
     weir_call_fn fn;
     void *data;

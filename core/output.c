@@ -110,8 +110,8 @@ static int parse_retry_limit(struct output *o, const struct section *section, st
     } else if (option_parse_int(text, &n) == 0 && n >= 1 && n < 1000000) {
         o->attempts_max = (unsigned)n + 1;
     } else {
-        const struct setting *s = section_get(section, "retry_limit");
-        problem_error(problems, s ? &s->origin : &section->origin,
+        struct origin origin = section_origin(section, "retry_limit");
+        problem_error(problems, &origin,
                       "retry_limit must be a number from 1 on, no_limits or no_retries, not '%s'", text);
         return -EINVAL;
     }
@@ -125,9 +125,8 @@ static int add_rule(struct output *o, const struct section *section, struct prob
                         o->options.match_topic, &why);
 
     if (rc < 0) {
-        const struct setting *s = section_get(section, "match_regex");
-        problem_error(problems, s ? &s->origin : &section->origin, "match_regex: %s",
-                      why ? why : strerror(-rc));
+        struct origin origin = section_origin(section, "match_regex");
+        problem_error(problems, &origin, "match_regex: %s", why ? why : strerror(-rc));
         free(why);
     }
     return rc;
