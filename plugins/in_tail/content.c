@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a file says, and which stream that belongs to: a known one, a new one, or a new one once more because
+ * the file was truncated or rewritten in place. Loop thread.
+ */
+#include "file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include "known.h"
+
+void tail_file_save(struct tail_file *file)
+{
+    uint8_t bytes[TAIL_META_MAX];
+    struct tail_meta meta = {file->identity, file->fingerprint, file->path, strlen(file->path), !file->named};
+    file->tail->host->stream_set_meta(file->stream, bytes, tail_meta_encode(&meta, bytes));
+}
+
+/* A stream that never was: the content of a file gets one of its own each time it begins anew. */
+static struct weir_stream *new_stream(struct tail_instance *tail, const struct tail_identity *id)
+{
+    char key[128];
+    uint64_t unique = 0;
+    if (getrandom(&unique, sizeof(unique), 0) != sizeof(unique)) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        unique = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    }
+    snprintf(key, sizeof(key), "%" PRIx64 ":%" PRIx64 ":%" PRIx64 ":%016" PRIx64, id->dev, id->ino,
+             id->generation, unique);
+    return tail->host->stream_open(tail->instance, key);
+}
+
+/* Gives the file a new stream that begins at `offset`, or at its start where it ends before. 0 or -errno. */
+static int begin_stream(struct tail_file *file, uint64_t offset)
+{
+    struct tail_instance *tail = file->tail;
+    uint64_t token;
+    struct tail_fingerprint fingerprint;
+    int r = tail_token_read(file->fd, offset, &token);
+    if (r == -ENODATA) {
+        offset = 0;
+        r = tail_token_read(file->fd, 0, &token);
+    }
+    r = r < 0 ? r : tail_fingerprint_read(file->fd, TAIL_FINGERPRINT_MAX, &fingerprint);
+    struct weir_stream *stream = r < 0 ? NULL : new_stream(tail, &file->identity);
+    if (!stream) {
+        return r < 0 ? r : -ENOMEM;
+    }
+    if (file->stream) {
+        tail->host->stream_forget(file->stream);
+    }
+    file->stream = stream;
+    file->offset = offset;
+    file->token = token;
+    file->fingerprint = fingerprint;
+    file->scanned = 0;
+    file->split = false;
+    tail_file_save(file);
+    /* known from now on: after a crash it is not taken for a file that was there at the first start */
+    tail->host->stream_advance(stream, offset, token);
+    return 0;
+}
+
+/* Goes on with a known stream. */
+static int continue_stream(struct tail_file *file, const struct tail_known *known)
+{
+    file->stream = file->tail->host->stream_open(file->tail->instance, known->key);
+    if (!file->stream) {
+        return -ENOMEM;
+    }
+    file->offset = known->offset;
+    file->token = known->token;
+    file->fingerprint = known->fingerprint;
+    tail_file_save(file);
+    return 0;
+}
+
+int tail_file_restart(struct tail_file *file, const char *what)
+{
+    struct tail_instance *tail = file->tail;
+    uint64_t was = file->offset;
+    int r = begin_stream(file, 0);
+    if (r < 0) {
+        return r;
+    }
+    tail->host->metric_add(tail->numbers.truncated, 1);
+    tail_log(tail, INFO,
+             "%s was %s (read up to %" PRIu64 ", now %" PRIu64 " bytes): it is read from its start",
+             file->path, what, was, file->size);
+    return 0;
+}
+
+int tail_file_choose(struct tail_file *file, const struct tail_status *status)
+{
+    struct tail_instance *tail = file->tail;
+    struct tail_known *known = NULL;
+    bool changed = false;
+    const char *from = "its start";
+    int r = tail_known_take(tail, file->fd, status, file->path, &known, &changed);
+    if (r < 0) {
+        return r;
+    }
+    if (known) {
+        r = continue_stream(file, known);
+        from = "where it was left";
+    } else if (!changed && tail->starting && tail->first_start && !tail->config->read_from_head) {
+        r = begin_stream(file, status->size);
+        from = "its end";
+    } else {
+        r = begin_stream(file, 0);
+    }
+    tail_known_free(known);
+    if (r == 0) {
+        tail_log(tail, INFO, "%s%s is followed from %s (byte %" PRIu64 " of %" PRIu64 ")", file->path,
+                 changed ? ", which was truncated or rewritten meanwhile," : "", from, file->offset,
+                 status->size);
+    }
+    return r;
+}
+
+/* The first bytes are hashed as far as there are any, up to the full length. 0 or -errno. */
+static int grow_fingerprint(struct tail_file *file)
+{
+    struct tail_fingerprint longer;
+    if (file->fingerprint.length == TAIL_FINGERPRINT_MAX || file->size <= file->fingerprint.length) {
+        return 0;
+    }
+    int r = tail_fingerprint_check(file->fd, &file->fingerprint);
+    if (r == 0) {
+        return tail_file_restart(file, "rewritten");
+    }
+    r = r < 0 ? r : tail_fingerprint_read(file->fd, TAIL_FINGERPRINT_MAX, &longer);
+    if (r < 0) {
+        return r;
+    }
+    file->fingerprint = longer;
+    tail_file_save(file);
+    return 0;
+}
+
+int tail_file_examine(struct tail_file *file)
+{
+    struct stat s;
+    if (fstat(file->fd, &s) < 0) {
+        return -errno;
+    }
+    file->size = (uint64_t)s.st_size;
+    file->changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
+    if (file->size < file->offset) {
+        return tail_file_restart(file, "truncated");
+    }
+    if (file->size < file->offset + file->scanned) {
+        file->scanned = 0;
+    }
+    return grow_fingerprint(file);
+}
+
+int tail_file_suspect(struct tail_file *file, bool *ret_changed)
+{
+    int r = tail_fingerprint_check(file->fd, &file->fingerprint);
+    *ret_changed = r == 0;
+    return r < 0 ? r : r == 0 ? tail_file_restart(file, "rewritten") : 0;
+}

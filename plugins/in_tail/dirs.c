@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The watched directories of an instance: those in which matching names may appear, those on the way, and
+ * those that followed links lead through. An event with a name looks at that one path; whatever changes the
+ * directories themselves leads to a walk through the patterns. Loop thread.
+ */
+#include "dirs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "scan.h"
+
+static const uint32_t SELF_EVENTS = IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR;
+static const uint32_t NAME_EVENTS = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB;
+enum { LINKS_MAX = 16 };
+
+struct tail_dir {
+    struct tail_table_node node; /* hash: path */
+    struct tail_instance *tail;
+    struct tail_sub sub;
+    struct tail_link links; /* struct link_to: followed links that lead through this directory */
+    uint64_t generation;    /* of the last walk that came through */
+    uint64_t ino, changed;  /* polled: as last seen */
+    int need;
+    bool polled;
+    char path[];
+};
+
+/* A followed path that is a link; its target (or the next link) is `name` in the directory that holds this.
+ */
+struct link_to {
+    struct tail_link link;
+    uint64_t generation;
+    char *name;
+    char path[];
+};
+
+/* -- Subscribing -------------------------------------------------------------------------------------- */
+
+int tail_subscribe(struct tail_instance *tail, struct tail_sub *sub, const char *path, const char *shown,
+                   uint32_t events)
+{
+    int error = 0;
+    bool first = false;
+    if (!tail->config->inotify_watcher) {
+        return -EOPNOTSUPP;
+    }
+    struct tail_notify *notify = tail_hub_notify(tail->hub, &error, &first);
+    if (!notify) {
+        if (first) {
+            tail_log(
+                tail, WARN,
+                "no inotify (%s; see fs.inotify.max_user_instances): files are looked at every poll_interval",
+                strerror(error));
+        }
+        return -error;
+    }
+    int r = tail_notify_add(notify, sub, path, events);
+    if (r == -ENOSPC && tail_hub_first_limit(tail->hub)) {
+        tail_log(
+            tail, WARN,
+            "no more inotify watches (fs.inotify.max_user_watches): %s, and what else finds none, is looked "
+            "at every poll_interval",
+            shown);
+    }
+    return r;
+}
+
+void tail_unsubscribe(struct tail_instance *tail, struct tail_sub *sub)
+{
+    int error;
+    bool first;
+    if (sub->watched) {
+        tail_notify_remove(tail_hub_notify(tail->hub, &error, &first), sub);
+    }
+}
+
+/* -- Directories --------------------------------------------------------------------------------------- */
+
+static uint64_t path_hash(const char *path)
+{
+    return tail_hash(path, strlen(path));
+}
+
+static struct tail_dir *dir_find(const struct tail_instance *tail, const char *path)
+{
+    struct tail_table_node *node = tail_table_first(&tail->dirs, path_hash(path));
+    for (; node; node = tail_table_next(node)) {
+        struct tail_dir *dir = TAIL_OF(node, struct tail_dir, node);
+        if (strcmp(dir->path, path) == 0) {
+            return dir;
+        }
+    }
+    return NULL;
+}
+
+static void link_free(struct link_to *link)
+{
+    tail_list_remove(&link->link);
+    free(link->name);
+    free(link);
+}
+
+static void dir_free(struct tail_dir *dir)
+{
+    while (!tail_list_empty(&dir->links)) {
+        link_free(TAIL_OF(dir->links.next, struct link_to, link));
+    }
+    tail_unsubscribe(dir->tail, &dir->sub);
+    tail_table_remove(&dir->tail->dirs, &dir->node);
+    free(dir);
+}
+
+static void look_at_links(struct tail_dir *dir, const char *name)
+{
+    for (struct tail_link *l = dir->links.next, *next; l != &dir->links; l = next) {
+        next = l->next;
+        struct link_to *link = TAIL_OF(l, struct link_to, link);
+        if (strcmp(link->name, name) == 0) {
+            tail_look(dir->tail, link->path);
+        }
+    }
+}
+
+static void dir_event(struct tail_sub *sub, uint32_t events, const char *name)
+{
+    struct tail_dir *dir = TAIL_OF(sub, struct tail_dir, sub);
+    struct tail_instance *tail = dir->tail;
+    char path[PATH_MAX + NAME_MAX];
+    if (!name) {
+        if (events & (SELF_EVENTS | IN_ATTRIB | IN_IGNORED | IN_UNMOUNT)) {
+            tail_rescan(tail);
+        }
+        return;
+    }
+    if (!(events & NAME_EVENTS) || !(dir->need & TAIL_NEED_NAMES)) {
+        return;
+    }
+    snprintf(path, sizeof(path), "%s/%s", strcmp(dir->path, "/") == 0 ? "" : dir->path, name);
+    int match = tail_glob_match(tail->glob, path);
+    if (match & TAIL_IS_FILE) {
+        tail_look(tail, path);
+    }
+    if (match & TAIL_IS_WAY) {
+        tail_rescan(tail);
+    }
+    look_at_links(dir, name);
+}
+
+static struct tail_dir *dir_create(struct tail_instance *tail, const char *path)
+{
+    size_t size = strlen(path) + 1;
+    struct tail_dir *dir = calloc(1, sizeof(*dir) + size);
+    if (!dir || tail_table_add(&tail->dirs, &dir->node, path_hash(path)) < 0) {
+        free(dir);
+        return NULL;
+    }
+    dir->tail = tail;
+    dir->sub.fn = dir_event;
+    tail_list_init(&dir->links);
+    memcpy(dir->path, path, size);
+    return dir;
+}
+
+static void dir_seen(struct tail_dir *dir)
+{
+    struct stat s;
+    if (stat(dir->path, &s) == 0) {
+        dir->ino = s.st_ino;
+        dir->changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
+    } else {
+        dir->ino = dir->changed = 0;
+    }
+}
+
+static void dir_watch(struct tail_dir *dir)
+{
+    struct tail_instance *tail = dir->tail;
+    if (tail->config->exit_on_eof) {
+        return;
+    }
+    uint32_t events = SELF_EVENTS | (dir->need & TAIL_NEED_NAMES ? NAME_EVENTS : 0);
+    int r = tail_subscribe(tail, &dir->sub, dir->path, dir->path, events);
+    dir->polled = r < 0 && r != -ENOENT && r != -ENOTDIR;
+    if (dir->polled) {
+        dir_seen(dir);
+        tail_poll(tail);
+    }
+}
+
+/* A directory on the way, or one that files are looked for in. */
+static struct tail_dir *dir_need(struct tail_instance *tail, const char *path, int need)
+{
+    struct tail_dir *dir = dir_find(tail, path);
+    dir = dir ? dir : dir_create(tail, path);
+    if (!dir) {
+        tail_retry(tail);
+        return NULL;
+    }
+    /* each walk asks anew: the path may lead to another directory than last time */
+    bool first = dir->generation != tail->generation;
+    int before = dir->need;
+    dir->need = first ? need : before | need;
+    dir->generation = tail->generation;
+    if (first || (dir->need & ~before)) {
+        dir_watch(dir);
+    }
+    return dir;
+}
+
+void tail_dirs_need(struct tail_instance *tail, const char *path, int need)
+{
+    dir_need(tail, path, need);
+}
+
+/* -- Links ------------------------------------------------------------------------------------------------
+ */
+
+static void link_note(struct tail_instance *tail, const char *path, const char *dir_path, const char *name)
+{
+    struct tail_dir *dir = dir_find(tail, dir_path);
+    int need = TAIL_NEED_SELF | TAIL_NEED_NAMES;
+    if (!dir || dir->generation != tail->generation || (dir->need & need) != need) {
+        dir = dir_need(tail, dir_path, need);
+    }
+    if (!dir) {
+        return;
+    }
+    for (struct tail_link *l = dir->links.next; l != &dir->links; l = l->next) {
+        struct link_to *known = TAIL_OF(l, struct link_to, link);
+        if (strcmp(known->path, path) == 0 && strcmp(known->name, name) == 0) {
+            known->generation = tail->generation;
+            return;
+        }
+    }
+    struct link_to *link = calloc(1, sizeof(*link) + strlen(path) + 1);
+    char *copy = strdup(name);
+    if (!link || !copy) {
+        free(link);
+        free(copy);
+        tail_retry(tail);
+        return;
+    }
+    link->generation = tail->generation;
+    link->name = copy;
+    memcpy(link->path, path, strlen(path) + 1);
+    tail_list_add(&dir->links, &link->link);
+}
+
+/* Where a link at `at` points, as a path. False: it is no link, or too long. */
+static bool link_target(const char *at, char ret[PATH_MAX])
+{
+    char target[PATH_MAX];
+    ssize_t n = readlink(at, target, sizeof(target) - 1);
+    if (n <= 0) {
+        return false;
+    }
+    target[n] = 0;
+    const char *slash = strrchr(at, '/');
+    int length = target[0] == '/' || !slash ? 0 : (int)(slash + 1 - at);
+    return snprintf(ret, PATH_MAX, "%.*s%s", length, at, target) < PATH_MAX;
+}
+
+/* A followed path that is a link changes also when something happens where it points: those directories are
+ * watched. */
+void tail_dirs_follow(struct tail_instance *tail, const char *path)
+{
+    char at[PATH_MAX], target[PATH_MAX];
+    if (tail->config->exit_on_eof || snprintf(at, sizeof(at), "%s", path) >= (int)sizeof(at)) {
+        return;
+    }
+    for (int i = 0; i < LINKS_MAX && link_target(at, target); i++) {
+        char *slash = strrchr(target, '/');
+        if (!slash || !slash[1]) {
+            return;
+        }
+        memcpy(at, target, sizeof(at));
+        *slash = 0;
+        link_note(tail, path, slash == target ? "/" : target, slash + 1);
+    }
+}
+
+static void sweep_links(struct tail_dir *dir)
+{
+    for (struct tail_link *l = dir->links.next, *next; l != &dir->links; l = next) {
+        next = l->next;
+        struct link_to *link = TAIL_OF(l, struct link_to, link);
+        if (link->generation != dir->tail->generation) {
+            link_free(link);
+        }
+    }
+}
+
+void tail_dirs_sweep(struct tail_instance *tail)
+{
+    for (size_t i = 0; i < tail->dirs.size; i++) {
+        for (struct tail_table_node *n = tail->dirs.buckets[i], *next; n; n = next) {
+            next = n->next;
+            struct tail_dir *dir = TAIL_OF(n, struct tail_dir, node);
+            sweep_links(dir);
+            if (dir->generation != tail->generation) {
+                dir_free(dir);
+            }
+        }
+    }
+}
+
+/* Followed files whose path the walk did not meet. */
+
+void tail_dirs_clear(struct tail_instance *tail)
+{
+    struct tail_table_node *node;
+    while ((node = tail_table_any(&tail->dirs))) {
+        dir_free(TAIL_OF(node, struct tail_dir, node));
+    }
+    tail_table_clear(&tail->dirs);
+}
+
+void tail_dirs_poll(struct tail_instance *tail)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    for (size_t i = 0; i < tail->dirs.size && !tail->rescan; i++) {
+        for (struct tail_table_node *n = tail->dirs.buckets[i]; n; n = n->next) {
+            struct tail_dir *dir = TAIL_OF(n, struct tail_dir, node);
+            uint64_t ino = dir->ino, changed = dir->changed;
+            if (!dir->polled) {
+                continue;
+            }
+            dir_seen(dir);
+            /* a time stamp this fresh may stand for a later change, too: it is as coarse as the clock tick */
+            bool fresh = changed / 1000000000u + 1 >= (uint64_t)now.tv_sec;
+            if (dir->ino != ino || ((dir->need & TAIL_NEED_NAMES) && (dir->changed != changed || fresh))) {
+                tail_rescan(tail);
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of one followed file: begun, watched, closed. Owns the descriptor, the stream handle and the
+ * subscription. Loop thread.
+ */
+#include "file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+#include "dirs.h"
+#include "known.h"
+
+static const uint32_t FILE_EVENTS = IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF;
+
+static uint64_t inode_hash(const struct tail_identity *id)
+{
+    return id->ino * 0x9e3779b97f4a7c15u ^ id->dev;
+}
+
+struct tail_file *tail_file_of(const struct tail_instance *tail, const struct tail_identity *id)
+{
+    struct tail_table_node *node = tail_table_first(&tail->by_inode, inode_hash(id));
+    for (; node; node = tail_table_next(node)) {
+        struct tail_file *file = TAIL_OF(node, struct tail_file, by_inode);
+        if (file->identity.ino == id->ino && file->identity.dev == id->dev) {
+            return file;
+        }
+    }
+    return NULL;
+}
+
+/* -- Watching ------------------------------------------------------------------------------------------ */
+
+/* Whether others write to this file system without inotify here knowing. */
+static bool is_remote(int fd)
+{
+    static const uint32_t kinds[] = {
+        0x6969 /* nfs */,      0x517b /* smb */,        0xff534d42 /* cifs */, 0xfe534d42 /* smb2 */,
+        0x65735546 /* fuse */, 0x01021997 /* 9p */,     0x00c36400 /* ceph */, 0x5346414f /* afs */,
+        0x6b414653 /* kafs */, 0x0bd00bd0 /* lustre */, 0x01161970 /* gfs2 */, 0x7461636f /* ocfs2 */,
+        0x73757245 /* coda */, 0x786f4256 /* vboxsf */, 0x47504653 /* gpfs */,
+    };
+    struct statfs s;
+    if (fstatfs(fd, &s) < 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        if ((uint32_t)s.f_type == kinds[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void file_event(struct tail_sub *sub, uint32_t events, const char *name)
+{
+    struct tail_file *file = TAIL_OF(sub, struct tail_file, sub);
+    (void)name;
+    if (events & IN_IGNORED) {
+        file->polled = true;
+        tail_poll(file->tail);
+    }
+    if (events & ~(uint32_t)IN_MODIFY) {
+        tail_file_look(file); /* at once, also while paused: a file that replaced it must be held open */
+    }
+    tail_file_wake(file);
+}
+
+static void watch(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    char path[64];
+    if (tail->config->exit_on_eof) {
+        return; /* read once to its end */
+    }
+    /* through the descriptor: the name may lead elsewhere by now */
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+    file->sub.fn = file_event;
+    file->polled = tail_subscribe(tail, &file->sub, path, file->path, FILE_EVENTS) < 0 || is_remote(file->fd);
+    if (file->polled) {
+        tail_poll(tail);
+    }
+}
+
+/* -- Beginning and closing ------------------------------------------------------------------------------- */
+
+static void file_free(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    tail_unsubscribe(tail, &file->sub);
+    tail_list_remove(&file->member);
+    tail_list_remove(&file->ready);
+    if (file->wait) {
+        tail->host->timer_remove(file->wait);
+    }
+    if (file->named) {
+        tail_table_remove(&tail->by_path, &file->by_path);
+    }
+    close(file->fd);
+    free(file->path);
+    free(file);
+}
+
+int tail_file_begin(struct tail_instance *tail, const char *path, int fd, const struct tail_status *status,
+                    bool named)
+{
+    struct tail_file *file = calloc(1, sizeof(*file));
+    if (!file) {
+        close(fd);
+        return -ENOMEM;
+    }
+    file->tail = tail;
+    file->fd = fd;
+    file->identity = status->identity;
+    file->size = status->size;
+    file->changed = status->changed;
+    file->generation = tail->generation;
+    tail_list_init(&file->member);
+    tail_list_init(&file->ready);
+    int r = tail_file_set_path(file, path, named);
+    r = r < 0 ? r : tail_file_choose(file, status);
+    r = r < 0 ? r : tail_table_add(&tail->by_inode, &file->by_inode, inode_hash(&file->identity));
+    if (r < 0) {
+        tail_log(tail, WARN, "%s can't be followed yet: %s", path, strerror(-r));
+        if (file->stream) {
+            tail->host->stream_close(file->stream);
+        }
+        file_free(file);
+        return r;
+    }
+    tail_list_add(&tail->files, &file->member);
+    tail->host->metric_set(tail->numbers.files, (int64_t)++tail->open_count);
+    tail->total += status->size > file->offset ? status->size - file->offset : 0;
+    watch(file);
+    file->rotated = !named;
+    tail_file_wake(file);
+    return 0;
+}
+
+static void detach(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    tail_table_remove(&tail->by_inode, &file->by_inode);
+    tail->host->metric_set(tail->numbers.files, (int64_t)--tail->open_count);
+    file_free(file);
+}
+
+void tail_file_close(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    struct tail_status status;
+    struct weir_stream_state state = {.struct_size = sizeof(state)};
+    if (tail_status_read(file->fd, &status) == 0 && status.links == 0) {
+        tail_log(tail, INFO, "%s was deleted and is read to its end (%" PRIu64 " bytes)", file->path,
+                 file->offset);
+        tail->host->stream_forget(file->stream);
+    } else {
+        tail->host->stream_state(file->stream, &state);
+        if (tail_known_add(tail, &state, tail->config->exit_on_eof) < 0) {
+            tail_log(tail, WARN, "no memory to remember the position of %s until weir starts again",
+                     file->path);
+        }
+        tail->host->stream_close(file->stream);
+        tail_log(tail, INFO, "%s is closed (read up to %" PRIu64 ")", file->path, file->offset);
+    }
+    detach(file);
+}
+
+/* Reads a file that has no name any more, and sees whether all of it could be sent. */
+static void drain_deleted(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    enum tail_progress r = TAIL_MORE;
+    struct stat s;
+    size_t bytes = 0;
+    while (r == TAIL_MORE) {
+        r = tail_file_read(file, &bytes);
+    }
+    r = r == TAIL_END ? tail_file_flush(file) : r;
+    if (r == TAIL_END) {
+        tail->host->stream_forget(file->stream);
+        file->stream = NULL;
+    } else if (fstat(file->fd, &s) == 0 && (uint64_t)s.st_size > file->offset) {
+        uint64_t left = (uint64_t)s.st_size - file->offset;
+        tail->host->metric_add(tail->numbers.abandoned, left);
+        tail_log(tail, WARN,
+                 "%s was deleted, and its last %" PRIu64 " bytes could not be sent before the stop",
+                 file->path, left);
+    }
+}
+
+void tail_file_drop(struct tail_file *file)
+{
+    struct stat s;
+    if (fstat(file->fd, &s) == 0 && s.st_nlink == 0) {
+        drain_deleted(file);
+    }
+    if (file->stream) {
+        file->tail->host->stream_close(file->stream);
+    }
+    detach(file);
+}

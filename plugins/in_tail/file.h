@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One followed file: an open descriptor with its stream and where reading stands. */
+#ifndef TAIL_FILE_H
+#define TAIL_FILE_H
+
+#include "identity.h"
+#include "notify.h"
+#include "tail.h"
+
+struct tail_file {
+    struct tail_instance *tail;
+    struct tail_link member, ready;
+    struct tail_table_node by_path, by_inode;
+    struct tail_sub sub;
+    struct weir_stream *stream;
+    char *path; /* the last that is known */
+    struct tail_identity identity;
+    struct tail_fingerprint fingerprint;
+    uint64_t offset, token;  /* all lines below are sent; the hash of the bytes before it */
+    uint64_t scanned;        /* so many bytes after the offset hold no newline */
+    uint64_t size, changed;  /* when last looked at */
+    struct weir_timer *wait; /* rotated: runs since its end was reached, until it is due */
+    uint64_t generation;     /* of the last walk that met its path */
+    int fd;
+    bool named;   /* its path leads to it */
+    bool rotated; /* renamed, removed, or its link points elsewhere */
+    bool waiting; /* the timer runs */
+    bool due;     /* it has run out: at its end the file is closed */
+    bool polled;  /* inotify does not tell about it, or not reliably */
+    bool split;   /* the offset is within a line that was split */
+};
+
+/*
+ * Begins to follow an open file; takes the descriptor over in any case. named: `path` leads to it (and leads
+ * to no other followed file). 0 or -errno, told in the log.
+ */
+int tail_file_begin(struct tail_instance *, const char *path, int fd, const struct tail_status *, bool named);
+/* Closes it. Its stream goes back to the known ones, or is forgotten where the file has no name any more. */
+void tail_file_close(struct tail_file *);
+/*
+ * Closes it when the instance stops: what is not read stays in the file, unless that was deleted: that is
+ * read now.
+ */
+void tail_file_drop(struct tail_file *);
+struct tail_file *tail_file_of(const struct tail_instance *, const struct tail_identity *);
+
+/* -- names.c -- */
+
+struct tail_file *tail_file_at(const struct tail_instance *, const char *path);
+/* Its path leads elsewhere or nowhere now: it is read to its end and then for rotate_wait more. */
+void tail_file_lost(struct tail_file *);
+/* It is now found under this path. 0 or -ENOMEM. */
+int tail_file_rename(struct tail_file *, const char *path);
+/* Something happened to its name: sees what. */
+void tail_file_look(struct tail_file *);
+/* Sets the path and enters it in the table, or not. 0 or -ENOMEM. */
+int tail_file_set_path(struct tail_file *, const char *path, bool named);
+
+/* -- content.c -- */
+
+/* Chooses the stream of a file just opened, and where reading begins. 0 or -errno. */
+int tail_file_choose(struct tail_file *, const struct tail_status *);
+/* The content is another than before (what: "truncated"): a new stream, from its start. 0 or -errno. */
+int tail_file_restart(struct tail_file *, const char *what);
+/* Sees what can be seen without reading on: it was truncated, it has grown. 0 or -errno. */
+int tail_file_examine(struct tail_file *);
+/* It was woken with nothing to read: it may have been rewritten with the same end. 0 or -errno. */
+int tail_file_suspect(struct tail_file *, bool *ret_changed);
+/* Stores identity, fingerprint and path beside the position. */
+void tail_file_save(struct tail_file *);
+
+/* -- work.c -- */
+
+/* There may be something to read. */
+void tail_file_wake(struct tail_file *);
+/* Of a rotated file: the wait begins anew when its end is reached again. */
+void tail_file_wait_no_more(struct tail_file *);
+/* One slice of work. May close the file. Returns the bytes read. */
+size_t tail_file_work(struct tail_file *);
+
+/* -- read.c -- */
+
+enum tail_progress {
+    TAIL_MORE,    /* the slice is used up */
+    TAIL_END,     /* the end of the file is reached */
+    TAIL_FULL,    /* no room for a chunk now */
+    TAIL_CHANGED, /* the bytes before the offset are no longer what they were */
+    TAIL_BROKEN   /* reading failed: errno */
+};
+/* Reads and sends lines, up to about a slice of 1 MiB; adds the bytes of the file that were used to *bytes.
+ */
+enum tail_progress tail_file_read(struct tail_file *, size_t *bytes);
+/* Sends what stands after the last newline as a line. TAIL_END, TAIL_FULL, TAIL_CHANGED or TAIL_BROKEN. */
+enum tail_progress tail_file_flush(struct tail_file *);
+
+#endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the tail instances of one loop share. Owns the inotify descriptor and the read buffer. Loop thread. */
+#include "hub.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { SLICE = 1 << 20 };                    /* bytes read before the loop's other events have their turn */
+static const uint64_t POST_AGAIN = 20000000; /* ns, when posting failed for want of memory */
+
+struct tail_hub {
+    const struct weir_host *host;
+    struct weir_loop *loop;
+    struct tail_hub *next; /* of this thread: there is one for each loop */
+    struct tail_notify *notify;
+    struct weir_timer *again;
+    struct tail_link queue, members;
+    struct tail_prefix prefix;
+    uint8_t *buffer;
+    size_t buffer_size;
+    int notify_error;
+    bool notify_said, limit_said;
+    bool busy; /* run() comes at the end of what is going on now */
+    bool posted, left;
+};
+
+static _Thread_local struct tail_hub *hubs;
+
+static void hub_free(struct tail_hub *hub)
+{
+    free(hub->prefix.bytes);
+    free(hub->buffer);
+    free(hub);
+}
+
+static void run(struct tail_hub *hub);
+
+static void run_posted(void *data)
+{
+    struct tail_hub *hub = data;
+    hub->posted = false;
+    if (hub->left) {
+        hub_free(hub);
+    } else {
+        run(hub);
+    }
+}
+
+static void run_again(void *data)
+{
+    run(data);
+}
+
+static void post(struct tail_hub *hub)
+{
+    if (hub->posted || hub->busy || tail_list_empty(&hub->queue)) {
+        return;
+    }
+    if (hub->host->post(hub->loop, run_posted, hub) == 0) {
+        hub->posted = true;
+    } else {
+        hub->host->timer_set(hub->again, POST_AGAIN, 0);
+    }
+}
+
+static void run(struct tail_hub *hub)
+{
+    size_t spent = 0;
+    hub->busy = true;
+    /* members of the queue may be added while it runs; those have their turn after the others */
+    while (spent < SLICE && !tail_list_empty(&hub->queue)) {
+        struct tail_worker *worker = TAIL_OF(hub->queue.next, struct tail_worker, queued);
+        bool more = false;
+        tail_list_remove(&worker->queued);
+        spent += worker->work(worker, &more) + 1024; /* a turn is never free */
+        if (more) {
+            tail_hub_queue(hub, worker);
+        }
+    }
+    hub->busy = false;
+    post(hub);
+}
+
+static void notifying(void *data)
+{
+    struct tail_hub *hub = data;
+    hub->busy = true;
+}
+
+static void overflow(void *data)
+{
+    struct tail_hub *hub = data;
+    for (struct tail_link *l = hub->members.next; l != &hub->members; l = l->next) {
+        struct tail_worker *worker = TAIL_OF(l, struct tail_worker, member);
+        worker->overflow(worker);
+    }
+}
+
+static void notified(void *data)
+{
+    run(data);
+}
+
+static void notify_open(struct tail_hub *hub)
+{
+    struct tail_notify_owner owner = {
+        .begin = notifying, .overflow = overflow, .done = notified, .data = hub};
+    int r = tail_notify_create(hub->host, hub->loop, &owner, &hub->notify);
+    hub->notify_error = -r;
+}
+
+static struct tail_hub *hub_create(const struct weir_host *host, struct weir_loop *loop)
+{
+    struct tail_hub *hub = calloc(1, sizeof(*hub));
+    if (!hub) {
+        return NULL;
+    }
+    hub->host = host;
+    hub->loop = loop;
+    tail_list_init(&hub->queue);
+    tail_list_init(&hub->members);
+    hub->again = host->timer_add(loop, run_again, hub);
+    if (!hub->again) {
+        free(hub);
+        return NULL;
+    }
+    hub->next = hubs;
+    hubs = hub;
+    return hub;
+}
+
+int tail_hub_join(const struct weir_host *host, struct weir_loop *loop, struct tail_worker *worker,
+                  struct tail_hub **ret)
+{
+    struct tail_hub *hub = hubs;
+    while (hub && hub->loop != loop) {
+        hub = hub->next;
+    }
+    hub = hub ? hub : hub_create(host, loop);
+    if (!hub) {
+        return -ENOMEM;
+    }
+    tail_list_init(&worker->queued);
+    tail_list_add(&hub->members, &worker->member);
+    *ret = hub;
+    return 0;
+}
+
+void tail_hub_leave(struct tail_hub *hub, struct tail_worker *worker)
+{
+    tail_list_remove(&worker->queued);
+    tail_list_remove(&worker->member);
+    if (!tail_list_empty(&hub->members)) {
+        return;
+    }
+    struct tail_hub **at = &hubs;
+    while (*at != hub) {
+        at = &(*at)->next;
+    }
+    *at = hub->next;
+    tail_notify_destroy(hub->notify);
+    hub->host->timer_remove(hub->again);
+    hub->left = true;
+    if (!hub->posted) {
+        hub_free(hub);
+    }
+}
+
+void tail_hub_queue(struct tail_hub *hub, struct tail_worker *worker)
+{
+    if (tail_list_empty(&worker->queued)) {
+        tail_list_add(&hub->queue, &worker->queued);
+    }
+    post(hub);
+}
+
+void tail_hub_unqueue(struct tail_worker *worker)
+{
+    tail_list_remove(&worker->queued);
+}
+
+struct tail_notify *tail_hub_notify(struct tail_hub *hub, int *ret_error, bool *ret_first)
+{
+    if (!hub->notify && !hub->notify_error) {
+        notify_open(hub);
+    }
+    if (!hub->notify) {
+        *ret_error = hub->notify_error;
+        *ret_first = !hub->notify_said;
+        hub->notify_said = true;
+    }
+    return hub->notify;
+}
+
+bool tail_hub_first_limit(struct tail_hub *hub)
+{
+    bool first = !hub->limit_said;
+    hub->limit_said = true;
+    return first;
+}
+
+uint8_t *tail_hub_buffer(struct tail_hub *hub, size_t size)
+{
+    if (size > hub->buffer_size) {
+        uint8_t *buffer = malloc(size);
+        if (!buffer) {
+            return NULL;
+        }
+        free(hub->buffer);
+        hub->buffer = buffer;
+        hub->buffer_size = size;
+    }
+    return hub->buffer;
+}
+
+void tail_hub_trim(struct tail_hub *hub, size_t usual)
+{
+    if (hub->buffer_size > usual * 2) {
+        free(hub->buffer);
+        hub->buffer = NULL;
+        hub->buffer_size = 0;
+    }
+}
+
+struct tail_prefix *tail_hub_prefix(struct tail_hub *hub)
+{
+    return &hub->prefix;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What all tail instances of one loop share: the inotify descriptor, the read buffer, and the turn of those
+ * that have work. Made by the first instance that starts on the loop, gone with the last that stops.
+ */
+#ifndef TAIL_HUB_H
+#define TAIL_HUB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <weir/plugin.h>
+#include "lines.h"
+#include "list.h"
+#include "notify.h"
+
+struct tail_hub;
+
+/* One that takes turns; lies in the instance. */
+struct tail_worker {
+    struct tail_link queued; /* in the hub's queue, or in no list */
+    struct tail_link member;
+    /* Does a slice of the work and returns what it cost in bytes; *ret_more: whether some is left. */
+    size_t (*work)(struct tail_worker *, bool *ret_more);
+    /* Events were lost: everything must be looked at. */
+    void (*overflow)(struct tail_worker *);
+};
+
+/* Joins the loop's hub. 0 or -ENOMEM. */
+int tail_hub_join(const struct weir_host *, struct weir_loop *, struct tail_worker *, struct tail_hub **ret);
+/* What is posted for the hub may come later than this; its memory waits for that. */
+void tail_hub_leave(struct tail_hub *, struct tail_worker *);
+
+/* Gives the worker a turn, soon. Queued already: nothing. */
+void tail_hub_queue(struct tail_hub *, struct tail_worker *);
+/* Takes it out of the queue. */
+void tail_hub_unqueue(struct tail_worker *);
+
+/* NULL and *ret_error (an errno) where this loop has no inotify; *ret_first: the first who asked in that
+ * case. */
+struct tail_notify *tail_hub_notify(struct tail_hub *, int *ret_error, bool *ret_first);
+/* Whether this is the first time that the watch limit is met on this loop: one warning is enough. */
+bool tail_hub_first_limit(struct tail_hub *);
+
+/* The read buffer, at least `size` bytes. Its content is lost by the next call. NULL: no memory. */
+uint8_t *tail_hub_buffer(struct tail_hub *, size_t size);
+/* Gives back what is far above `usual`. */
+void tail_hub_trim(struct tail_hub *, size_t usual);
+/* Scratch for the prefix of the records of one read. */
+struct tail_prefix *tail_hub_prefix(struct tail_hub *);
+
+#endif

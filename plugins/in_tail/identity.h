@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What makes a file this file: its inode, and what it says. Names change and inode numbers are used again,
+ * so a file that is found after a restart is the known one only if inode, first bytes and the bytes before
+ * the position all agree.
+ */
+#ifndef TAIL_IDENTITY_H
+#define TAIL_IDENTITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    TAIL_FINGERPRINT_MAX = 1024, /* bytes at the start of a file that its fingerprint covers */
+    TAIL_TOKEN_SPAN = 256,       /* bytes before a position that its token covers */
+    TAIL_META_MAX = 4096
+};
+
+struct tail_identity {
+    uint64_t dev, ino;
+    uint64_t generation; /* 0: the file system has none */
+    uint64_t born;       /* ns since 1970; 0: the file system does not say */
+};
+
+/* The hash of the first `length` bytes. */
+struct tail_fingerprint {
+    uint64_t hash;
+    uint32_t length;
+};
+
+/* What is kept beside a stream's position. */
+struct tail_meta {
+    struct tail_identity identity;
+    struct tail_fingerprint fingerprint;
+    const char *path; /* not terminated after tail_meta_decode: it points into the bytes given */
+    size_t path_size;
+    bool away; /* the path is one that the file was moved to, out of the patterns */
+};
+
+uint64_t tail_hash(const void *bytes, size_t size);
+
+/* What statx says of an open file, with its inode's generation. 0 or -errno. */
+struct tail_status {
+    struct tail_identity identity;
+    uint64_t size, links, changed; /* changed: modification time, ns */
+    uint32_t mode;
+};
+int tail_status_read(int fd, struct tail_status *ret);
+
+/* Whether both are the same inode and, as far as both file systems say, the same use of it. */
+bool tail_identity_equal(const struct tail_identity *, const struct tail_identity *);
+/* As above, with the device left out: its number may change when a host boots. */
+bool tail_identity_equal_but_device(const struct tail_identity *, const struct tail_identity *);
+
+/* The fingerprint of the first bytes, at most `limit`. 0 or -errno. */
+int tail_fingerprint_read(int fd, size_t limit, struct tail_fingerprint *ret);
+/* 1: the file still begins that way; 0: it does not; -errno. */
+int tail_fingerprint_check(int fd, const struct tail_fingerprint *);
+/* The hash of the up to TAIL_TOKEN_SPAN bytes before `offset`. 0, -ENODATA where the file ends before,
+ * -errno. */
+int tail_token_read(int fd, uint64_t offset, uint64_t *ret);
+
+static inline size_t tail_token_span(uint64_t offset)
+{
+    return offset < TAIL_TOKEN_SPAN ? (size_t)offset : TAIL_TOKEN_SPAN;
+}
+
+/* Returns the size. A path that does not fit is left out. */
+size_t tail_meta_encode(const struct tail_meta *, uint8_t ret[TAIL_META_MAX]);
+/* 0, or -EINVAL for bytes that no known version wrote. */
+int tail_meta_decode(const void *bytes, size_t size, struct tail_meta *ret);
+
+#endif

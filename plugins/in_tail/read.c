@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading: from a file through the hub's buffer into chunks. Each read begins a little before the offset, so
+ * that the bytes there can be compared with their hash: a file that was rewritten is noticed whatever its
+ * size. What stands after the last newline stays in the file and is read again, except that a line longer
+ * than one read is first searched for its end, piece by piece. Loop thread.
+ */
+#include "file.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    SLICE = 1 << 20, /* bytes after which other files have their turn */
+    CUT_ROOM = 4     /* bytes behind a piece that are looked at to cut between characters */
+};
+
+static ssize_t read_at(const struct tail_file *file, uint8_t *buffer, size_t size, uint64_t offset)
+{
+    ssize_t n;
+    do {
+        n = pread(file->fd, buffer, size, (off_t)offset);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+static enum tail_progress broken(int error)
+{
+    errno = error;
+    return TAIL_BROKEN;
+}
+
+static void tell(const struct tail_file *file, const struct tail_tally *tally)
+{
+    const struct tail_instance *tail = file->tail;
+    if (tally->empty) {
+        tail->host->metric_add(tail->numbers.empty, tally->empty);
+    }
+    if (tally->long_lines) {
+        tail->host->metric_add(tail->numbers.long_lines, tally->long_lines);
+    }
+}
+
+static struct tail_prefix *make_prefix(const struct tail_file *file)
+{
+    struct timespec now;
+    struct tail_prefix *prefix = tail_hub_prefix(file->tail->hub);
+    clock_gettime(CLOCK_REALTIME, &now);
+    return tail_prefix_make(prefix, &file->tail->format, file->path, &now) == 0 ? prefix : NULL;
+}
+
+static void move_to(struct tail_file *file, uint64_t offset, uint64_t token)
+{
+    file->tail->host->metric_add(file->tail->numbers.bytes, offset - file->offset);
+    file->tail->done += offset - file->offset;
+    file->offset = offset;
+    file->token = token;
+}
+
+/* Sends the draft: it takes the stream up to `offset`, which lies `end` bytes after the start of the buffer.
+ */
+static void send(struct tail_file *file, struct weir_draft *draft, uint64_t offset, const uint8_t *end)
+{
+    size_t span = tail_token_span(offset);
+    struct weir_position position = {file->stream, offset, tail_hash(end - span, span)};
+    move_to(file, offset, position.token);
+    file->tail->host->chunk_send(draft, &position, 1);
+}
+
+static enum tail_progress begin(struct tail_instance *tail, size_t room, struct weir_draft **ret)
+{
+    int r = tail->host->chunk_begin(tail->instance, NULL, NULL, room, ret);
+    return r == -EAGAIN ? TAIL_FULL : r < 0 ? broken(-r) : TAIL_MORE;
+}
+
+/* Packs and sends the lines in data, before which the bytes that a token covers stand. */
+static enum tail_progress send_lines(struct tail_file *file, const uint8_t *data, size_t size)
+{
+    struct tail_instance *tail = file->tail;
+    struct tail_prefix *prefix = NULL;
+    size_t first;
+    while ((first = tail_lines_first(&tail->format, data, size)) > 0) {
+        struct weir_draft *draft;
+        struct tail_tally tally = {0};
+        prefix = prefix ? prefix : make_prefix(file);
+        if (!prefix) {
+            return broken(ENOMEM);
+        }
+        enum tail_progress r = begin(tail, tail_lines_room(prefix, data, size, first), &draft);
+        if (r != TAIL_MORE) {
+            return r;
+        }
+        size_t used =
+            tail_lines_pack(&tail->format, prefix, draft, data, size, file->offset, &file->split, &tally);
+        data += used;
+        size -= used;
+        tell(file, &tally);
+        send(file, draft, file->offset + used, data);
+    }
+    file->scanned = size;
+    return TAIL_MORE;
+}
+
+/* One read of `want` bytes from the offset on. */
+static enum tail_progress read_lines(struct tail_file *file, size_t want)
+{
+    size_t span = tail_token_span(file->offset);
+    uint8_t *buffer = tail_hub_buffer(file->tail->hub, span + want);
+    if (!buffer) {
+        return broken(ENOMEM);
+    }
+    ssize_t n = read_at(file, buffer, span + want, file->offset - span);
+    if (n < 0) {
+        return TAIL_BROKEN;
+    }
+    if ((size_t)n < span || tail_hash(buffer, span) != file->token) {
+        return TAIL_CHANGED;
+    }
+    enum tail_progress r = send_lines(file, buffer + span, (size_t)n - span);
+    return r == TAIL_MORE && (size_t)n < span + want ? TAIL_END : r;
+}
+
+/* -- Lines that are longer than one read --------------------------------------------------------- */
+
+/*
+ * Looks for the end of the line at the offset behind what is known to hold none. TAIL_MORE with *ret_size =
+ * its size, or 0 where the slice is used up before.
+ */
+static enum tail_progress find_end(struct tail_file *file, uint64_t *ret_size)
+{
+    const struct tail_format *format = &file->tail->format;
+    size_t step = file->tail->config->buffer_chunk_size;
+    uint8_t *buffer = tail_hub_buffer(file->tail->hub, step);
+    if (!buffer) {
+        return broken(ENOMEM);
+    }
+    for (size_t done = 0; done < SLICE; done += step) {
+        if (format->long_lines == TAIL_SPLIT && file->scanned > format->max) {
+            *ret_size = file->scanned;
+            return TAIL_MORE;
+        }
+        ssize_t n = read_at(file, buffer, step, file->offset + file->scanned);
+        if (n < 0) {
+            return TAIL_BROKEN;
+        }
+        const uint8_t *end = memchr(buffer, '\n', (size_t)n);
+        if (end) {
+            *ret_size = file->scanned + (uint64_t)(end - buffer);
+            return TAIL_MORE;
+        }
+        file->scanned += (uint64_t)n;
+        if ((size_t)n < step && (format->long_lines != TAIL_SPLIT || file->scanned <= format->max)) {
+            return TAIL_END;
+        }
+    }
+    *ret_size = 0;
+    return TAIL_MORE;
+}
+
+/* Sends the first `size` bytes after the offset as one record (none: no record), and moves to `offset`. */
+static enum tail_progress send_part(struct tail_file *file, size_t size, bool record, uint64_t offset)
+{
+    struct tail_instance *tail = file->tail;
+    struct weir_position position = {file->stream, offset, 0};
+    struct weir_draft *draft;
+    size_t span = tail_token_span(file->offset);
+    size = record ? size : 0;
+    uint8_t *buffer = tail_hub_buffer(tail->hub, span + size);
+    struct tail_prefix *prefix = make_prefix(file);
+    if (!buffer || !prefix) {
+        return broken(ENOMEM);
+    }
+    ssize_t n = read_at(file, buffer, span + size, file->offset - span);
+    if (n < 0) {
+        return TAIL_BROKEN;
+    }
+    int error = tail_token_read(file->fd, offset, &position.token);
+    if ((size_t)n < span + size || tail_hash(buffer, span) != file->token || error == -ENODATA) {
+        return TAIL_CHANGED;
+    }
+    enum tail_progress r =
+        error ? broken(-error) : begin(tail, tail_lines_room(prefix, buffer, 0, size), &draft);
+    if (r != TAIL_MORE) {
+        return r;
+    }
+    if (record) {
+        tail_lines_pack_rest(prefix, draft, buffer + span, size, file->offset);
+    }
+    move_to(file, offset, position.token);
+    file->scanned = 0;
+    tail->host->chunk_send(draft, &position, 1);
+    return TAIL_MORE;
+}
+
+static enum tail_progress read_long(struct tail_file *file)
+{
+    const struct tail_format *format = &file->tail->format;
+    uint64_t size = 0;
+    enum tail_progress r = find_end(file, &size);
+    if (r != TAIL_MORE || size == 0) {
+        return r;
+    }
+    if (size <= format->max) {
+        r = read_lines(file, (size_t)size + 1);
+    } else if (format->long_lines == TAIL_SPLIT) {
+        r = read_lines(file, format->max + CUT_ROOM);
+    } else {
+        struct tail_tally tally = {.long_lines = 1};
+        r = send_part(file, format->max, format->long_lines == TAIL_TRUNCATE, file->offset + size + 1);
+        tell(file, r == TAIL_MORE ? &tally : &(struct tail_tally){0});
+    }
+    tail_hub_trim(file->tail->hub, file->tail->config->buffer_chunk_size + TAIL_TOKEN_SPAN);
+    return r;
+}
+
+enum tail_progress tail_file_read(struct tail_file *file, size_t *bytes)
+{
+    const size_t chunk = file->tail->config->buffer_chunk_size;
+    enum tail_progress r = TAIL_MORE;
+    for (size_t done = 0; r == TAIL_MORE && done < SLICE;) {
+        uint64_t before = file->offset + file->scanned;
+        r = file->scanned >= chunk ? read_long(file) : read_lines(file, chunk);
+        uint64_t after = file->offset + file->scanned;
+        size_t used = after > before ? (size_t)(after - before) : 0;
+        *bytes += used;
+        done += used ? used : chunk;
+    }
+    /* some network file systems return less than there is; others claim more than there is, for ever */
+    bool more = *bytes > 0 && file->offset + file->scanned < file->size;
+    return r == TAIL_END && more ? TAIL_MORE : r;
+}
+
+enum tail_progress tail_file_flush(struct tail_file *file)
+{
+    const struct tail_format *format = &file->tail->format;
+    if (file->scanned == 0) {
+        return TAIL_END;
+    }
+    bool too_long = file->scanned > format->max;
+    size_t size = too_long ? format->max : (size_t)file->scanned;
+    bool record = !too_long || format->long_lines != TAIL_SKIP;
+    enum tail_progress r = send_part(file, size, record, file->offset + file->scanned);
+    if (r == TAIL_MORE && too_long) {
+        tell(file, &(struct tail_tally){.long_lines = 1});
+    }
+    return r == TAIL_MORE ? TAIL_END : r;
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * in_tail: follows files and sends each line as a record. This file: the options, the descriptor, the life of
+ * an instance and its timers. create and destroy run on control, everything else on the instance's loop.
+ */
+#include "tail.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "dirs.h"
+#include "file.h"
+#include "known.h"
+#include "scan.h"
+
+static const uint64_t RETRY = 1000000000; /* ns */
+
+/* -- What the other parts ask for ---------------------------------------------------------------------- */
+
+void tail_wake(struct tail_instance *tail)
+{
+    if (tail->rescan || (!tail->paused && !tail_list_empty(&tail->ready))) {
+        tail_hub_queue(tail->hub, &tail->worker);
+    }
+}
+
+void tail_rescan(struct tail_instance *tail)
+{
+    tail->rescan = true;
+    tail_wake(tail);
+}
+
+void tail_retry(struct tail_instance *tail)
+{
+    if (!tail->retrying) {
+        tail->retrying = true;
+        tail->host->timer_set(tail->retry, RETRY, 0);
+    }
+}
+
+void tail_poll(struct tail_instance *tail)
+{
+    if (!tail->polling && !tail->config->exit_on_eof) {
+        tail->polling = true;
+        tail->host->timer_set(tail->poll, tail->config->poll_interval, tail->config->poll_interval);
+    }
+}
+
+static struct tail_table_node *complaint(const struct tail_instance *tail, const char *path)
+{
+    return tail_table_first(&tail->complaints, tail_hash(path, strlen(path)));
+}
+
+void tail_complain(struct tail_instance *tail, const char *path, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    if (complaint(tail, path)) {
+        return;
+    }
+    struct tail_table_node *node = calloc(1, sizeof(*node));
+    if (node && tail_table_add(&tail->complaints, node, tail_hash(path, strlen(path))) < 0) {
+        free(node);
+    }
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    tail_log(tail, WARN, "%s", text);
+}
+
+void tail_calm(struct tail_instance *tail, const char *path)
+{
+    struct tail_table_node *node = tail->complaints.count ? complaint(tail, path) : NULL;
+    if (node) {
+        tail_table_remove(&tail->complaints, node);
+        free(node);
+    }
+}
+
+void tail_end(struct tail_instance *tail)
+{
+    if (tail->config->exit_on_eof && !tail->ended && !tail->starting && !tail->rescan && !tail->retrying &&
+        tail_list_empty(&tail->files)) {
+        tail->ended = true;
+        tail->host->ended(tail->instance);
+    }
+}
+
+/* -- Turns and timers --------------------------------------------------------------------------------------
+ */
+
+static size_t work(struct tail_worker *worker, bool *ret_more)
+{
+    struct tail_instance *tail = TAIL_OF(worker, struct tail_instance, worker);
+    size_t bytes = 0;
+    if (tail->rescan) {
+        tail_walk(tail); /* also while paused: what is new must be held open */
+    }
+    if (!tail->paused && !tail_list_empty(&tail->ready)) {
+        struct tail_file *file = TAIL_OF(tail->ready.next, struct tail_file, ready);
+        tail_list_remove(&file->ready);
+        bytes = tail_file_work(file);
+        if (tail->config->exit_on_eof) {
+            uint64_t total = tail->total > tail->done ? tail->total : tail->done;
+            tail->host->progress(tail->instance, tail->done, total);
+        }
+    }
+    tail_end(tail);
+    *ret_more = tail->rescan || (!tail->paused && !tail_list_empty(&tail->ready));
+    return bytes;
+}
+
+static void overflow(struct tail_worker *worker)
+{
+    struct tail_instance *tail = TAIL_OF(worker, struct tail_instance, worker);
+    tail->host->metric_add(tail->numbers.overflows, 1);
+    tail_log(tail, DEBUG, "inotify events were lost: everything is looked at");
+    for (struct tail_link *l = tail->files.next; l != &tail->files; l = l->next) {
+        tail_file_wake(TAIL_OF(l, struct tail_file, member));
+    }
+    tail_rescan(tail);
+}
+
+static void on_refresh(void *data)
+{
+    tail_rescan(data);
+}
+
+static void on_poll(void *data)
+{
+    tail_poll_all(data);
+}
+
+static void on_retry(void *data)
+{
+    struct tail_instance *tail = data;
+    tail->retrying = false;
+    tail->paused = false; /* want of memory was a reason to pause, too */
+    tail_calm(tail, "");
+    tail_rescan(tail);
+}
+
+/* -- Life
+ * ------------------------------------------------------------------------------------------------------ */
+
+static void set_format(struct tail_instance *tail)
+{
+    const struct tail_config *c = tail->config;
+    tail->format = (struct tail_format){
+        .key = c->key,
+        .path_key = c->path_key && *c->path_key ? c->path_key : NULL,
+        .offset_key = c->offset_key && *c->offset_key ? c->offset_key : NULL,
+        .max = c->buffer_max_size,
+        .long_lines = c->skip_long_lines ? TAIL_SKIP : (enum tail_long_lines)c->long_lines,
+        .skip_empty = c->skip_empty_lines,
+    };
+}
+
+static void set_numbers(struct tail_instance *tail)
+{
+    static const char *const treatments[] = {"split", "truncate", "skip"};
+    const struct weir_host *h = tail->host;
+    struct weir_instance *i = tail->instance;
+    tail->numbers = (struct tail_numbers){
+        .files = h->metric(i, WEIR_GAUGE, "files", "Files that are open.", NULL, NULL),
+        .bytes = h->metric(i, WEIR_COUNTER, "read_bytes", "Bytes of files that were read.", NULL, NULL),
+        .rotated = h->metric(i, WEIR_COUNTER, "rotated", "Files that were renamed or removed.", NULL, NULL),
+        .truncated = h->metric(i, WEIR_COUNTER, "truncated", "Files that began anew in place.", NULL, NULL),
+        .empty = h->metric(i, WEIR_COUNTER, "empty_lines", "Empty lines that were skipped.", NULL, NULL),
+        .long_lines = h->metric(i, WEIR_COUNTER, "long_lines", "Lines longer than buffer_max_size.",
+                                "treatment", treatments[tail->format.long_lines]),
+        .abandoned = h->metric(i, WEIR_COUNTER, "abandoned_bytes",
+                               "Bytes of deleted files that were not read before a stop.", NULL, NULL),
+        .overflows =
+            h->metric(i, WEIR_COUNTER, "inotify_overflows", "Times that inotify lost events.", NULL, NULL),
+    };
+}
+
+static int tail_create(const struct weir_host *host, struct weir_instance *instance, const void *config,
+                       void **ret_self)
+{
+    struct tail_instance *tail = calloc(1, sizeof(*tail));
+    if (!tail) {
+        return -ENOMEM;
+    }
+    tail->host = host;
+    tail->instance = instance;
+    tail->config = config;
+    tail->worker.work = work;
+    tail->worker.overflow = overflow;
+    tail_list_init(&tail->files);
+    tail_list_init(&tail->ready);
+    set_format(tail);
+    tail->glob = tail_glob_create(&tail->config->path, &tail->config->exclude_path);
+    if (!tail->glob) {
+        int error = errno;
+        host->error(instance, "path: %s",
+                    error == EINVAL ? "names no file; give a path or a pattern such as /var/log/*.log"
+                                    : strerror(error));
+        free(tail);
+        return -error;
+    }
+    set_numbers(tail);
+    *ret_self = tail;
+    return 0;
+}
+
+static void close_all(struct tail_instance *tail)
+{
+    while (!tail_list_empty(&tail->files)) {
+        tail_file_drop(TAIL_OF(tail->files.next, struct tail_file, member));
+    }
+    tail_dirs_clear(tail);
+    tail_known_clear(tail);
+    struct weir_timer **timers[] = {&tail->refresh, &tail->poll, &tail->retry};
+    for (size_t i = 0; i < sizeof(timers) / sizeof(*timers); i++) {
+        if (*timers[i]) {
+            tail->host->timer_remove(*timers[i]);
+            *timers[i] = NULL;
+        }
+    }
+    if (tail->hub) {
+        tail_hub_leave(tail->hub, &tail->worker);
+        tail->hub = NULL;
+    }
+}
+
+static int open_all(struct tail_instance *tail)
+{
+    struct weir_loop *loop = tail->host->loop(tail->instance);
+    int r = tail_hub_join(tail->host, loop, &tail->worker, &tail->hub);
+    if (r < 0) {
+        return r;
+    }
+    tail->refresh = tail->host->timer_add(loop, on_refresh, tail);
+    tail->poll = tail->host->timer_add(loop, on_poll, tail);
+    tail->retry = tail->host->timer_add(loop, on_retry, tail);
+    if (!tail->refresh || !tail->poll || !tail->retry) {
+        return -ENOMEM;
+    }
+    return tail_known_load(tail);
+}
+
+static void say_what_was_found(struct tail_instance *tail)
+{
+    const struct tail_config *c = tail->config;
+    if (c->exit_on_eof && tail_list_empty(&tail->files) && !tail->retrying) {
+        tail_log(tail, WARN, "no file matches '%s'%s: nothing to read", c->path.items[0],
+                 c->path.count > 1 ? " and the other paths" : "");
+    } else if (c->exit_on_eof && tail->first_start && !c->read_from_head) {
+        tail_log(
+            tail, WARN,
+            "exit_on_eof without read_from_head: files are followed from their end, so nothing will be read");
+    }
+}
+
+static int tail_start(void *self)
+{
+    struct tail_instance *tail = self;
+    int r = open_all(tail);
+    if (r < 0) {
+        tail->host->error(tail->instance, "can't start: %s", strerror(-r));
+        close_all(tail);
+        return r;
+    }
+    tail->starting = true;
+    tail_walk(tail);
+    tail_search(tail);
+    tail->starting = false;
+    say_what_was_found(tail);
+    if (!tail->config->exit_on_eof) {
+        tail->host->timer_set(tail->refresh, tail->config->refresh_interval, tail->config->refresh_interval);
+    }
+    tail_end(tail);
+    return 0;
+}
+
+static void tail_resume(void *self)
+{
+    struct tail_instance *tail = self;
+    tail->paused = false;
+    if (tail->hub) {
+        tail_wake(tail);
+    }
+}
+
+static void tail_stop(void *self)
+{
+    struct tail_instance *tail = self;
+    close_all(tail);
+    tail->host->stopped(tail->instance);
+}
+
+static void tail_destroy(void *self)
+{
+    struct tail_instance *tail = self;
+    struct tail_table_node *node;
+    while ((node = tail_table_any(&tail->complaints))) {
+        tail_table_remove(&tail->complaints, node);
+        free(node);
+    }
+    tail_table_clear(&tail->complaints);
+    tail_table_clear(&tail->by_path);
+    tail_table_clear(&tail->by_inode);
+    tail_glob_destroy(tail->glob);
+    free(tail);
+}
+
+/* -- Options
+ * ------------------------------------------------------------------------------------------------------ */
+
+#define AT(member) offsetof(struct tail_config, member)
+#define MS         INT64_C(1000000)
+#define DAY        INT64_C(86400000000000)
+
+static const char *const long_lines_choices[] = {"split", "truncate", "skip", NULL};
+
+static const struct weir_option options[] = {
+    {.name = "path",
+     .type = WEIR_OPTION_LIST,
+     .flags = WEIR_OPTION_REQUIRED | WEIR_OPTION_IDENTITY,
+     .offset = AT(path),
+     .help = "files to follow; * ? [] in any component, ** for any number of directories"},
+    {.name = "exclude_path",
+     .type = WEIR_OPTION_LIST,
+     .offset = AT(exclude_path),
+     .help =
+         "patterns of files to leave out, compared with the whole path or, without a slash, with the name"},
+    {.name = "key",
+     .type = WEIR_OPTION_STRING,
+     .offset = AT(key),
+     .def = "log",
+     .help = "field that holds the line"},
+    {.name = "path_key",
+     .type = WEIR_OPTION_STRING,
+     .offset = AT(path_key),
+     .help = "field that holds the file's path; not set: no such field"},
+    {.name = "offset_key",
+     .type = WEIR_OPTION_STRING,
+     .offset = AT(offset_key),
+     .help = "field that holds the byte offset at which the line begins; not set: no such field"},
+    {.name = "read_from_head",
+     .type = WEIR_OPTION_BOOL,
+     .offset = AT(read_from_head),
+     .def = "false",
+     .help = "read files that are there at the very first start from their beginning, not their end"},
+    {.name = "refresh_interval",
+     .type = WEIR_OPTION_DURATION,
+     .offset = AT(refresh_interval),
+     .def = "60s",
+     .min = 100 * MS,
+     .max = 365 * DAY,
+     .help = "how often the paths are walked through for safety; new files are found at once anyway"},
+    {.name = "rotate_wait",
+     .type = WEIR_OPTION_DURATION,
+     .offset = AT(rotate_wait),
+     .def = "5s",
+     .max = 365 * DAY,
+     .help = "how long a renamed or deleted file is followed after its end was reached"},
+    {.name = "exit_on_eof",
+     .type = WEIR_OPTION_BOOL,
+     .offset = AT(exit_on_eof),
+     .def = "false",
+     .help = "end once the files that are there have been read"},
+    {.name = "skip_empty_lines",
+     .type = WEIR_OPTION_BOOL,
+     .offset = AT(skip_empty_lines),
+     .def = "false",
+     .help = "no record for an empty line, nor for one of just a carriage return"},
+    {.name = "buffer_max_size",
+     .type = WEIR_OPTION_SIZE,
+     .offset = AT(buffer_max_size),
+     .def = "8M",
+     .min = 64,
+     .max = INT64_C(1) << 30,
+     .help = "the longest line; longer ones are treated as long_lines says"},
+    {.name = "long_lines",
+     .type = WEIR_OPTION_CHOICE,
+     .offset = AT(long_lines),
+     .def = "split",
+     .choices = long_lines_choices,
+     .help = "a line longer than buffer_max_size: several records, its beginning only, or nothing"},
+    {.name = "skip_long_lines",
+     .type = WEIR_OPTION_BOOL,
+     .offset = AT(skip_long_lines),
+     .def = "false",
+     .help = "the same as long_lines: skip"},
+    {.name = "buffer_chunk_size",
+     .type = WEIR_OPTION_SIZE,
+     .offset = AT(buffer_chunk_size),
+     .def = "256k",
+     .min = 4096,
+     .max = INT64_C(16) << 20,
+     .help = "bytes read at once"},
+    {.name = "inotify_watcher",
+     .type = WEIR_OPTION_BOOL,
+     .offset = AT(inotify_watcher),
+     .def = "true",
+     .help = "use inotify; false: look every poll_interval"},
+    {.name = "poll_interval",
+     .type = WEIR_OPTION_DURATION,
+     .offset = AT(poll_interval),
+     .def = "250ms",
+     .min = 10 * MS,
+     .max = DAY,
+     .help = "how often files are looked at that inotify does not cover"},
+#define IGNORED(option, why)                                     \
+    {                                                            \
+        .name = option, .type = WEIR_OPTION_IGNORED, .help = why \
+    }
+    IGNORED("db", "positions are always kept, in service.data_dir"),
+    IGNORED("db.sync", "positions are always kept, in service.data_dir"),
+    IGNORED("db.locking", "service.data_dir is always locked against a second weir"),
+    IGNORED("db.journal_mode", "positions are always kept, in service.data_dir"),
+    IGNORED("db.compare_filename", "a file is known by its inode and its content, not by its name"),
+    IGNORED("mem_buf_limit",
+            "reading pauses by itself when an output's queue is full; the file is the buffer"),
+    IGNORED("static_batch_size", "all files have their turn by themselves"),
+    IGNORED("event_batch_size", "all files have their turn by themselves"),
+    IGNORED("progress_check_interval", "no need: nothing is checked by interval"),
+    IGNORED("progress_check_interval_nsec", "no need: nothing is checked by interval"),
+    IGNORED("watcher_interval", "rotated files are closed exactly when rotate_wait is over"),
+    IGNORED("file_cache_advise", "the page cache is left alone"),
+    IGNORED("read_newly_discovered_files_from_head",
+            "files that appear later are always read from their head"),
+    {.name = NULL},
+};
+
+const struct weir_plugin weir_plugin_descriptor = {
+    WEIR_ABI,
+    .kind = WEIR_INPUT,
+    .name = "tail",
+    .version = WEIR_VERSION,
+    .summary = "follows files and sends each line as a record",
+    .options = options,
+    .config_size = sizeof(struct tail_config),
+    .create = tail_create,
+    .start = tail_start,
+    .resume = tail_resume,
+    .stop = tail_stop,
+    .destroy = tail_destroy,
+};

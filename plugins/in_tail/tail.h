@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One tail input: its settings, its state, its numbers. Every part of the plugin works on it; loop thread. */
+#ifndef TAIL_TAIL_H
+#define TAIL_TAIL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <weir/plugin.h>
+#include "glob.h"
+#include "hub.h"
+#include "identity.h"
+#include "lines.h"
+#include "list.h"
+#include "table.h"
+
+/* As the option table in tail.c fills it in. */
+struct tail_config {
+    struct weir_list path, exclude_path;
+    const char *key, *path_key, *offset_key;
+    bool read_from_head, skip_empty_lines, skip_long_lines, exit_on_eof, inotify_watcher;
+    uint64_t refresh_interval, rotate_wait, poll_interval;
+    uint64_t buffer_max_size, buffer_chunk_size;
+    int long_lines;
+};
+
+struct tail_numbers {
+    struct weir_metric *files, *bytes, *rotated, *truncated, *empty, *long_lines, *abandoned, *overflows;
+};
+
+struct tail_instance {
+    const struct weir_host *host;
+    struct weir_instance *instance;
+    const struct tail_config *config;
+    struct tail_format format;
+    struct tail_numbers numbers;
+    struct tail_glob *glob;
+    struct tail_hub *hub;
+    struct tail_worker worker;
+    struct weir_timer *refresh, *poll, *retry;
+
+    struct tail_link files; /* struct tail_file.member: every open file */
+    struct tail_link ready; /* .ready: those that have something to be done */
+    struct tail_table by_path, by_inode;
+    struct tail_table dirs;       /* struct tail_dir, by path */
+    struct tail_table known;      /* struct tail_known: streams whose files are not open, by inode */
+    struct tail_table complaints; /* paths that were complained about, until they are well again */
+
+    uint64_t generation;  /* of the last walk */
+    uint64_t done, total; /* for exit_on_eof: bytes read of those there */
+    size_t open_count;
+    bool first_start; /* no stream is known: read_from_head counts */
+    bool starting;    /* the walk of start goes on */
+    bool rescan;      /* a walk is due */
+    bool paused;      /* an output is full; resume will come */
+    bool retrying;    /* something could not be opened: the timer runs */
+    bool polling;     /* there is something that inotify does not cover */
+    bool ended;
+};
+
+#define tail_log(tail, level, ...) (tail)->host->log((tail)->instance, WEIR_LOG_##level, __VA_ARGS__)
+
+/* There is work for the instance. */
+void tail_wake(struct tail_instance *);
+/* Walks through everything again, soon. */
+void tail_rescan(struct tail_instance *);
+/* Something could not be opened now: the instance looks again in a second. */
+void tail_retry(struct tail_instance *);
+/* From now on something must be looked at from time to time. */
+void tail_poll(struct tail_instance *);
+/* Warns once about a path, until tail_calm. */
+void tail_complain(struct tail_instance *, const char *path, const char *format, ...) WEIR_PRINTF(3, 4);
+void tail_calm(struct tail_instance *, const char *path);
+/* With exit_on_eof: ends the input where nothing is left. */
+void tail_end(struct tail_instance *);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A file's turn: look, read, and what follows at its end. Loop thread.
+ */
+#include "file.h"
+
+#include <errno.h>
+#include <string.h>
+
+void tail_file_wake(struct tail_file *file)
+{
+    if (tail_list_empty(&file->ready)) {
+        tail_list_add(&file->tail->ready, &file->ready);
+    }
+    tail_wake(file->tail);
+}
+
+void tail_file_wait_no_more(struct tail_file *file)
+{
+    file->due = false;
+    file->waiting = false;
+    if (file->wait) {
+        file->tail->host->timer_set(file->wait, 0, 0);
+    }
+}
+
+/* The end is reached for good: what stands there without a newline is a line, too. */
+static void finish(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    enum tail_progress r = tail_file_flush(file);
+    if (r == TAIL_FULL) {
+        tail->paused = true;
+    }
+    if (r != TAIL_END) {
+        tail_file_wake(file);
+    } else if (!file->named || tail->config->exit_on_eof) {
+        tail_file_close(file);
+    } else {
+        file->rotated = false;
+        tail_file_wait_no_more(file);
+    }
+}
+
+static void wait_is_over(void *data)
+{
+    struct tail_file *file = data;
+    file->due = true;
+    tail_file_wake(file);
+}
+
+/* At the end of a rotated file: someone may still have it open and write. */
+static void wait_for_more(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    if (!file->wait) {
+        file->wait = tail->host->timer_add(tail->host->loop(tail->instance), wait_is_over, file);
+    }
+    if (file->wait && tail->config->rotate_wait) {
+        file->due = false;
+        file->waiting = true;
+        tail->host->timer_set(file->wait, tail->config->rotate_wait, 0);
+    } else {
+        finish(file);
+    }
+}
+
+static void at_end(struct tail_file *file, bool read)
+{
+    if (file->tail->config->exit_on_eof) {
+        finish(file);
+    } else if (file->rotated && (read || !file->waiting)) {
+        wait_for_more(file);
+    } else if (file->rotated && file->due) {
+        finish(file);
+    }
+}
+
+static void give_up(struct tail_file *file, int error)
+{
+    struct tail_instance *tail = file->tail;
+    if (error == ENOMEM) {
+        tail->paused = true;
+        tail_file_wake(file);
+    } else {
+        tail_complain(tail, file->path, "%s can't be read: %s; it is opened again later", file->path,
+                      strerror(error));
+        tail_file_close(file);
+    }
+    tail_retry(tail);
+}
+
+size_t tail_file_work(struct tail_file *file)
+{
+    size_t bytes = 0;
+    bool changed = false;
+    int r = tail_file_examine(file);
+    if (r < 0) {
+        give_up(file, -r);
+        return 0;
+    }
+    enum tail_progress progress = tail_file_read(file, &bytes);
+    int error = errno;
+    if (progress == TAIL_CHANGED) {
+        r = tail_file_restart(file, "rewritten");
+        changed = true;
+    } else if (progress == TAIL_END && bytes == 0) {
+        r = tail_file_suspect(file, &changed);
+    }
+    if (r < 0 || progress == TAIL_BROKEN) {
+        give_up(file, r < 0 ? -r : error);
+    } else if (progress == TAIL_FULL) {
+        file->tail->paused = true;
+        tail_file_wake(file);
+    } else if (changed || progress == TAIL_MORE) {
+        tail_file_wake(file);
+    } else {
+        at_end(file, bytes > 0);
+    }
+    return bytes;
+}
