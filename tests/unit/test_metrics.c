@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metrics: identity, values, removal, and the text, read back by a small parser of the format. */
+#include <check.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include "metrics.h"
+
+static struct metrics *metrics;
+static int owner, other;
+
+static void setup(void)
+{
+    metrics = metrics_create();
+    ck_assert_ptr_nonnull(metrics);
+}
+
+static void teardown(void)
+{
+    metrics_destroy(metrics);
+}
+
+static struct weir_metric *get(enum weir_metric_kind kind, const char *name, const char *label,
+                               const char *value)
+{
+    struct metrics_label l = {label, value};
+    return metrics_get(metrics, kind, name, "Help.", &l, label ? 1 : 0, &owner);
+}
+
+static char *text_of(void)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    ck_assert_int_eq(metrics_write(metrics, out), 0);
+    fclose(out);
+    return text;
+}
+
+/* ---- A reader of the text format 0.0.4 -------------------------------------------------------------- */
+
+struct sample {
+    char name[64], labels[512], value[32]; /* labels unescaped, as name=value; */
+};
+
+static struct {
+    struct sample samples[64];
+    size_t count;
+    char help[64][64];
+    size_t helps;
+} parsed;
+
+static const char *parse_name(const char *p, char *ret, bool colons)
+{
+    const char *first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_:";
+    size_t length = strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_:0123456789");
+    ck_assert_uint_gt(length, 0);
+    ck_assert_uint_lt(length, 64);
+    ck_assert_ptr_nonnull(strchr(first, *p));
+    memcpy(ret, p, length);
+    ret[length] = 0;
+    ck_assert(colons || !strchr(ret, ':'));
+    return p + length;
+}
+
+/* From behind the opening quote to behind the closing one. */
+static const char *parse_label_value(const char *p, char **to)
+{
+    for (; *p != '"'; p++) {
+        ck_assert(*p && *p != '\n');
+        if (*p != '\\') {
+            *(*to)++ = *p;
+            continue;
+        }
+        p++;
+        ck_assert(*p == '\\' || *p == '"' || *p == 'n');
+        *(*to)++ = *p == 'n' ? '\n' : *p;
+    }
+    return p + 1;
+}
+
+static const char *parse_labels(const char *p, char *to)
+{
+    do {
+        p = parse_name(p + 1, to, false);
+        to += strlen(to);
+        ck_assert_int_eq(p[0], '=');
+        ck_assert_int_eq(p[1], '"');
+        *to++ = '=';
+        p = parse_label_value(p + 2, &to);
+        *to++ = ';';
+    } while (*p == ',');
+    ck_assert_int_eq(*p, '}');
+    *to = 0;
+    return p + 1;
+}
+
+static void parse_sample(const char *line, const char *family)
+{
+    struct sample *s = &parsed.samples[parsed.count++];
+    ck_assert_uint_le(parsed.count, 64);
+    s->labels[0] = 0;
+    const char *p = parse_name(line, s->name, true);
+    ck_assert_str_eq(s->name, family);
+    if (*p == '{')
+        p = parse_labels(p, s->labels);
+    ck_assert_int_eq(*p, ' ');
+    char *end;
+    strtod(p + 1, &end);
+    ck_assert_int_eq(*end, 0);
+    snprintf(s->value, sizeof(s->value), "%s", p + 1);
+}
+
+/* Each family once, in order: HELP, TYPE, samples. */
+static void parse(char *text)
+{
+    char family[64] = "", next[64], last[64] = "";
+    bool typed = false;
+    parsed.count = parsed.helps = 0;
+    for (char *line = text, *end; *line; line = end + 1) {
+        end = strchr(line, '\n');
+        ck_assert_ptr_nonnull(end); /* the last line ends as well */
+        *end = 0;
+        if (strncmp(line, "# HELP ", 7) == 0) {
+            const char *p = parse_name(line + 7, next, true);
+            snprintf(parsed.help[parsed.helps++], 64, "%s", p + 1);
+            ck_assert_str_gt(next, last);
+            strcpy(last, next);
+            typed = false;
+        } else if (strncmp(line, "# TYPE ", 7) == 0) {
+            const char *p = parse_name(line + 7, family, true);
+            ck_assert(!typed || strcmp(family, last) > 0);
+            strcpy(last, family);
+            ck_assert(strcmp(p, " counter") == 0 || strcmp(p, " gauge") == 0);
+            typed = true;
+        } else {
+            ck_assert(typed);
+            parse_sample(line, family);
+        }
+    }
+}
+
+static const char *value_of(const char *name, const char *labels)
+{
+    for (size_t i = 0; i < parsed.count; i++)
+        if (strcmp(parsed.samples[i].name, name) == 0 && strcmp(parsed.samples[i].labels, labels) == 0)
+            return parsed.samples[i].value;
+    return "none";
+}
+
+/* ---- Tests --------------------------------------------------------------------------------------- */
+
+START_TEST(the_same_name_and_labels_are_the_same_metric)
+{
+    struct weir_metric *a = get(WEIR_COUNTER, "weir_lines", "input", "a");
+    ck_assert_ptr_nonnull(a);
+    ck_assert_ptr_eq(get(WEIR_COUNTER, "weir_lines", "input", "a"), a);
+    ck_assert_ptr_ne(get(WEIR_COUNTER, "weir_lines", "input", "b"), a);
+    ck_assert_ptr_ne(get(WEIR_COUNTER, "weir_lines", "output", "a"), a);
+    ck_assert_ptr_ne(get(WEIR_COUNTER, "weir_lines", NULL, NULL), a);
+    metric_add(a, 3);
+    metric_add(a, 4);
+    ck_assert_int_eq(metric_value(a), 7);
+    metric_set(a, -5);
+    ck_assert_int_eq(metric_value(a), -5);
+    metric_add(NULL, 1);
+    metric_set(NULL, 1);
+    ck_assert_int_eq(metric_value(NULL), 0);
+}
+END_TEST
+
+START_TEST(another_kind_is_refused)
+{
+    ck_assert_ptr_nonnull(get(WEIR_COUNTER, "x", NULL, NULL));
+    ck_assert_ptr_null(get(WEIR_GAUGE, "x", NULL, NULL));
+    ck_assert_ptr_null(get(WEIR_GAUGE, "x", "input", "a"));
+    ck_assert_ptr_null(get(WEIR_GAUGE, "x_total", NULL, NULL)); /* the counter's name in the text */
+    ck_assert_ptr_nonnull(get(WEIR_GAUGE, "y", NULL, NULL));
+    ck_assert_ptr_null(get(WEIR_COUNTER, "y", NULL, NULL));
+    ck_assert_ptr_nonnull(get(WEIR_GAUGE, "memory_total", NULL, NULL));
+    ck_assert_ptr_null(get(WEIR_COUNTER, "memory", NULL, NULL));
+}
+END_TEST
+
+START_TEST(bad_names_are_refused)
+{
+    static const char *const bad[] = {"", "1x", "a-b", "a b", "a\n", "é", "a.b"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        ck_assert_ptr_null(get(WEIR_GAUGE, bad[i], NULL, NULL));
+        ck_assert_ptr_null(get(WEIR_GAUGE, "x", bad[i], "v"));
+    }
+    ck_assert_ptr_null(get(WEIR_GAUGE, NULL, NULL, NULL));
+    ck_assert_ptr_null(get(WEIR_GAUGE, "x", "label", NULL));
+    ck_assert_ptr_null(get((enum weir_metric_kind)7, "x", NULL, NULL));
+    ck_assert_ptr_null(get(WEIR_GAUGE, "x", "a:b", "v")); /* colons are for names only */
+    ck_assert_ptr_nonnull(get(WEIR_GAUGE, "a:b_1", NULL, NULL));
+    char *text = text_of();
+    ck_assert_str_eq(text, "# HELP a:b_1 Help.\n# TYPE a:b_1 gauge\na:b_1 0\n");
+    free(text);
+}
+END_TEST
+
+START_TEST(the_text_is_prometheus)
+{
+    struct metrics_label two[] = {{"input", "a"}, {"reason", "too long"}};
+    metric_add(get(WEIR_COUNTER, "weir_lines", "input", "b"), UINT64_MAX);
+    metric_set(get(WEIR_GAUGE, "weir_depth", NULL, NULL), INT64_MIN);
+    metric_add(get(WEIR_COUNTER, "weir_lines", "input", "a"), 2);
+    metric_add(metrics_get(metrics, WEIR_COUNTER, "weir_lines", "ignored", two, 2, &owner), 9);
+    metric_set(metrics_get(metrics, WEIR_GAUGE, "a_first", NULL, NULL, 0, &owner), 1);
+    char *text = text_of();
+    ck_assert_str_eq(text,
+                     "# TYPE a_first gauge\na_first 1\n"
+                     "# HELP weir_depth Help.\n# TYPE weir_depth gauge\nweir_depth -9223372036854775808\n"
+                     "# HELP weir_lines_total Help.\n# TYPE weir_lines_total counter\n"
+                     "weir_lines_total{input=\"a\",reason=\"too long\"} 9\n"
+                     "weir_lines_total{input=\"a\"} 2\n"
+                     "weir_lines_total{input=\"b\"} 18446744073709551615\n");
+    parse(text);
+    ck_assert_uint_eq(parsed.count, 5);
+    ck_assert_str_eq(value_of("weir_lines_total", "input=a;reason=too long;"), "9");
+    free(text);
+}
+END_TEST
+
+START_TEST(label_values_come_back_as_they_were)
+{
+    static const char *const values[] = {
+        "",      "\\",       "\"",           "\n",
+        "a\\nb", "\\\"\n\\", "{x=\"1\"} 5",  "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
+        "a,b",   "\t\r",     "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"};
+    size_t count = sizeof(values) / sizeof(*values);
+    for (size_t i = 0; i < count; i++)
+        metric_set(get(WEIR_GAUGE, "weir_x", "path", values[i]), (int64_t)i + 1);
+    char *text = text_of();
+    parse(text);
+    free(text);
+    ck_assert_uint_eq(parsed.count, count);
+    for (size_t i = 0; i < count; i++) {
+        char labels[64], value[16];
+        snprintf(labels, sizeof(labels), "path=%s;", values[i]);
+        snprintf(value, sizeof(value), "%zu", i + 1);
+        ck_assert_str_eq(value_of("weir_x", labels), value);
+    }
+}
+END_TEST
+
+START_TEST(bytes_that_are_not_utf8_are_replaced)
+{
+#define BAD "\xef\xbf\xbd"
+    static const char *const values[][2] = {
+        {"\xff", BAD},
+        {"a\x80z", "a" BAD "z"},
+        {"\xc0\xaf", BAD BAD},         /* overlong */
+        {"\xe0\x80\xaf", BAD BAD BAD}, /* overlong */
+        {"\xed\xa0\x80", BAD BAD BAD}, /* a surrogate */
+        {"\xf4\x90\x80\x80", BAD BAD BAD BAD},
+        {"\xf0\x9f\x98", BAD BAD BAD}, /* cut off */
+        {"\xe2\x82\"", BAD BAD "\""},
+    };
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+        char name[16], labels[64];
+        snprintf(name, sizeof(name), "x%zu", i);
+        snprintf(labels, sizeof(labels), "path=%s;", values[i][1]);
+        ck_assert_ptr_nonnull(get(WEIR_GAUGE, name, "path", values[i][0]));
+        char *text = text_of();
+        parse(text);
+        ck_assert_str_eq(value_of(name, labels), "0");
+        free(text);
+    }
+}
+END_TEST
+
+START_TEST(help_is_one_line)
+{
+    ck_assert_ptr_nonnull(metrics_get(metrics, WEIR_GAUGE, "x", "a\\b\n\"c\"", NULL, 0, &owner));
+    char *text = text_of();
+    parse(text);
+    ck_assert_uint_eq(parsed.helps, 1);
+    ck_assert_str_eq(parsed.help[0], "a\\\\b\\n\"c\"");
+    free(text);
+}
+END_TEST
+
+START_TEST(dropped_with_its_owner)
+{
+    struct metrics_label label = {"input", "b"};
+    get(WEIR_COUNTER, "shared", "input", "a");
+    get(WEIR_GAUGE, "mine", NULL, NULL);
+    struct weir_metric *theirs = metrics_get(metrics, WEIR_COUNTER, "shared", "Help.", &label, 1, &other);
+    metric_add(theirs, 6);
+    metrics_drop(metrics, &owner);
+    metrics_drop(metrics, &owner);
+    char *text = text_of();
+    ck_assert_str_eq(text,
+                     "# HELP shared_total Help.\n# TYPE shared_total counter\nshared_total{input=\"b\"} 6\n");
+    free(text);
+    /* A name that is free again may be of another kind. */
+    ck_assert_ptr_nonnull(get(WEIR_COUNTER, "mine", NULL, NULL));
+    metrics_drop(metrics, &other);
+    metrics_drop(metrics, &owner);
+    text = text_of();
+    ck_assert_str_eq(text, "");
+    free(text);
+    metrics_destroy(NULL);
+}
+END_TEST
+
+START_TEST(many_inputs_come_and_go)
+{
+    enum { INPUTS = 10000 };
+    static char owners[INPUTS];
+    for (int i = 0; i < INPUTS; i++) {
+        char alias[32];
+        snprintf(alias, sizeof(alias), "tail.%d", i);
+        struct metrics_label label = {"input", alias};
+        if (!metrics_get(metrics, WEIR_COUNTER, "weir_a", "a", &label, 1, &owners[i]) ||
+            !metrics_get(metrics, WEIR_GAUGE, "weir_b", "b", &label, 1, &owners[i]))
+            ck_abort_msg("no metric %d", i);
+    }
+    for (int i = 0; i < INPUTS; i++)
+        metrics_drop(metrics, &owners[i]);
+    char *text = text_of();
+    ck_assert_str_eq(text, "");
+    free(text);
+}
+END_TEST
+
+START_TEST(a_failed_write_is_told)
+{
+    FILE *full = fopen("/dev/full", "w");
+    ck_assert_ptr_nonnull(full);
+    get(WEIR_GAUGE, "x", NULL, NULL);
+    ck_assert_int_eq(metrics_write(metrics, full), -ENOSPC);
+    fclose(full);
+}
+END_TEST
+
+enum { THREADS = 4, ROUNDS = 3000 };
+
+/* Each thread has its own label; all add to one counter. */
+static void *work(void *data)
+{
+    char *alias = data;
+    struct metrics_label label = {"input", alias};
+    for (int i = 0; i < ROUNDS; i++) {
+        metric_add(metrics_get(metrics, WEIR_COUNTER, "common", "Help.", NULL, 0, &owner), 1);
+        metric_set(metrics_get(metrics, WEIR_GAUGE, "own", "Help.", &label, 1, alias), i);
+        if (i % 100 == 0)
+            metrics_drop(metrics, alias);
+    }
+    return NULL;
+}
+
+START_TEST(threads_count_and_write)
+{
+    static char aliases[THREADS][2] = {"a", "b", "c", "d"};
+    pthread_t threads[THREADS];
+    struct weir_metric *common = get(WEIR_COUNTER, "common", NULL, NULL);
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, work, aliases[i]), 0);
+    for (int i = 0; i < 50; i++)
+        free(text_of());
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_int_eq(metric_value(common), THREADS * ROUNDS);
+    char *text = text_of();
+    parse(text);
+    free(text);
+    ck_assert_uint_eq(parsed.count, 1 + THREADS);
+    ck_assert_str_eq(value_of("own", "input=c;"), "2999");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("metrics");
+    TCase *t = tcase_create("all");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, the_same_name_and_labels_are_the_same_metric);
+    tcase_add_test(t, another_kind_is_refused);
+    tcase_add_test(t, bad_names_are_refused);
+    tcase_add_test(t, the_text_is_prometheus);
+    tcase_add_test(t, label_values_come_back_as_they_were);
+    tcase_add_test(t, bytes_that_are_not_utf8_are_replaced);
+    tcase_add_test(t, help_is_one_line);
+    tcase_add_test(t, dropped_with_its_owner);
+    tcase_add_test(t, many_inputs_come_and_go);
+    tcase_add_test(t, a_failed_write_is_told);
+    tcase_add_test(t, threads_count_and_write);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

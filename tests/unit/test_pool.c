@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blocks: sizes, alignment, reuse, and the budget. */
+#include <check.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include "pool.h"
+
+START_TEST(every_size_fits_and_is_aligned)
+{
+    struct pool *p = pool_create(1 << 30);
+
+    for (size_t wanted = 1; wanted < (40u << 20); wanted += 1 + wanted / 7) {
+        size_t size = wanted;
+        void *block = pool_take(p, &size);
+        ck_assert_ptr_nonnull(block);
+        ck_assert_uint_ge(size, wanted);
+        ck_assert(wanted <= 1024 || size <= wanted + wanted / 4 + 1);
+        ck_assert_uint_eq((uintptr_t)block % 64, 0);
+        ck_assert_uint_eq(atomic_load(&pool_gate(p)->used), size);
+        memset(block, 0x5a, size);
+        pool_give(p, block, size);
+        ck_assert_uint_eq(atomic_load(&pool_gate(p)->used), 0);
+    }
+    pool_destroy(p);
+}
+END_TEST
+
+START_TEST(exact_classes_are_not_rounded_up)
+{
+    struct pool *p = pool_create(1 << 30);
+
+    for (size_t wanted = 1024; wanted <= (8u << 20); wanted *= 2) {
+        size_t size = wanted;
+        void *block = pool_take(p, &size);
+        ck_assert_uint_eq(size, wanted);
+        pool_give(p, block, size);
+    }
+    pool_destroy(p);
+}
+END_TEST
+
+START_TEST(the_last_block_back_is_the_next_out)
+{
+    struct pool *p = pool_create(1 << 30);
+    size_t size = 100000, again = 100000;
+    void *a = pool_take(p, &size);
+
+    pool_give(p, a, size);
+    void *b = pool_take(p, &again);
+    ck_assert_ptr_eq(a, b);
+    ck_assert_uint_eq(size, again);
+    pool_give(p, b, again);
+    pool_destroy(p);
+}
+END_TEST
+
+START_TEST(an_absurd_size_is_refused)
+{
+    struct pool *p = pool_create(1 << 30);
+    size_t size = SIZE_MAX - 5;
+
+    ck_assert_ptr_null(pool_take(p, &size));
+    ck_assert_uint_eq(atomic_load(&pool_gate(p)->used), 0);
+    pool_destroy(p);
+    pool_destroy(NULL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("pool");
+    TCase *t = tcase_create("all");
+
+    tcase_add_test(t, every_size_fits_and_is_aligned);
+    tcase_add_test(t, exact_classes_are_not_rounded_up);
+    tcase_add_test(t, the_last_block_back_is_the_next_out);
+    tcase_add_test(t, an_absurd_size_is_refused);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* in_tail: what is a line, and what a record holds. */
+#include "tail_fixture.h"
+
+START_TEST(lines_of_every_kind)
+{
+    static const char text[] = "a\n\n\r\nb\r\n\0\n\0x\0y\n\xff\xfe\xc3\n\xe2\x82\xac\n \n";
+    put_bytes("f", 0, text, sizeof(text) - 1);
+    struct weir_instance *i = start_head("f");
+    expect_bytes(text, sizeof(text) - 1);
+    fake_stop(i);
+}
+END_TEST
+
+START_TEST(each_length_at_each_place)
+{
+    /* lines of 0 to 300 bytes, several times over, so that every length crosses the end of a 4 KiB read */
+    size_t size = 0, room = 4u << 20;
+    char *text = malloc(room);
+    for (unsigned seed = 0; seed < 40; seed++) {
+        for (unsigned n = 0; n <= 300; n++) {
+            memset(text + size, 'a' + (int)(n + seed) % 26, n);
+            size += n;
+            text[size++] = '\n';
+        }
+        text[size++] = 'x'; /* shifts what follows */
+    }
+    text[size++] = '\n';
+    put_bytes("f", 0, text, size);
+    struct weir_instance *i = start_head("f", "buffer_chunk_size", "4096");
+    expect_bytes(text, size);
+    fake_stop(i);
+    free(text);
+}
+END_TEST
+
+START_TEST(very_long_line)
+{
+    size_t size = 3u << 20;
+    char *text = malloc(size + 10);
+    memset(text, 'l', size);
+    memcpy(text, "a\nb", 3);
+    memcpy(text + size, "\nlast\n", 6);
+    put_bytes("f", 0, text, size + 6);
+    struct weir_instance *i = start_head("f", "buffer_chunk_size", _i ? "4k" : "256k");
+    expect_bytes(text, size + 6);
+    fake_stop(i);
+    free(text);
+}
+END_TEST
+
+START_TEST(long_line_that_grows)
+{
+    char piece[5000], *text = calloc(1, 60 * sizeof(piece));
+    size_t size = 0;
+    struct weir_instance *i = start_head("f", "buffer_chunk_size", "4k");
+    for (int k = 0; k < 50; k++) {
+        memset(piece, 'a' + k % 26, sizeof(piece));
+        put_bytes("f", O_APPEND, piece, sizeof(piece));
+        memcpy(text + size, piece, sizeof(piece));
+        size += sizeof(piece);
+        fake_idle(host);
+    }
+    expect("");
+    append("f", "end\nnext\n");
+    memcpy(text + size, "end\nnext\n", 10);
+    expect_bytes(text, size + 9);
+    fake_stop(i);
+    free(text);
+}
+END_TEST
+
+/* The lines between the long one must come whole whatever becomes of it. Long lines below and above the read
+ * size. */
+START_TEST(too_long)
+{
+    static const char *const treatments[] = {"split", "truncate", "skip"};
+    static const size_t sizes[] = {101, 200, 201, 4000, 5000, 10001};
+    const char *treatment = treatments[_i % 3];
+    size_t long_size = sizes[_i / 3], size = 0;
+    char *text = calloc(1, 40000), *expected = calloc(1, 40000), *out = expected;
+    size += (size_t)sprintf(text, "before\n");
+    memset(text + size, 'L', long_size);
+    size += long_size;
+    size += (size_t)sprintf(text + size, "\nafter\n");
+    memset(text + size, 'M', 100);
+    size += 100;
+    size += (size_t)sprintf(text + size, "\nend\n");
+    put_bytes("f", 0, text, size);
+    out += sprintf(out, "before\n");
+    size_t shown = _i % 3 == 0 ? long_size : _i % 3 == 1 ? 100 : 0;
+    for (size_t k = 0; k < shown; k++) {
+        *out++ = 'L';
+        if (k % 100 == 99 || k + 1 == shown) {
+            *out++ = '\n';
+        }
+    }
+    out += sprintf(out, "after\n%.100s\nend\n", text + size - 105);
+    struct weir_instance *i =
+        start_head("f", "buffer_chunk_size", "4k", "buffer_max_size", "100", "long_lines", treatment);
+    expect(expected);
+    ck_assert_int_eq(fake_metric(i, "long_lines", treatment), 1);
+    fake_stop(i);
+    free(text);
+    free(expected);
+}
+END_TEST
+
+START_TEST(split_between_characters)
+{
+    char text[300] = "";
+    for (int k = 0; k < 50; k++) {
+        strcat(text, "\xe2\x82\xac"); /* 150 bytes: 64 is within a character */
+    }
+    strcat(text, "\n");
+    append("f", text);
+    struct weir_instance *i = start_head("f", "buffer_max_size", "64");
+    char expected[400];
+    sprintf(expected, "%.63s\n%.63s\n%s", text, text + 63, text + 126);
+    expect(expected);
+    fake_stop(i);
+}
+END_TEST
+
+START_TEST(empty_lines_skipped)
+{
+    append("f", "\n\na\n\r\n\nb\n");
+    struct weir_instance *i = start_head("f", "skip_empty_lines", "on");
+    expect("a\nb\n");
+    ck_assert_int_eq(fake_metric(i, "empty_lines", NULL), 4);
+    append("f", "\n\n\n");
+    fake_idle(host);
+    fake_stop(i);
+    /* the position went past lines that made no record */
+    append("f", "c\n");
+    i = start("f");
+    expect("c\n");
+    ck_assert_int_eq(fake_metric(i, "empty_lines", NULL), 0);
+    fake_stop(i);
+}
+END_TEST
+
+static struct weir_record only_record(struct weir_cursor *cursor, size_t chunk)
+{
+    size_t count;
+    const struct fake_chunk *chunks = fake_chunks(host, &count);
+    struct weir_record record;
+    while (chunk < count && chunks[chunk].records == 0) {
+        chunk++;
+    }
+    ck_assert_uint_lt(chunk, count);
+    weir_cursor_init(cursor, chunks[chunk].data, chunks[chunk].size);
+    ck_assert_int_gt(weir_cursor_next(cursor, &record), 0);
+    return record;
+}
+
+START_TEST(fields)
+{
+    struct weir_cursor cursor;
+    struct weir_value value = {0};
+    append("f", "first\nsecond\n");
+    struct weir_instance *i = start_head("f", "key", "message", "path_key", "file", "offset_key", "at");
+    fake_idle(host);
+    struct weir_record record = only_record(&cursor, 0);
+    ck_assert(field(&record, "file", &value));
+    ck_assert_uint_eq(value.size, strlen(at("f")));
+    ck_assert(memcmp(value.data, at("f"), value.size) == 0);
+    ck_assert(weir_cursor_next(&cursor, &record) > 0);
+    ck_assert(field(&record, "message", &value));
+    ck_assert(value.size == 6 && memcmp(value.data, "second", 6) == 0);
+    ck_assert(field(&record, "at", &value));
+    ck_assert_int_eq(value.type, WEIR_TYPE_UINT);
+    ck_assert_uint_eq(value.as.uint, 6);
+    ck_assert(!field(&record, "log", &value));
+    fake_stop(i);
+    seen();
+}
+END_TEST
+
+START_TEST(bad_settings)
+{
+    ck_assert_ptr_null(make("f", "parser", "json", NULL));
+    ck_assert_ptr_null(make("f", "buffer_chunk_size", "1", NULL));
+    struct fake_setting none[] = {{"path", ""}, {NULL, NULL}};
+    ck_assert_ptr_null(fake_input(host, &weir_plugin_descriptor, "t", none));
+    ck_assert_ptr_nonnull(strstr(fake_error(host), "path"));
+    struct weir_instance *i = make("f", "db", "/x", "skip_long_lines", "on", NULL);
+    ck_assert_ptr_nonnull(i);
+    fake_drop(i);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("tail lines");
+    TCase *tests = tcase_create("lines");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, lines_of_every_kind);
+    tcase_add_test(tests, each_length_at_each_place);
+    tcase_add_loop_test(tests, very_long_line, 0, 2);
+    tcase_add_test(tests, long_line_that_grows);
+    tcase_add_loop_test(tests, too_long, 0, 18);
+    tcase_add_test(tests, split_between_characters);
+    tcase_add_test(tests, empty_lines_skipped);
+    tcase_add_test(tests, fields);
+    tcase_add_test(tests, bad_settings);
+    suite_add_tcase(suite, tests);
+    return run(suite);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* in_tail: what happens to files while it does not run, or is killed; exit_on_eof; and the parts below. */
+#include "tail_fixture.h"
+#include "glob.h"
+#include "identity.h"
+
+static const uint64_t SECOND = 1000000000;
+
+/* Runs an input until the text came, and stops it. */
+static void once(const char *path, const char *text)
+{
+    struct weir_instance *i = start_head(path);
+    expect(text);
+    fake_stop(i);
+}
+
+START_TEST(goes_on)
+{
+    append("f", "1\n2\npart");
+    once("f", "1\n2\n");
+    once("f", "");
+    append("f", "ial\n3\n");
+    once("f", "partial\n3\n");
+    struct weir_instance *i = start("f");
+    append("f", "4\n");
+    expect("4\n");
+    fake_stop(i);
+}
+END_TEST
+
+START_TEST(first_start_only)
+{
+    append("f", "before\n");
+    fake_stop(start("*"));
+    append("f", "1\n");
+    append("g", "2\n");
+    struct weir_instance *i = start("f");
+    expect("1\n");
+    fake_stop(i);
+    i = start("*");
+    expect("2\n");
+    fake_stop(i);
+}
+END_TEST
+
+START_TEST(killed)
+{
+    append("f", "1\n2\n");
+    fake_acknowledge_at_once(host, false);
+    struct weir_instance *i = start_head("f", "buffer_chunk_size", "4k");
+    expect("1\n2\n");
+    fake_acknowledge(host, 2); /* the stream's beginning, and these lines */
+    append("f", "3\n");
+    expect("3\n");
+    append("f", "4\n");
+    expect("4\n");
+    fake_stop(i);
+    fake_crash(host);
+    append("f", "5\n");
+    once("f", "3\n4\n5\n");
+}
+END_TEST
+
+START_TEST(rotated_while_away)
+{
+    append("f", "1\n");
+    once("f", "1\n");
+    append("f", "2\nunfinished");
+    move("f", _i ? "odd name" : "f.1");
+    append("f", "3\n");
+    struct weir_instance *i = start("f");
+    fake_idle(host);
+    expect("3\n2\n");
+    fake_later(host, 6 * SECOND);
+    expect("unfinished\n");
+    append("f", "4\n");
+    expect("4\n");
+    ck_assert_int_eq(fake_metric(i, "files", NULL), 1);
+    fake_stop(i);
+    once("f", "");
+}
+END_TEST
+
+START_TEST(rotated_then_away)
+{
+    mkdir(at("old"), 0700);
+    append("f", "1\n");
+    struct weir_instance *i = start_head("f");
+    expect("1\n");
+    move("f", "old/f");
+    fake_idle(host);
+    fake_stop(i);
+    append("old/f", "2\n");
+    once("f", "2\n");
+}
+END_TEST
+
+START_TEST(rewritten_while_away)
+{
+    static const char *const texts[] = {"b\n", "other\nlines\n", "much more than\nthere was before\n"};
+    append("f", "these\nlines\n");
+    once("f", "these\nlines\n");
+    overwrite("f", texts[_i]);
+    once("f", texts[_i]);
+    ck_assert_uint_eq(fake_stream_count(host, "t"), 1);
+    once("f", "");
+}
+END_TEST
+
+START_TEST(replaced_while_away)
+{
+    append("f", "1\n");
+    once("f", "1\n");
+    unlink(at("f"));
+    append("f", "1\n2\n"); /* may well have the same inode */
+    once("f", "1\n2\n");
+}
+END_TEST
+
+START_TEST(short_file_grows_while_away)
+{
+    append("f", "");
+    once("f", "");
+    append("f", "1\n");
+    once("f", "1\n");
+    char *text = calloc(1, 5002);
+    memset(text, 'x', 5000);
+    text[5000] = '\n';
+    append("f", text);
+    once("f", text);
+    append("f", "2\n");
+    once("f", "2\n");
+    free(text);
+}
+END_TEST
+
+START_TEST(missing_for_a_while)
+{
+    mkdir(at("d"), 0700);
+    append("d/f", "1\n");
+    once("d/f", "1\n");
+    move("d", "e");
+    struct weir_instance *i = start_head("d/f");
+    expect("");
+    append("e/f", "2\n");
+    move("e", "d");
+    expect("2\n");
+    fake_stop(i);
+}
+END_TEST
+
+START_TEST(no_longer_wanted)
+{
+    append("f", "1\n");
+    once("f", "1\n");
+    append("f", "2\n");
+    once("other", "");
+    once("f", "2\n");
+}
+END_TEST
+
+START_TEST(foreign_meta)
+{
+    append("f", "1\n");
+    once("f", "1\n");
+    struct tail_meta meta;
+    uint8_t bytes[TAIL_META_MAX];
+    struct tail_meta full = {{1, 2, 3, 4}, {5, 6}, "/a/path", 7, true};
+    size_t size = tail_meta_encode(&full, bytes);
+    ck_assert_int_eq(tail_meta_decode(bytes, size, &meta), 0);
+    ck_assert(meta.away);
+    ck_assert_uint_eq(meta.identity.born, 4);
+    ck_assert_uint_eq(meta.fingerprint.length, 6);
+    ck_assert(meta.path_size == 7 && memcmp(meta.path, "/a/path", 7) == 0);
+    for (size_t n = 0; n < size; n++) {
+        uint8_t *cut = malloc(n ? n : 1);
+        memcpy(cut, bytes, n);
+        ck_assert_int_eq(tail_meta_decode(cut, n, &meta), -EINVAL);
+        free(cut);
+    }
+    bytes[0]++;
+    ck_assert_int_eq(tail_meta_decode(bytes, size, &meta), -EINVAL);
+    bytes[0]--;
+    memset(bytes + 42, 0xff, 4);
+    ck_assert_int_eq(tail_meta_decode(bytes, size, &meta), -EINVAL);
+    ck_assert_int_eq(tail_meta_decode(NULL, 0, &meta), -EINVAL);
+}
+END_TEST
+
+static void ends(struct weir_instance *i)
+{
+    ck_assert(fake_until(host, has_ended, i, DEADLINE_MS));
+}
+
+START_TEST(exits)
+{
+    append("a", "1\n2");
+    append("b", "");
+    struct weir_instance *i = start_head("*", "exit_on_eof", "on");
+    expect("1\n2\n");
+    ends(i);
+    uint64_t done, total;
+    fake_progress(i, &done, &total);
+    ck_assert(done == 3 && total == 3);
+    ck_assert_int_eq(fake_metric(i, "files", NULL), 0);
+    fake_stop(i);
+    i = start_head("nothing*", "exit_on_eof", "on");
+    ends(i);
+    ck_assert_uint_eq(fake_logged(host, "no file matches"), 1);
+    fake_stop(i);
+}
+END_TEST
+
+START_TEST(exits_when_drained)
+{
+    append("f", "1\n2");
+    struct weir_instance *i = make("f", "read_from_head", "on", "exit_on_eof", "on", NULL);
+    fake_set_full(i, true);
+    ck_assert_int_eq(fake_start(i), 0);
+    fake_idle(host);
+    ck_assert(!fake_is_ended(i));
+    fake_set_room(i, 1);
+    fake_idle(host);
+    ck_assert(!fake_is_ended(i));
+    fake_set_full(i, false);
+    expect("1\n2\n");
+    ends(i);
+    fake_stop(i);
+}
+END_TEST
+
+START_TEST(more_files_than_descriptors)
+{
+    char name[32], text[32];
+    for (int k = 0; k < 40; k++) {
+        snprintf(name, sizeof(name), "f%d", k);
+        snprintf(text, sizeof(text), "%02d\n", k);
+        append(name, text);
+    }
+    /* every descriptor but a few is taken */
+    int taken[4096], count = 0;
+    while (count < 4096 && (taken[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) {
+        count++;
+    }
+    for (int k = 0; k < 12 && count; k++) {
+        close(taken[--count]);
+    }
+    struct weir_instance *i = start_head("f*", "exit_on_eof", "on");
+    for (int k = 0; k < 20 && !fake_is_ended(i); k++) {
+        fake_later(host, 2 * SECOND);
+    }
+    size_t size;
+    free(sent_text(&size));
+    ends(i);
+    while (count) {
+        close(taken[--count]);
+    }
+    fake_stop(i);
+    seen();
+    ck_assert_uint_eq(size, 40 * 3);
+}
+END_TEST
+
+START_TEST(nothing_is_left_open)
+{
+    append("f", "1\n");
+    int before = open("/dev/null", O_RDONLY);
+    close(before);
+    once("f", "1\n");
+    int after = open("/dev/null", O_RDONLY);
+    close(after);
+    ck_assert_int_eq(before, after);
+}
+END_TEST
+
+START_TEST(patterns)
+{
+    static const struct {
+        const char *pattern, *path;
+        int match;
+    } cases[] = {
+        {"/a/b.log", "/a/b.log", TAIL_IS_FILE},
+        {"/a/b.log", "/a", TAIL_IS_WAY},
+        {"/a/b.log", "/a/b.log/c", 0},
+        {"/a/*.log", "/a/b.log", TAIL_IS_FILE},
+        {"/a/*.log", "/a/b/c.log", 0},
+        {"/a/*.log", "/a/.log", 0},
+        {"/a/*", "/a/.hidden", 0},
+        {"/a/.*", "/a/.hidden", TAIL_IS_FILE},
+        {"/a/*/c/[xy]?.log", "/a/b", TAIL_IS_WAY},
+        {"/a/*/c/[xy]?.log", "/a/b/c", TAIL_IS_WAY},
+        {"/a/*/c/[xy]?.log", "/a/b/d", 0},
+        {"/a/*/c/[xy]?.log", "/a/b/c/x1.log", TAIL_IS_FILE},
+        {"//a/.//b", "/a/b", TAIL_IS_FILE},
+        {"/a/**", "/a/b", TAIL_IS_FILE | TAIL_IS_WAY},
+        {"/a/**", "/a/b/c/d", TAIL_IS_FILE | TAIL_IS_WAY},
+        {"/a/**/x", "/a/x", TAIL_IS_FILE | TAIL_IS_WAY},
+        {"/a/**/x", "/a/.b/x", 0},
+        {"/a/**/x", "/a/b/c", TAIL_IS_WAY},
+        {"/a/*.log", "/a/skipped.log", 0},
+        {"/a/*.log", "/a/only.log", 0},
+    };
+    const char *items[] = {"*/skip*", "only.*"};
+    struct weir_list excludes = {items, 2};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct weir_list paths = {&cases[i].pattern, 1};
+        struct tail_glob *glob = tail_glob_create(&paths, &excludes);
+        ck_assert_ptr_nonnull(glob);
+        int match = tail_glob_match(glob, cases[i].path);
+        ck_assert_msg(match == cases[i].match, "%s and %s: %d", cases[i].pattern, cases[i].path, match);
+        tail_glob_destroy(glob);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("tail restart");
+    TCase *tests = tcase_create("restart");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, goes_on);
+    tcase_add_test(tests, first_start_only);
+    tcase_add_test(tests, killed);
+    tcase_add_loop_test(tests, rotated_while_away, 0, 2);
+    tcase_add_test(tests, rotated_then_away);
+    tcase_add_loop_test(tests, rewritten_while_away, 0, 3);
+    tcase_add_test(tests, replaced_while_away);
+    tcase_add_test(tests, short_file_grows_while_away);
+    tcase_add_test(tests, missing_for_a_while);
+    tcase_add_test(tests, no_longer_wanted);
+    tcase_add_test(tests, foreign_meta);
+    tcase_add_test(tests, exits);
+    tcase_add_test(tests, exits_when_drained);
+    tcase_add_test(tests, more_files_than_descriptors);
+    tcase_add_test(tests, nothing_is_left_open);
+    tcase_add_test(tests, patterns);
+    suite_add_tcase(suite, tests);
+    return run(suite);
+}
