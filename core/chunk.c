@@ -109,11 +109,10 @@ static void release_positions(struct checkpoint_set *set)
 static struct checkpoint_mark *place_marks(struct chunk *c, size_t count)
 {
     size_t align = _Alignof(struct checkpoint_mark);
-    uintptr_t at = ((uintptr_t)(c->draft.data + c->draft.size) + align - 1) & ~(uintptr_t)(align - 1);
-    uintptr_t end = (uintptr_t)c + c->block_size;
+    size_t at = ((size_t)(c->draft.data - (uint8_t *)c) + c->draft.size + align - 1) & ~(align - 1);
 
-    if (at <= end && (end - at) / sizeof(struct checkpoint_mark) >= count)
-        return (struct checkpoint_mark *)at;
+    if (at <= c->block_size && (c->block_size - at) / sizeof(struct checkpoint_mark) >= count)
+        return (struct checkpoint_mark *)(void *)((uint8_t *)c + at);
     c->marks_memory = calloc(count, sizeof(struct checkpoint_mark));
     return c->marks_memory;
 }

@@ -256,7 +256,7 @@ static bool fits_in(struct engine *e, const struct input *in, const struct input
     const char *alias = in->base.alias->chars;
 
     if (in->options.alias && engine_find_alias(e, alias) &&
-        (!replaced || strcmp(replaced->base.alias->chars, alias)))
+        (!replaced || strcmp(replaced->base.alias->chars, alias) != 0))
         problem_error(problems, NULL, "alias '%s' is there already", alias);
     struct route *route = router_get(e->router, in->tag, in->topic);
     if (route && route->count == 0 && in->base.plugin->api.resume && !strchr(in->tag, '*'))
@@ -303,12 +303,12 @@ static int compare_ids(const void *a, const void *b)
 /* An id that is missing, or was there before in the same set. */
 static void refuse_bad_ids(struct set_request *r)
 {
-    struct spec **sorted = calloc(r->count + 1, sizeof(*sorted));
+    struct spec **sorted = calloc(r->count + 1, sizeof(struct spec *));
 
     for (size_t i = 0; sorted && i < r->count; i++)
         sorted[i] = &r->specs[i];
     if (sorted)
-        qsort(sorted, r->count, sizeof(*sorted), compare_ids);
+        qsort(sorted, r->count, sizeof(struct spec *), compare_ids);
     for (size_t i = 0; sorted && i < r->count; i++) {
         if (!*sorted[i]->id)
             sorted[i]->refusal = strdup("it has no id");
