@@ -25,9 +25,9 @@ struct option_memory; /* owns what the strings, lists and maps of a structure po
 /*
  * Fills the tables' structures out of the section, defaults first. Every setting must belong to a table (the
  * first that has it wins); what does not, or is no value of its type, or is missing, is added to problems.
- * `what` names the section in messages: "tail", "service". Returns 0, -EINVAL after at least one error, or
- * -ENOMEM. *ret_memory is set in any case but -ENOMEM. The section may be freed afterwards; defaults point
- * into the tables.
+ * `what` names the section in messages: a plugin's name, "service". Returns 0, -EINVAL after at least one
+ * error, or -ENOMEM. *ret_memory is set in any case but -ENOMEM. The section may be freed afterwards;
+ * defaults point into the tables.
  *
  * A list may be set several times, which adds up; anything else is set once. The name of an IGNORED row may
  * end in ".*".

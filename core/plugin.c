@@ -59,6 +59,7 @@ static void add_own_dirs(struct registry *registry)
     const char *directory = dirname(path);
     add_dir(registry, directory, strlen(directory), "");
     add_dir(registry, directory, strlen(directory), "/plugins");
+    add_dir(registry, directory, strlen(directory), "/" WEIR_PLUGIN_RELATIVE);
 }
 
 struct registry *registry_create(const char *dirs)

@@ -135,7 +135,7 @@ static size_t size_of_symbol(const void *address)
 static char *check_size(const char *path, const struct weir_plugin *theirs)
 {
     size_t real = size_of_symbol(theirs);
-    if (real < smallest_plugin && real < theirs->struct_size)
+    if (real < 3 * sizeof(uint32_t) || (real < smallest_plugin && real < theirs->struct_size))
         return plugin_message("%s: is no weir plugin: its %s has only %zu bytes", path, symbol, real);
     if (theirs->abi_version != WEIR_ABI_VERSION)
         return plugin_message("%s: is built for version %u of the plugin interface, this weir has version %u",
