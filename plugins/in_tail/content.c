@@ -47,7 +47,7 @@ static int begin_stream(struct tail_file *file, uint64_t offset)
         offset = 0;
         r = tail_token_read(file->fd, 0, &token);
     }
-    r = r < 0 ? r : tail_fingerprint_read(file->fd, TAIL_FINGERPRINT_MAX, &fingerprint);
+    r = r < 0 ? r : tail_fingerprint_read(file->fd, tail_fingerprint_span(offset), &fingerprint);
     struct weir_stream *stream = r < 0 ? NULL : new_stream(tail, &file->identity);
     if (!stream) {
         return r < 0 ? r : -ENOMEM;
@@ -124,26 +124,6 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     return r;
 }
 
-/* The first bytes are hashed as far as there are any, up to the full length. 0 or -errno. */
-static int grow_fingerprint(struct tail_file *file)
-{
-    struct tail_fingerprint longer;
-    if (file->fingerprint.length == TAIL_FINGERPRINT_MAX || file->size <= file->fingerprint.length) {
-        return 0;
-    }
-    int r = tail_fingerprint_check(file->fd, &file->fingerprint);
-    if (r == 0) {
-        return tail_file_restart(file, "rewritten");
-    }
-    r = r < 0 ? r : tail_fingerprint_read(file->fd, TAIL_FINGERPRINT_MAX, &longer);
-    if (r < 0) {
-        return r;
-    }
-    file->fingerprint = longer;
-    tail_file_save(file);
-    return 0;
-}
-
 int tail_file_examine(struct tail_file *file)
 {
     struct stat s;
@@ -158,7 +138,32 @@ int tail_file_examine(struct tail_file *file)
     if (file->size < file->offset + file->scanned) {
         file->scanned = 0;
     }
-    return grow_fingerprint(file);
+    return 0;
+}
+
+/*
+ * No further than they were read: what is rewritten before it was read need not be noticed, and if it were,
+ * it would be taken for new after it was sent.
+ */
+int tail_file_learn(struct tail_file *file, bool *ret_changed)
+{
+    struct tail_fingerprint longer;
+    size_t span = tail_fingerprint_span(file->offset);
+    if (span <= file->fingerprint.length) {
+        return 0;
+    }
+    int r = tail_fingerprint_check(file->fd, &file->fingerprint);
+    if (r == 0) {
+        *ret_changed = true;
+        return tail_file_restart(file, "rewritten");
+    }
+    r = r < 0 ? r : tail_fingerprint_read(file->fd, span, &longer);
+    if (r < 0) {
+        return r;
+    }
+    file->fingerprint = longer;
+    tail_file_save(file);
+    return 0;
 }
 
 int tail_file_suspect(struct tail_file *file, bool *ret_changed)

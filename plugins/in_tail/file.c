@@ -172,17 +172,28 @@ void tail_file_close(struct tail_file *file)
     detach(file);
 }
 
+static enum tail_progress read_to_end(struct tail_file *file)
+{
+    enum tail_progress r = TAIL_MORE;
+    size_t bytes = 0;
+    if (tail_file_examine(file) < 0) {
+        return TAIL_BROKEN;
+    }
+    while (r == TAIL_MORE) {
+        r = tail_file_read(file, &bytes);
+    }
+    return r == TAIL_END ? tail_file_flush(file) : r;
+}
+
 /* Reads a file that has no name any more, and sees whether all of it could be sent. */
 static void drain_deleted(struct tail_file *file)
 {
     struct tail_instance *tail = file->tail;
-    enum tail_progress r = TAIL_MORE;
     struct stat s;
-    size_t bytes = 0;
-    while (r == TAIL_MORE) {
-        r = tail_file_read(file, &bytes);
+    enum tail_progress r = read_to_end(file);
+    if (r == TAIL_CHANGED && tail_file_restart(file, "rewritten") == 0) {
+        r = read_to_end(file);
     }
-    r = r == TAIL_END ? tail_file_flush(file) : r;
     if (r == TAIL_END) {
         tail->host->stream_forget(file->stream);
         file->stream = NULL;

@@ -53,6 +53,12 @@ bool tail_identity_equal(const struct tail_identity *, const struct tail_identit
 /* As above, with the device left out: its number may change when a host boots. */
 bool tail_identity_equal_but_device(const struct tail_identity *, const struct tail_identity *);
 
+/* Whether the file system tells one use of an inode from the next. */
+static inline bool tail_identity_is_certain(const struct tail_identity *id)
+{
+    return id->generation || id->born;
+}
+
 /* The fingerprint of the first bytes, at most `limit`. 0 or -errno. */
 int tail_fingerprint_read(int fd, size_t limit, struct tail_fingerprint *ret);
 /* 1: the file still begins that way; 0: it does not; -errno. */
@@ -60,6 +66,12 @@ int tail_fingerprint_check(int fd, const struct tail_fingerprint *);
 /* The hash of the up to TAIL_TOKEN_SPAN bytes before `offset`. 0, -ENODATA where the file ends before,
  * -errno. */
 int tail_token_read(int fd, uint64_t offset, uint64_t *ret);
+
+/* So much of a file read up to `offset` its fingerprint covers. */
+static inline size_t tail_fingerprint_span(uint64_t offset)
+{
+    return offset < TAIL_FINGERPRINT_MAX ? (size_t)offset : TAIL_FINGERPRINT_MAX;
+}
 
 static inline size_t tail_token_span(uint64_t offset)
 {

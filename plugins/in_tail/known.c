@@ -153,7 +153,9 @@ bool tail_known_moved(struct tail_instance *tail, int fd, const struct tail_stat
         const struct tail_known *known = TAIL_OF(node, struct tail_known, node);
         /* where it always was, though no pattern matches there: the patterns were changed */
         bool moved = known->away || strcmp(known->path, path) != 0;
-        if (moved && judge(known, fd, status, path) == SAME) {
+        int r = moved ? judge(known, fd, status, path) : UNRELATED;
+        /* it was truncated, too: an inode that surely is the same is enough to read what it says now */
+        if (r == SAME || (r == CHANGED && tail_identity_is_certain(&status->identity))) {
             return true;
         }
     }

@@ -31,7 +31,9 @@ void tail_known_clear(struct tail_instance *);
  */
 int tail_known_take(struct tail_instance *, int fd, const struct tail_status *, const char *path,
                     struct tail_known **ret_known, bool *ret_changed);
-/* Whether an open file is one of the known, content included, that was moved to this path. Changes nothing.
+/*
+ * Whether an open file is one of the known that was moved to this path: by its content or, where that was
+ * truncated meanwhile, by an inode that tells its uses apart. Changes nothing.
  */
 bool tail_known_moved(struct tail_instance *, int fd, const struct tail_status *, const char *path);
 /* Whether the inode is one that was added as finished. */

@@ -106,6 +106,8 @@ size_t tail_file_work(struct tail_file *file)
         changed = true;
     } else if (progress == TAIL_END && bytes == 0) {
         r = tail_file_suspect(file, &changed);
+    } else if (progress != TAIL_BROKEN) {
+        r = tail_file_learn(file, &changed);
     }
     if (r < 0 || progress == TAIL_BROKEN) {
         give_up(file, r < 0 ? -r : error);

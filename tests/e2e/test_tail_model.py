@@ -1,0 +1,618 @@
+# SPDX-License-Identifier: Apache-2.0
+"""in_tail against a model: random operations on real files while the real weir runs.
+
+A run is a list of operations made from a seed alone, each of which does nothing where it does not apply, so any part
+of the list is a run as well: a failing one is shrunk by leaving operations out. The model knows what was written to
+which file; a line must come exactly once, except where no tailer could do that:
+
+- a line unread when its file was truncated, or when a file was removed that weir had not opened, may be missing;
+- what came in a run that ended by a kill (or by a stop with the sink closed) may come again in a later one;
+- what a file keeps when it is cut shorter may come again: it can't be told from new content.
+
+WEIR_SEED=n runs that seed alone; WEIR_MODEL_OPS is the number of operations altogether.
+"""
+import fcntl
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+import harness
+
+OPS = int(os.environ.get("WEIR_MODEL_OPS", 0)) or harness.scaled(10500, 600)
+SEED = os.environ.get("WEIR_SEED")
+PER_SEED = 300
+COMMITTED = 0.6  # seconds after which a new stream's first position is certainly on disk
+SLOTS = "abcd"
+
+
+class Wrong(Exception):
+    """Something that weir must not do."""
+
+
+def text_of(number, width):
+    body = b"%d %08x" % (number, zlib.crc32(b"%d" % number))
+    return body + b" " + b"x" * width + b".\n"
+
+
+class Line:
+    __slots__ = ("number", "bytes", "file", "may", "free", "came", "runs", "partial")
+
+    def __init__(self, number, data, file, may):
+        self.number, self.bytes, self.file, self.may = number, data, file, may
+        self.free = False     # may come again
+        self.came = 0         # how often
+        self.runs = []        # in which runs
+        self.partial = None   # so much of it may come alone
+
+
+class File:
+    """One inode."""
+
+    def __init__(self, stat):
+        self.key = (stat.st_dev, stat.st_ino)
+        self.names = set()      # all paths that lead to it
+        self.lines = []         # what it holds, and what was not delivered of what it held
+        self.last = None        # the last line
+        self.rest = b""         # what is missing of it
+        self.followed = True    # what is written to it now must come
+        self.held = -1          # the run that has it open
+        self.known = None       # when it was first seen open, or 0: certainly on disk
+        self.renamed = False    # was rotated: with a short rotate_wait no more is written to it
+        self.linked = False     # had two names
+        self.moved = False      # to another directory since the last clean stop
+
+
+class World:
+    def __init__(self, folder, dice):
+        self.folder = folder
+        self.logs, self.away, self.targets = (folder / name for name in ("logs", "away", "targets"))
+        for path in (self.logs, self.away, self.targets):
+            path.mkdir()
+        self.long_wait = dice.random() < 0.5
+        self.notify = dice.random() < 0.85
+        self.files, self.paths = [], {}
+        self.all_lines, self.counter = [], 0
+        self.run, self.process, self.reader = 0, None, None
+        self.buffer, self.paused, self.stopped_open = b"", False, False
+        self.dirty = []  # whether that run may be repeated
+        self.last_of = {}
+        config = {
+            "service": {"data_dir": str(folder / "data"), "checkpoint_interval": "30ms", "grace": "20s",
+                        "memory_limit": "1M", "log_level": "info"},
+            "pipeline": {
+                "inputs": [{"name": "tail", "path": [str(self.logs / "*.log"), str(self.logs / "*" / "*.log")],
+                            "tag": "t", "read_from_head": True, "rotate_wait": "60s" if self.long_wait else "60ms",
+                            "buffer_chunk_size": "4k", "refresh_interval": "1s", "poll_interval": "20ms",
+                            "inotify_watcher": self.notify}],
+                "outputs": [{"name": "stdout", "match": "*", "format": "raw", "queue_size": "64k"}]}}
+        (folder / "weir.json").write_text(json.dumps(config))
+
+    # -- weir ---------------------------------------------------------------------------------------------
+
+    def start(self):
+        if self.process:
+            return
+        self.run += 1
+        self.dirty.append(False)
+        self.last_of = {}
+        self.reader, write_end = os.pipe()
+        fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
+        os.set_blocking(self.reader, False)
+        with open(self.folder / "weir.err", "ab") as log:
+            self.process = subprocess.Popen([str(harness.WEIR), "-c", str(self.folder / "weir.json")], cwd=self.folder,
+                                            stdin=subprocess.DEVNULL, stdout=write_end, stderr=log)
+        os.close(write_end)
+        self.buffer = b""
+
+    def end(self, how):
+        if not self.process:
+            return
+        kill = how == signal.SIGKILL
+        unclean = kill or self.paused
+        self.pump()
+        self.process.send_signal(how)
+        end = time.monotonic() + harness.DEADLINE
+        while self.process.poll() is None:
+            if not self.paused:
+                self.pump()
+            elif not kill:
+                self.process.send_signal(how)  # a second one: without waiting for the sink
+            if time.monotonic() > end:
+                raise Wrong("weir does not stop")
+            time.sleep(0.0005 if not self.paused else 0.02)
+        if self.process.returncode == -signal.SIGTERM:
+            unclean = True  # it came before weir had begun, or after it had ended
+        elif not kill and self.process.returncode != 0:
+            raise Wrong("weir ended with %d" % self.process.returncode)
+        self.paused = False
+        while self.pump():
+            pass
+        if self.buffer and not unclean:
+            raise Wrong("the last line is cut: %r" % self.buffer[-80:])
+        os.close(self.reader)
+        self.process = self.reader = None
+        self.dirty[-1] = unclean
+        now = time.monotonic()
+        for file in self.files:
+            if not file.names:
+                left = next((line for line in file.lines if not line.came and not line.may), None)
+                if left and not unclean and not self.abandoned():
+                    raise Wrong("line %d of a deleted file was not read before the stop" % left.number)
+                self.give_up(file)
+            elif unclean and file.followed and not self.visible(file):
+                sure = file.known is not None and (file.known == 0 or now - file.known > COMMITTED)
+                if not sure or file.moved:
+                    self.give_up(file)
+            elif not unclean and file.held == self.run:
+                file.known = 0
+                file.moved = False
+
+    def abandoned(self):
+        """The queue was full at the stop, so that the rest of a deleted file could not be sent: that is said."""
+        return b"could not be sent before the stop" in (self.folder / "weir.err").read_bytes()
+
+    def pump(self):
+        """Takes what the sink was given; whether there was any."""
+        if self.paused or not self.reader:
+            return False
+        try:
+            data = os.read(self.reader, 1 << 16)
+        except BlockingIOError:
+            return False
+        if not data:
+            return False
+        self.buffer += data
+        whole, newline, self.buffer = self.buffer.rpartition(b"\n")
+        if newline:
+            for text in whole.split(b"\n"):
+                self.arrived(text)
+        return True
+
+    def arrived(self, text):
+        number = text.split(b" ", 1)[0]
+        if not number.isdigit() or int(number) >= len(self.all_lines):
+            raise Wrong("no line of ours: %r" % text[:200])
+        line = self.all_lines[int(number)]
+        if text + b"\n" != line.bytes and not (line.partial is not None and text == line.partial):
+            raise Wrong("damaged: %r, written: %r" % (text[:200], line.bytes[:200]))
+        if self.run in line.runs and not line.free:
+            raise Wrong("line %d came twice in run %d (%s)" % (line.number, self.run, line.file.names))
+        for run in line.runs:
+            if not line.free and not any(self.dirty[run - 1:self.run - 1]):
+                raise Wrong("line %d of run %d came again in run %d" % (line.number, run, self.run))
+        last = self.last_of.get(line.file, -1)
+        if line.number < last and not line.free:
+            raise Wrong("line %d came after line %d of the same file" % (line.number, last))
+        self.last_of[line.file] = line.number
+        line.came += 1
+        line.runs.append(self.run)
+        self.opened(line.file)
+
+    def opened(self, file):
+        file.held = self.run
+        if file.known is None:
+            file.known = time.monotonic()
+
+    def held(self, file):
+        if file.held == self.run and self.process:
+            return True
+        if not self.process:
+            return False
+        folder = "/proc/%d/fd" % self.process.pid
+        for name in os.listdir(folder):
+            try:
+                stat = os.stat(os.path.join(folder, name))
+            except OSError:
+                continue
+            if (stat.st_dev, stat.st_ino) == file.key:
+                self.opened(file)
+                return True
+        return False
+
+    def visible(self, file):
+        return any(self.matches(path) for path in file.names)
+
+    def matches(self, path):
+        return path.suffix == ".log" and self.logs in path.parents
+
+    def lose(self, file):
+        for line in file.lines:
+            line.may |= not line.came
+        file.lines = [line for line in file.lines if not line.came and not line.may]
+
+    def give_up(self, file):
+        """weir can't find it any more."""
+        self.lose(file)
+        file.followed = False
+
+    def missing(self):
+        for file in self.files:
+            for line in file.lines:
+                if not line.came and not line.may and (line.bytes.endswith(b"\n") or self.comes_alone(line)):
+                    yield line
+
+    def comes_alone(self, line):
+        """It was rotated away unfinished. (Within the patterns it may wait: it could be renamed while weir was down.)"""
+        file = line.file
+        return line.partial is not None and not self.long_wait and file.renamed and not self.visible(file)
+
+    def settle(self, seconds=None):
+        """Everything that must come comes."""
+        if not self.process or self.paused:
+            return
+        end = time.monotonic() + (seconds or 10)
+        while True:
+            while self.pump():
+                pass
+            for file in self.files:
+                file.lines = [line for line in file.lines if not line.came or not line.bytes.endswith(b"\n")]
+            line = next(self.missing(), None)
+            if line is None:
+                return
+            if self.process.poll() is not None:
+                raise Wrong("weir has ended with %d" % self.process.returncode)
+            if time.monotonic() > end:
+                file = line.file
+                raise Wrong("line %d (%d bytes%s) never came, of %s%s, in run %d, open in run %d" % (
+                    line.number, len(line.bytes), ", unfinished" if file.rest else "",
+                    sorted(map(str, file.names)), " (renamed)" if file.renamed else "", self.run, file.held))
+            time.sleep(0.0005)
+
+    # -- files --------------------------------------------------------------------------------------------
+
+    def make(self, path, via=None):
+        with open(path, "xb") as new:
+            file = File(os.fstat(new.fileno()))
+        self.files.append(file)
+        self.add_name(file, via or path)
+        return file
+
+    def add_name(self, file, path):
+        file.names.add(path)
+        self.paths[path] = file
+
+    def drop_name(self, file, path):
+        file.names.discard(path)
+        del self.paths[path]
+
+    def write(self, file, path, lines, dice, partial=False):
+        """Appends whole lines, the last one perhaps without its end. Writes may be split anywhere."""
+        data = file.rest
+        if data:
+            file.last.bytes += data
+            file.rest = b""
+        for index in range(lines):
+            width = dice.choice((0, 5, 40, 150)) if dice.random() < 0.97 else dice.randrange(4000, 20000)
+            text = text_of(self.counter, width)
+            line = Line(self.counter, text, file, not file.followed)
+            if partial and index == lines - 1:
+                cut = dice.randrange(len(b"%d %08x" % (self.counter, 0)) + 1, len(text))
+                line.bytes, file.rest = text[:cut], text[cut:]
+                text = line.bytes
+                line.partial = text
+            self.counter += 1
+            file.last = line
+            self.all_lines.append(line)
+            file.lines.append(line)
+            data += text
+        with open(path, "ab", buffering=0) as out:
+            if len(data) > 10 and dice.random() < 0.1:
+                cut = dice.randrange(1, len(data))
+                out.write(data[:cut])
+                data = data[cut:]
+            out.write(data)
+
+    def leaving(self, file, dice):
+        """The last name in the patterns is about to go: unless weir has the file open, it may never see it."""
+        if file.rest and (len(file.names) > 1 or dice.random() < 0.3):
+            self.write(file, next(iter(file.names)), 0, dice)
+        if self.process and file.followed and not self.held(file) and dice.random() < 0.7:
+            end = time.monotonic() + 10
+            while not self.held(file):
+                if time.monotonic() > end:
+                    raise Wrong("%s was never opened" % file.names)
+                if not self.paused:
+                    self.pump()
+                time.sleep(0.0005)
+
+    def rename(self, file, path, new, same_folder):
+        os.rename(path, new)
+        self.drop_name(file, path)
+        self.add_name(file, new)
+        file.renamed = True
+        same_folder = same_folder and not file.linked  # it may be known by a name in the other one
+        if self.visible(file):
+            return
+        if self.process and self.held(file):
+            file.moved |= not same_folder
+        elif self.process or not same_folder or not self.surely_known(file):
+            self.give_up(file)
+
+    def surely_known(self, file):
+        return file.known is not None and (file.known == 0 or time.monotonic() - file.known > COMMITTED)
+
+    # -- operations: each does nothing where it does not apply --------------------------------------------------
+
+    def slot(self, name):
+        return self.logs / (name + ".log")
+
+    def op_append(self, name, count, partial, dice):
+        path = self.slot(name)
+        file = self.paths.get(path) or self.make(path)
+        if not self.finished(file):
+            self.write(file, path, count, dice, partial)
+
+    def finished(self, file):
+        """With a short rotate_wait nobody writes to a rotated file."""
+        return file.renamed and not self.long_wait
+
+    def op_append_old(self, index, count, partial, dice):
+        files = [file for file in self.files if file.renamed and file.names]
+        if files and self.long_wait:
+            file = files[index % len(files)]
+            self.write(file, min(file.names), count, dice, partial)
+
+    def op_rotate(self, name, kind, count, dice):
+        path = self.slot(name)
+        file = self.paths.get(path)
+        if not file:
+            return
+        self.leaving(file, dice)
+        new = {"out": self.logs / ("%s.log.%d" % (name, self.counter)),
+               "in": self.logs / ("%s-%d.log" % (name, self.counter)),
+               "away": self.away / ("%s.%d" % (name, self.counter))}[kind]
+        if new.exists():
+            return
+        self.rename(file, path, new, kind != "away")
+        if count:
+            self.op_append(name, count, False, dice)
+
+    def op_back(self, index, dice):
+        """A file that was moved away comes back under a name in the patterns."""
+        paths = [path for path in sorted(self.paths) if path.parent == self.away]
+        if not paths:
+            return
+        path = paths[index % len(paths)]
+        file = self.paths[path]
+        new = self.logs / ("back-%d.log" % self.counter)
+        if file.rest or new.exists():
+            return
+        os.rename(path, new)
+        self.drop_name(file, path)
+        self.add_name(file, new)
+        for line in self.all_lines:
+            line.free |= line.file is file and not file.followed
+        file.followed = True
+
+    def op_truncate(self, name, keep, count, partial, dice):
+        """As copytruncate does it, or cut to a part of it; then it grows again."""
+        path = self.slot(name)
+        file = self.paths.get(path)
+        if not file or self.finished(file):
+            return
+        size = os.stat(path).st_size
+        end = 0
+        if keep and size:
+            data = path.read_bytes()
+            end = data.rfind(b"\n", 0, dice.randrange(size)) + 1
+            for text in data[:end].splitlines():
+                self.all_lines[int(text.split(b" ", 1)[0])].free = True
+        else:
+            (self.logs / (name + ".copy")).write_bytes(path.read_bytes())
+        self.lose(file)
+        file.lines, file.rest = [], b""
+        os.truncate(path, end)
+        self.pump()
+        self.write(file, path, count, dice, partial)
+
+    def op_delete(self, name, after, recreate, dice):
+        path = self.slot(name)
+        file = self.paths.get(path)
+        if not file:
+            return
+        self.leaving(file, dice)
+        held = self.process and self.held(file)
+        with open(path, "ab", buffering=0) as out:
+            os.unlink(path)
+            self.drop_name(file, path)
+            file.renamed |= not file.names
+            if not file.names and not held:
+                self.give_up(file)
+            if held and after and not self.finished_before(file):
+                self.write(file, "/proc/self/fd/%d" % out.fileno(), after, dice)
+        if recreate:
+            self.op_append(name, recreate, False, dice)
+
+    def finished_before(self, file):
+        return file.rest != b"" or bool(file.names)
+
+    def op_link(self, count, dice):
+        """A symbolic link is turned to a new target, which begins with some lines."""
+        link = self.logs / "link.log"
+        old = self.paths.get(link)
+        if old:
+            self.leaving(old, dice)
+        target = self.targets / ("t%d" % self.counter)
+        if target.exists():
+            return
+        file = self.make(target)
+        self.drop_name(file, target)
+        if old:
+            real = next(path for path in self.links if self.links[path] is old)
+            self.drop_name(old, link)
+            self.add_name(old, real)
+            old.renamed = True
+        self.links[target] = file
+        self.add_name(file, link)
+        self.write(file, target, count, dice)
+        new = self.folder / "new"
+        new.symlink_to(target)
+        held = old and self.process and self.held(old)
+        os.rename(new, link)
+        if held:
+            old.moved = True
+        elif old:
+            self.give_up(old)
+
+    links = None
+
+    def op_append_link(self, count, partial, dice):
+        link = self.logs / "link.log"
+        if link in self.paths:
+            self.write(self.paths[link], link, count, dice, partial)
+
+    def op_hard_link(self, name, remove, dice):
+        path, other = self.slot(name), self.logs / "sub" / (name + ".log")
+        other.parent.mkdir(exist_ok=True)
+        if remove:
+            file = self.paths.get(other)
+            if file and len(file.names) > 1:
+                if file.rest:
+                    self.write(file, other, 0, dice)
+                os.unlink(other)
+                self.drop_name(file, other)
+        elif path in self.paths and other not in self.paths:
+            os.link(path, other)
+            self.paths[path].linked = True
+            self.add_name(self.paths[path], other)
+
+    def op_nap(self, ms, _dice):
+        end = time.monotonic() + ms / 1000
+        while time.monotonic() < end:
+            self.pump()
+            time.sleep(0.001)
+
+    def op_settle(self, _dice):
+        self.settle()
+
+    def op_pause(self, _dice):
+        self.paused = self.process is not None
+
+    def op_resume(self, _dice):
+        self.paused = False
+
+    def op_stop(self, _dice):
+        self.end(signal.SIGTERM)
+
+    def op_kill(self, _dice):
+        self.end(signal.SIGKILL)
+
+    def op_start(self, _dice):
+        self.start()
+
+
+def script(seed, count):
+    """The operations of a seed: (name, arguments, a seed of its own)."""
+    dice = random.Random(seed)
+    kinds = (("append", 50), ("append_old", 6), ("rotate", 8), ("back", 2), ("truncate", 4), ("delete", 3), ("link", 2),
+             ("append_link", 4), ("hard_link", 2), ("nap", 4), ("settle", 5), ("pause", 1.5), ("resume", 3), ("stop", 1),
+             ("kill", 1.3), ("start", 8))
+    names, weights = zip(*kinds)
+    made = []
+    for name in dice.choices(names, weights, k=count):
+        few, slot = dice.choice((1, 1, 2, 3, 10)), dice.choice(SLOTS)
+        arguments = {
+            "append": lambda: (slot, few, dice.random() < 0.15),
+            "append_old": lambda: (dice.randrange(100), few, dice.random() < 0.1),
+            "rotate": lambda: (slot, dice.choice(("out", "out", "in", "away")), dice.randrange(3)),
+            "back": lambda: (dice.randrange(100),),
+            "truncate": lambda: (slot, dice.random() < 0.3, dice.choice((0, 1, 5, 100)), dice.random() < 0.1),
+            "delete": lambda: (slot, dice.randrange(4), dice.randrange(3)),
+            "link": lambda: (few,),
+            "append_link": lambda: (few, dice.random() < 0.1),
+            "hard_link": lambda: (slot, dice.random() < 0.4),
+            "nap": lambda: (dice.choice((1, 3, 10, 80)),),
+        }.get(name, lambda: ())()
+        made.append((name, arguments, dice.randrange(1 << 30)))
+    return made
+
+
+def play(folder, seed, operations):
+    """None, or what went wrong."""
+    folder.mkdir(parents=True)
+    world = World(folder, random.Random(seed ^ 0x5bd1e995))
+    world.links = {}
+    done = 0
+    try:
+        world.start()
+        for name, arguments, own in operations:
+            getattr(world, "op_" + name)(*arguments, random.Random(own))
+            world.pump()
+            done += 1
+        world.paused = False
+        world.start()
+        world.settle()
+        world.end(signal.SIGTERM)
+        # once more: nothing is left, and nothing comes again
+        world.start()
+        world.settle()
+        world.end(signal.SIGTERM)
+    except Wrong as wrong:
+        return "after %d operations: %s" % (done, wrong)
+    finally:
+        if world.process:
+            world.process.kill()
+            world.process.wait()
+    text = (folder / "weir.err").read_text(errors="replace")
+    for word in harness.SANITIZER_WORDS:
+        if word in text:
+            return text
+    return None
+
+
+def shrink(folder, seed, operations, seconds=60):
+    """The shortest list found that still fails (a failure that needs luck gets three tries)."""
+    end = time.monotonic() + seconds
+    tries = 0
+
+    def fails(candidate):
+        nonlocal tries
+        for _ in range(3):
+            tries += 1
+            if play(folder / ("shrink%d" % tries), seed, candidate):
+                return True
+            if time.monotonic() > end:
+                return False
+        return False
+    size = len(operations) // 2
+    while size and time.monotonic() < end:
+        at = 0
+        while at < len(operations) and time.monotonic() < end:
+            candidate = operations[:at] + operations[at + size:]
+            if fails(candidate):
+                operations = candidate
+            else:
+                at += size
+        size //= 2
+    return operations
+
+
+def seeds():
+    if SEED:
+        return [int(SEED, 0)]
+    first = int.from_bytes(os.urandom(4), "little")
+    return [first + index for index in range(max(1, -(-OPS // PER_SEED)))]
+
+
+def test_model(tmp_path):
+    done = 0
+    for seed in seeds():
+        print("seed %d" % seed, flush=True)
+        operations = script(seed, PER_SEED)
+        folder = Path(tmp_path / ("seed%d" % seed))
+        wrong = play(folder, seed, operations)
+        if wrong:
+            log = (folder / "weir.err").read_text(errors="replace")[-5000:]
+            short = shrink(tmp_path / ("of%d" % seed), seed, operations, float(os.environ.get("WEIR_SHRINK", 60)))
+            pytest.fail("seed %d: %s\n%s\nWEIR_SEED=%d plays it again. The shortest script that fails (%d operations):\n%s"
+                        % (seed, wrong, log, seed, len(short), "\n".join("  %s%r" % op[:2] for op in short)))
+        done += len(operations)
+        subprocess.run(["rm", "-rf", str(folder)], check=False)
+    print("%d operations" % done)
