@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include "known.h"
 
 void tail_file_save(struct tail_file *file)
@@ -89,6 +90,7 @@ int tail_file_restart(struct tail_file *file, const char *what)
     if (r < 0) {
         return r;
     }
+    file->anew = true;
     tail->host->metric_add(tail->numbers.truncated, 1);
     tail_log(tail, INFO,
              "%s was %s (read up to %" PRIu64 ", now %" PRIu64 " bytes): it is read from its start",
@@ -115,11 +117,57 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     } else {
         r = begin_stream(file, 0);
     }
+    file->anew = changed;
     tail_known_free(known);
     if (r == 0) {
         tail_log(tail, INFO, "%s%s is followed from %s (byte %" PRIu64 " of %" PRIu64 ")", file->path,
                  changed ? ", which was truncated or rewritten meanwhile," : "", from, file->offset,
                  status->size);
+    }
+    return r;
+}
+
+/* So many NULs the file begins with, as far as there is something behind them; else 0. -errno. */
+static int64_t leading_nuls(int fd)
+{
+    uint8_t bytes[4096];
+    off_t at = lseek(fd, 0, SEEK_DATA); /* past the hole at once, where the file system knows of one */
+    at = at < 0 ? 0 : at;
+    for (;;) {
+        ssize_t n = pread(fd, bytes, sizeof(bytes), at);
+        if (n <= 0) {
+            return n < 0 ? -errno : 0;
+        }
+        for (ssize_t i = 0; i < n; i++) {
+            if (bytes[i]) {
+                return at + i;
+            }
+        }
+        at += n;
+    }
+}
+
+/*
+ * A writer without O_APPEND goes on where it was when the file was truncated, and leaves a hole before that:
+ * no one wrote it, so it is no line. 0 or -errno.
+ */
+static int skip_hole(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    if (!file->anew || file->offset > 0 || file->size == 0) {
+        return 0;
+    }
+    int64_t hole = leading_nuls(file->fd);
+    if (hole <= 0) {
+        return (int)hole;
+    }
+    int r = begin_stream(file, (uint64_t)hole);
+    if (r == 0) {
+        tail->host->metric_add(tail->numbers.holes, (uint64_t)hole);
+        tail_log(tail, WARN,
+                 "%s begins with %" PRId64 " NULs, left by a writer that did not notice the truncation (it "
+                 "should open the file with O_APPEND): they are skipped",
+                 file->path, hole);
     }
     return r;
 }
@@ -138,7 +186,7 @@ int tail_file_examine(struct tail_file *file)
     if (file->size < file->offset + file->scanned) {
         file->scanned = 0;
     }
-    return 0;
+    return skip_hole(file);
 }
 
 /*

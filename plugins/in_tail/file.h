@@ -27,6 +27,7 @@ struct tail_file {
     bool waiting; /* the timer runs */
     bool due;     /* it has run out: at its end the file is closed */
     bool polled;  /* inotify does not tell about it, or not reliably */
+    bool anew;    /* its stream began because it was truncated or rewritten */
     bool split;   /* the offset is within a line that was split */
 };
 

@@ -187,6 +187,9 @@ static bool worth_opening(const struct tail_instance *tail, const struct tail_kn
                           const struct stat *s)
 {
     struct timespec now;
+    if (tail->searching_late) {
+        return (uint64_t)s->st_size != known->offset;
+    }
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t age = (uint64_t)(now.tv_sec > s->st_mtim.tv_sec ? now.tv_sec - s->st_mtim.tv_sec : 0);
     return (uint64_t)s->st_size != known->offset || age <= tail->config->rotate_wait / 1000000000u + 1;
@@ -261,6 +264,11 @@ static char *next_directory(struct tail_instance *tail)
 void tail_known_search(struct tail_instance *tail, void (*fn)(struct tail_instance *, const char *, int))
 {
     char *path;
+    for (size_t i = 0; i < tail->known.size; i++) {
+        for (struct tail_table_node *n = tail->known.buckets[i]; n; n = n->next) {
+            TAIL_OF(n, struct tail_known, node)->looked = false;
+        }
+    }
     while ((path = next_directory(tail))) {
         search_directory(tail, path, fn);
         free(path);

@@ -175,15 +175,22 @@ static void search_found(struct tail_instance *tail, const char *path, int fd)
         return;
     }
     if (tail_known_moved(tail, fd, &status, path)) {
-        tail_log(tail, INFO, "%s was renamed while nobody looked: what is left of it is read", path);
+        if (tail->searching_late) {
+            tail->host->metric_add(tail->numbers.late, 1);
+            tail_log(tail, WARN,
+                     "%s was rotated and is still written to after rotate_wait: it is read after all", path);
+        } else {
+            tail_log(tail, INFO, "%s was renamed while nobody looked: what is left of it is read", path);
+        }
         tail_file_begin(tail, path, fd, &status, false);
     } else {
         close(fd);
     }
 }
 
-void tail_search(struct tail_instance *tail)
+void tail_search(struct tail_instance *tail, bool late)
 {
+    tail->searching_late = late;
     tail_known_search(tail, search_found);
 }
 

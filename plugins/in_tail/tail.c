@@ -125,7 +125,9 @@ static void overflow(struct tail_worker *worker)
 
 static void on_refresh(void *data)
 {
-    tail_rescan(data);
+    struct tail_instance *tail = data;
+    tail_walk(tail);
+    tail_search(tail, true);
 }
 
 static void on_poll(void *data)
@@ -173,6 +175,10 @@ static void set_numbers(struct tail_instance *tail)
                                 "treatment", treatments[tail->format.long_lines]),
         .abandoned = h->metric(i, WEIR_COUNTER, "abandoned_bytes",
                                "Bytes of deleted files that were not read before a stop.", NULL, NULL),
+        .holes = h->metric(i, WEIR_COUNTER, "hole_bytes",
+                           "NULs skipped where a file was truncated under its writer.", NULL, NULL),
+        .late = h->metric(i, WEIR_COUNTER, "late_files",
+                          "Rotated files that were written to after rotate_wait.", NULL, NULL),
         .overflows =
             h->metric(i, WEIR_COUNTER, "inotify_overflows", "Times that inotify lost events.", NULL, NULL),
     };
@@ -267,7 +273,7 @@ static int tail_start(void *self)
     }
     tail->starting = true;
     tail_walk(tail);
-    tail_search(tail);
+    tail_search(tail, false);
     tail->starting = false;
     say_what_was_found(tail);
     if (!tail->config->exit_on_eof) {

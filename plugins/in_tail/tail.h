@@ -24,7 +24,8 @@ struct tail_config {
 };
 
 struct tail_numbers {
-    struct weir_metric *files, *bytes, *rotated, *truncated, *empty, *long_lines, *abandoned, *overflows;
+    struct weir_metric *files, *bytes, *rotated, *truncated, *empty, *long_lines, *abandoned, *overflows,
+        *holes, *late;
 };
 
 struct tail_instance {
@@ -48,12 +49,13 @@ struct tail_instance {
     uint64_t generation;  /* of the last walk */
     uint64_t done, total; /* for exit_on_eof: bytes read of those there */
     size_t open_count;
-    bool first_start; /* no stream is known: read_from_head counts */
-    bool starting;    /* the walk of start goes on */
-    bool rescan;      /* a walk is due */
-    bool paused;      /* an output is full; resume will come */
-    bool retrying;    /* something could not be opened: the timer runs */
-    bool polling;     /* there is something that inotify does not cover */
+    bool first_start;    /* no stream is known: read_from_head counts */
+    bool searching_late; /* the search is for files that have grown after they were closed */
+    bool starting;       /* the walk of start goes on */
+    bool rescan;         /* a walk is due */
+    bool paused;         /* an output is full; resume will come */
+    bool retrying;       /* something could not be opened: the timer runs */
+    bool polling;        /* there is something that inotify does not cover */
     bool ended;
 };
 
