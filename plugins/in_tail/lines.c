@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <weir/event.h>
+#include "filter.h"
 
 enum {
     SHORT_PREFIX = 32, /* a prefix up to here is copied as this many bytes, which takes two moves */
@@ -134,6 +135,14 @@ struct unusual {
     bool record;
 };
 
+static bool wanted(const struct tail_format *format, const uint8_t *line, size_t size,
+                   struct tail_tally *tally)
+{
+    bool unwanted = format->filter && !tail_filter_wants(format->filter, line, size);
+    tally->filtered += unwanted;
+    return !unwanted;
+}
+
 static struct unusual look_at(const struct tail_format *format, const uint8_t *line, size_t size, bool *split,
                               struct tail_tally *tally)
 {
@@ -142,14 +151,16 @@ static struct unusual look_at(const struct tail_format *format, const uint8_t *l
         if (format->long_lines == TAIL_SPLIT) {
             size_t piece = cut(line, format->max);
             *split = true;
-            return (struct unusual){piece, piece, true};
+            return (struct unusual){piece, piece, wanted(format, line, piece, tally)};
         }
-        return (struct unusual){cut(line, format->max), size + 1, format->long_lines == TAIL_TRUNCATE};
+        bool record =
+            format->long_lines == TAIL_TRUNCATE && wanted(format, line, cut(line, format->max), tally);
+        return (struct unusual){cut(line, format->max), size + 1, record};
     }
     bool empty = !*split && format->skip_empty && (size == 0 || (size == 1 && line[0] == '\r'));
     tally->empty += empty;
     *split = false;
-    return (struct unusual){size, size + 1, !empty};
+    return (struct unusual){size, size + 1, !empty && wanted(format, line, size, tally)};
 }
 
 size_t tail_lines_pack(const struct tail_format *format, const struct tail_prefix *prefix,
@@ -158,7 +169,8 @@ size_t tail_lines_pack(const struct tail_format *format, const struct tail_prefi
 {
     const uint8_t *p = data, *end = data + size;
     const size_t extra = record_room(prefix), max = format->max;
-    const size_t usual = format->skip_empty ? 2 : 0; /* shorter lines need a second look */
+    /* shorter lines need a second look */
+    const size_t usual = format->filter ? SIZE_MAX : format->skip_empty ? 2 : 0;
     uint8_t *out = draft->data + draft->size, *out_end = draft->data + draft->capacity;
     uint32_t records = draft->records;
     while (p < end) {

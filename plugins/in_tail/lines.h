@@ -11,12 +11,15 @@
 
 enum tail_long_lines { TAIL_SPLIT, TAIL_TRUNCATE, TAIL_SKIP };
 
+struct tail_filter;
+
 /* How lines become records; the same for everything that an instance reads. */
 struct tail_format {
     const char *key, *path_key, *offset_key; /* the last two may be NULL */
     size_t max;                              /* of a line, without its newline */
     enum tail_long_lines long_lines;
     bool skip_empty;
+    const struct tail_filter *filter; /* NULL: every line is wanted */
 };
 
 /* The bytes that all records of one read have in common: everything before the line's string. */
@@ -28,7 +31,7 @@ struct tail_prefix {
 
 /* What one call of tail_lines_pack met. */
 struct tail_tally {
-    uint64_t empty, long_lines;
+    uint64_t empty, long_lines, filtered;
 };
 
 /* Makes the prefix, growing its memory where needed (free it with free(prefix->bytes)). 0 or -ENOMEM. */

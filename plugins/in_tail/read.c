@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "filter.h"
 
 enum {
     SLICE = 1 << 20, /* bytes after which other files have their turn */
@@ -37,6 +38,9 @@ static void tell(const struct tail_file *file, const struct tail_tally *tally)
     const struct tail_instance *tail = file->tail;
     if (tally->empty) {
         tail->host->metric_add(tail->numbers.empty, tally->empty);
+    }
+    if (tally->filtered) {
+        tail->host->metric_add(tail->numbers.filtered, tally->filtered);
     }
     if (tally->long_lines) {
         tail->host->metric_add(tail->numbers.long_lines, tally->long_lines);
@@ -185,7 +189,10 @@ static enum tail_progress send_part(struct tail_file *file, size_t size, bool re
     if (r != TAIL_MORE) {
         return r;
     }
-    if (record) {
+    const struct tail_filter *filter = tail->format.filter;
+    if (record && filter && !tail_filter_wants(filter, buffer + span, size)) {
+        tell(file, &(struct tail_tally){.filtered = 1});
+    } else if (record) {
         tail_lines_pack_rest(prefix, draft, buffer + span, size, file->offset);
     }
     move_to(file, offset, position.token);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include "dirs.h"
 #include "file.h"
+#include "filter.h"
 #include "known.h"
 #include "scan.h"
 
@@ -179,9 +180,32 @@ static void set_numbers(struct tail_instance *tail)
                            "NULs skipped where a file was truncated under its writer.", NULL, NULL),
         .late = h->metric(i, WEIR_COUNTER, "late_files",
                           "Rotated files that were written to after rotate_wait.", NULL, NULL),
+        .filtered = h->metric(i, WEIR_COUNTER, "filtered_lines",
+                              "Lines that include_regex or exclude_regex left out.", NULL, NULL),
         .overflows =
             h->metric(i, WEIR_COUNTER, "inotify_overflows", "Times that inotify lost events.", NULL, NULL),
     };
+}
+
+static bool given(const char *text)
+{
+    return text && *text;
+}
+
+/* 0 or -errno, told to the host. */
+static int set_filter(struct tail_instance *tail)
+{
+    const struct tail_config *c = tail->config;
+    char why[512] = "no memory";
+    if (!given(c->include_regex) && !given(c->exclude_regex)) {
+        return 0;
+    }
+    int r = tail_filter_create(c->include_regex, c->exclude_regex, why, sizeof(why), &tail->filter);
+    if (r < 0) {
+        tail->host->error(tail->instance, "%s", why);
+    }
+    tail->format.filter = tail->filter;
+    return r;
 }
 
 static int tail_create(const struct weir_host *host, struct weir_instance *instance, const void *config,
@@ -207,6 +231,12 @@ static int tail_create(const struct weir_host *host, struct weir_instance *insta
                                     : strerror(error));
         free(tail);
         return -error;
+    }
+    int r = set_filter(tail);
+    if (r < 0) {
+        tail_glob_destroy(tail->glob);
+        free(tail);
+        return r;
     }
     set_numbers(tail);
     *ret_self = tail;
@@ -311,6 +341,7 @@ static void tail_destroy(void *self)
     tail_table_clear(&tail->by_path);
     tail_table_clear(&tail->by_inode);
     tail_glob_destroy(tail->glob);
+    tail_filter_destroy(tail->filter);
     free(tail);
 }
 
@@ -375,6 +406,14 @@ static const struct weir_option options[] = {
      .offset = AT(skip_empty_lines),
      .def = "false",
      .help = "no record for an empty line, nor for one of just a carriage return"},
+    {.name = "include_regex",
+     .type = WEIR_OPTION_STRING,
+     .offset = AT(include_regex),
+     .help = "only lines that this regular expression (PCRE2) matches, anywhere in the line"},
+    {.name = "exclude_regex",
+     .type = WEIR_OPTION_STRING,
+     .offset = AT(exclude_regex),
+     .help = "no lines that this regular expression (PCRE2) matches"},
     {.name = "buffer_max_size",
      .type = WEIR_OPTION_SIZE,
      .offset = AT(buffer_max_size),

@@ -16,7 +16,7 @@
 /* As the option table in tail.c fills it in. */
 struct tail_config {
     struct weir_list path, exclude_path;
-    const char *key, *path_key, *offset_key;
+    const char *key, *path_key, *offset_key, *include_regex, *exclude_regex;
     bool read_from_head, skip_empty_lines, skip_long_lines, exit_on_eof, inotify_watcher;
     uint64_t refresh_interval, rotate_wait, poll_interval;
     uint64_t buffer_max_size, buffer_chunk_size;
@@ -25,7 +25,7 @@ struct tail_config {
 
 struct tail_numbers {
     struct weir_metric *files, *bytes, *rotated, *truncated, *empty, *long_lines, *abandoned, *overflows,
-        *holes, *late;
+        *holes, *late, *filtered;
 };
 
 struct tail_instance {
@@ -35,6 +35,7 @@ struct tail_instance {
     struct tail_format format;
     struct tail_numbers numbers;
     struct tail_glob *glob;
+    struct tail_filter *filter; /* or NULL */
     struct tail_hub *hub;
     struct tail_worker worker;
     struct weir_timer *refresh, *poll, *retry;
