@@ -2,8 +2,9 @@
 # shellcheck shell=bash disable=SC2034
 # Shared by quickstart, test and .ci/run. Sourced, from the top of the tree.
 
-build_packages=(gcc make cmake pkg-config libc6-dev libyaml-dev libsqlite3-dev libpcre2-dev libxxhash-dev)
-test_packages=(g++ check libmsgpack-dev python3 strace)
+build_packages=(gcc make cmake pkg-config libc6-dev libyaml-dev libsqlite3-dev libpcre2-dev libxxhash-dev
+    librdkafka-dev libjansson-dev)
+test_packages=(g++ check libmsgpack-dev python3 strace kcat)
 
 say() { printf '%s\n' "$*"; }
 die() {

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Chunks on their way: counting reports, and the pool of flights. outcome.c decides what a flight with
+ * failures comes to. Any thread, as the header says.
+ */
+#include "flight.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+#include "outcome.h"
+
+/* So many flights are kept for the next chunks; texts larger than this are not. */
+#define POOL_MAX  8
+#define TEXT_KEPT ((size_t)1 << 20)
+
+int flights_init(struct flights *flights, struct kafka_link link)
+{
+    memset(flights, 0, sizeof(*flights));
+    flights->link = link;
+    flights->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (flights->wake < 0)
+        return -errno;
+    pthread_mutex_init(&flights->lock, NULL);
+    return 0;
+}
+
+static void free_flight(struct flight *flight)
+{
+    for (size_t i = 0; i < flight->text_capacity; i++)
+        weir_json_finish(&flight->texts[i]);
+    free(flight->texts);
+    free(flight->failures);
+    free(flight);
+}
+
+void flights_finish(struct flights *flights)
+{
+    struct flight *flight;
+    struct remainder *remainder;
+
+    while ((flight = flights->pool)) {
+        flights->pool = flight->next;
+        free_flight(flight);
+    }
+    while ((remainder = flights->remainders)) {
+        flights->remainders = remainder->next;
+        free(remainder);
+    }
+    close(flights->wake);
+    pthread_mutex_destroy(&flights->lock);
+}
+
+/* -- The pool -- */
+
+static struct flight *make_flight(uint32_t capacity)
+{
+    struct flight *flight;
+
+    capacity = capacity < 1024 ? 1024 : capacity;
+    flight = malloc(sizeof(*flight) + capacity * sizeof(uint32_t));
+    if (!flight)
+        return NULL;
+    memset(flight, 0, sizeof(*flight));
+    flight->capacity = capacity;
+    for (uint32_t i = 0; i < capacity; i++)
+        flight->marks[i] = i;
+    return flight;
+}
+
+static struct flight *take_pooled(struct flights *flights, uint32_t capacity)
+{
+    struct flight *flight;
+
+    pthread_mutex_lock(&flights->lock);
+    flight = flights->pool;
+    if (flight) {
+        flights->pool = flight->next;
+        flights->pooled--;
+    }
+    pthread_mutex_unlock(&flights->lock);
+    if (flight && flight->capacity < capacity) {
+        free_flight(flight);
+        flight = NULL;
+    }
+    return flight;
+}
+
+static void give_back(struct flights *flights, struct flight *flight)
+{
+    bool kept;
+
+    for (size_t i = 0; i < flight->text_count; i++) {
+        flight->texts[i].size = 0;
+        if (flight->texts[i].capacity > TEXT_KEPT)
+            weir_json_finish(&flight->texts[i]);
+    }
+    pthread_mutex_lock(&flights->lock);
+    kept = flights->pooled < POOL_MAX;
+    if (kept) {
+        flight->next = flights->pool;
+        flights->pool = flight;
+        flights->pooled++;
+    }
+    pthread_mutex_unlock(&flights->lock);
+    if (!kept)
+        free_flight(flight);
+}
+
+struct flight *flights_begin(struct flights *flights, struct weir_chunk *chunk, uint32_t messages)
+{
+    struct flight *flight = take_pooled(flights, chunk->records);
+
+    if (!flight)
+        flight = make_flight(chunk->records);
+    if (!flight)
+        return NULL;
+    flight->owner = flights;
+    flight->chunk = chunk;
+    flight->messages = messages;
+    flight->phase = FLIGHT_MESSAGES;
+    flight->topic = NULL;
+    flight->text_count = 0;
+    flight->failure_count = 0;
+    flight->forgotten = false;
+    atomic_store_explicit(&flight->open, messages + 1, memory_order_relaxed);
+    atomic_fetch_add(&flights->messages, (long)messages);
+    atomic_fetch_add(&flights->count, 1);
+    return flight;
+}
+
+struct weir_json *flight_text(struct flight *flight)
+{
+    if (flight->text_count == flight->text_capacity) {
+        size_t capacity = flight->text_capacity ? flight->text_capacity * 2 : 8;
+        struct weir_json *texts = realloc(flight->texts, capacity * sizeof(*texts));
+        if (!texts)
+            return NULL;
+        memset(texts + flight->text_capacity, 0, (capacity - flight->text_capacity) * sizeof(*texts));
+        flight->texts = texts;
+        flight->text_capacity = capacity;
+    }
+    return &flight->texts[flight->text_count++];
+}
+
+/* -- Reports -- */
+
+static struct flight *flight_of(const uint32_t *mark)
+{
+    return (struct flight *)(uintptr_t)((const char *)(mark - *mark) - offsetof(struct flight, marks));
+}
+
+void flight_report(const uint32_t *mark, rd_kafka_resp_err_t error, size_t size, struct topic *topic)
+{
+    struct flight *flight = flight_of(mark);
+
+    if (__builtin_expect(error != RD_KAFKA_RESP_ERR_NO_ERROR, 0))
+        flight_fail(flight, &(struct failure){.index = *mark, .error = error, .size = size, .topic = topic});
+    flight_release(flight, 1);
+}
+
+static struct failure *add_failure(struct flight *flight)
+{
+    if (flight->failure_count == flight->failure_capacity) {
+        size_t capacity = flight->failure_capacity ? flight->failure_capacity * 2 : 64;
+        struct failure *failures = realloc(flight->failures, capacity * sizeof(*failures));
+        if (!failures)
+            return NULL;
+        flight->failures = failures;
+        flight->failure_capacity = capacity;
+    }
+    return &flight->failures[flight->failure_count++];
+}
+
+void flight_fail(struct flight *flight, const struct failure *failure)
+{
+    struct failure *place;
+
+    pthread_mutex_lock(&flight->owner->lock);
+    if (flight->phase == FLIGHT_LETTERS) {
+        outcome_letter_failed(flight, failure->index, failure->error);
+    } else {
+        place = add_failure(flight);
+        if (place)
+            *place = *failure;
+        else
+            flight->forgotten = true;
+    }
+    pthread_mutex_unlock(&flight->owner->lock);
+}
+
+static void wake(struct flights *flights)
+{
+    uint64_t one = 1;
+
+    if (atomic_exchange(&flights->waiting, false))
+        while (write(flights->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+            ;
+}
+
+/* The chunk's memory and the flight are gone after this. */
+static void finish(struct flight *flight, enum weir_result result)
+{
+    struct flights *flights = flight->owner;
+    struct weir_chunk *chunk = flight->chunk;
+    long messages = (long)flight->messages;
+
+    if (result == WEIR_DELIVERED && flight->failure_count == 0) {
+        if (flight->topic && !atomic_load_explicit(&flight->topic->known, memory_order_relaxed))
+            atomic_store(&flight->topic->known, true);
+        if (messages)
+            flights->delivered(flights->data);
+    }
+    give_back(flights, flight);
+    flights->link.host->finish(flights->link.instance, chunk, result);
+    atomic_fetch_sub(&flights->messages, messages);
+    atomic_fetch_sub(&flights->count, 1);
+    wake(flights);
+}
+
+void flight_release(struct flight *flight, uint32_t count)
+{
+    enum weir_result result = WEIR_DELIVERED;
+
+    if (atomic_fetch_sub_explicit(&flight->open, count, memory_order_acq_rel) != count)
+        return;
+    if (flight->failure_count || flight->forgotten) {
+        if (!outcome_settle(flight, &result))
+            return;
+    }
+    finish(flight, result);
+}
+
+/* -- Waiting -- */
+
+static void clear_wake(struct flights *flights)
+{
+    uint64_t count;
+
+    while (read(flights->wake, &count, sizeof(count)) < 0 && errno == EINTR)
+        ;
+}
+
+int flights_wait(struct flights *flights, long most)
+{
+    int rc = 0;
+
+    while (rc == 0 && atomic_load(&flights->messages) >= most) {
+        atomic_store(&flights->waiting, true);
+        if (atomic_load(&flights->messages) >= most)
+            rc = flights->link.host->wait(flights->link.instance, flights->wake, POLLIN, UINT64_MAX);
+        clear_wake(flights);
+    }
+    return rc;
+}
+
+int flights_pause(struct flights *flights, unsigned ms)
+{
+    int rc;
+
+    atomic_store(&flights->waiting, true);
+    rc = flights->link.host->wait(flights->link.instance, flights->wake, POLLIN, ms * (uint64_t)1000000);
+    clear_wake(flights);
+    return rc == -ETIMEDOUT ? 0 : rc;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+bool flights_drain(struct flights *flights, int ms)
+{
+    int64_t end = now_ms() + ms;
+
+    while (atomic_load(&flights->count) > 0) {
+        struct pollfd item = {.fd = flights->wake, .events = POLLIN};
+        int64_t left = end - now_ms();
+        if (ms >= 0 && left <= 0)
+            return false;
+        atomic_store(&flights->waiting, true);
+        if (atomic_load(&flights->count) > 0)
+            poll(&item, 1, ms < 0 ? -1 : (int)left);
+        clear_wake(flights);
+    }
+    return true;
+}
+
+/* -- What is left of chunks that were given back -- */
+
+struct remainder *flights_take_remainder(struct flights *flights, uint64_t chunk)
+{
+    struct remainder *found = NULL;
+
+    pthread_mutex_lock(&flights->lock);
+    while (!found && flights->remainders && flights->remainders->chunk <= chunk) {
+        struct remainder *first = flights->remainders;
+        flights->remainders = first->next;
+        if (first->chunk == chunk)
+            found = first;
+        else
+            free(first);
+    }
+    pthread_mutex_unlock(&flights->lock);
+    return found;
+}
+
+void flights_keep_remainder(struct flights *flights, struct remainder *remainder)
+{
+    struct remainder **at = &flights->remainders;
+
+    pthread_mutex_lock(&flights->lock);
+    while (*at && (*at)->chunk < remainder->chunk)
+        at = &(*at)->next;
+    remainder->next = *at;
+    *at = remainder;
+    pthread_mutex_unlock(&flights->lock);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Says how it stands with Kafka, without filling the log. Any thread.
+ */
+#include "health.h"
+#include <time.h>
+
+static const int64_t SECOND = 1000000000;
+
+static int64_t now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * SECOND + ts.tv_nsec;
+}
+
+void health_init(struct health *health, struct kafka_link link)
+{
+    health->link = link;
+    atomic_init(&health->troubled, false);
+    health->since = health->last_line = 0;
+    health->unsaid = 0;
+    pthread_mutex_init(&health->lock, NULL);
+}
+
+void health_finish(struct health *health)
+{
+    pthread_mutex_destroy(&health->lock);
+}
+
+static void say(struct health *health, int64_t t, bool first, const char *what)
+{
+    const struct weir_host *host = health->link.host;
+    struct weir_instance *instance = health->link.instance;
+
+    if (first)
+        host->log(instance, WEIR_LOG_WARN, "%s; nothing is lost, it is tried again until it works", what);
+    else
+        host->log(instance, WEIR_LOG_WARN,
+                  "still not delivered after %lld s (%u failures since the last line): %s",
+                  (long long)((t - health->since) / SECOND), health->unsaid, what);
+    host->error(instance, "%s", what);
+    health->last_line = t;
+    health->unsaid = 0;
+}
+
+void health_failed(struct health *health, const char *what)
+{
+    int64_t t = now();
+    bool first;
+
+    pthread_mutex_lock(&health->lock);
+    first = !atomic_load(&health->troubled);
+    if (first) {
+        health->since = t;
+        atomic_store(&health->troubled, true);
+    }
+    health->unsaid++;
+    if (first || t - health->last_line >= 60 * SECOND)
+        say(health, t, first, what);
+    pthread_mutex_unlock(&health->lock);
+}
+
+void health_delivered(struct health *health)
+{
+    if (!atomic_load_explicit(&health->troubled, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&health->lock);
+    if (atomic_exchange(&health->troubled, false)) {
+        health->link.host->log(health->link.instance, WEIR_LOG_INFO,
+                               "messages are delivered again, after %lld s",
+                               (long long)((now() - health->since) / SECOND));
+        health->link.host->error(health->link.instance, NULL);
+    }
+    pthread_mutex_unlock(&health->lock);
+}

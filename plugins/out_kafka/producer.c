@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The producer, and what librdkafka calls.
+ *
+ * Delivery reports come through an interceptor: librdkafka calls it for every message on the thread that
+ * learnt of its fate, where a callback or an event would queue all messages once more for a thread of ours.
+ * Errors and statistics go to librdkafka's background thread. No thread here is weir's.
+ */
+#include "producer.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include "send.h"
+
+/* -- What librdkafka calls -- */
+
+/* Any thread of librdkafka, or one that sends. */
+static rd_kafka_resp_err_t on_acknowledgement(rd_kafka_t *rk, rd_kafka_message_t *message, void *opaque)
+{
+    struct topic *topic = NULL;
+
+    (void)rk;
+    (void)opaque;
+    if (message->err) {
+        if (send_is_sending())
+            return RD_KAFKA_RESP_ERR_NO_ERROR;
+        topic = rd_kafka_topic_opaque(message->rkt);
+    }
+    flight_report(message->_private, message->err, message->len, topic);
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *why,
+                                  size_t why_size)
+{
+    struct producer *producer = opaque;
+
+    (void)conf;
+    (void)why;
+    (void)why_size;
+    producer->begun = true;
+    return rd_kafka_interceptor_add_on_acknowledgement(rk, "weir", on_acknowledgement, opaque);
+}
+
+static enum weir_log_level level_of(int syslog_level)
+{
+    if (syslog_level <= LOG_WARNING)
+        return WEIR_LOG_WARN;
+    return syslog_level <= LOG_INFO ? WEIR_LOG_DEBUG : WEIR_LOG_TRACE;
+}
+
+/* Any thread of librdkafka. What went wrong with a connection comes as an error event besides. */
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    struct producer *producer = rd_kafka_opaque(rk);
+    const struct kafka_link *link = &producer->link;
+
+    /*
+     * Brokers come later; librdkafka still counts messages whose delivery it has reported already; and what
+     * is fatal is said when the producer is built anew.
+     */
+    if (strstr(text, "No `bootstrap.servers` configured") || !strcmp(facility, "TERMINATE") ||
+        !strcmp(facility, "FATAL"))
+        return;
+    if (level <= LOG_WARNING &&
+        (!strcmp(facility, "FAIL") || !strcmp(facility, "REQTMOUT") || !strcmp(facility, "GETPID")))
+        health_failed(producer->health, text);
+    else
+        link->host->log(link->instance, level_of(level), "librdkafka %s: %s", facility, text);
+}
+
+static void take_error(struct producer *producer, rd_kafka_event_t *event)
+{
+    char line[640];
+
+    /* The output's thread finds a fatal one by itself. */
+    if (rd_kafka_event_error_is_fatal(event))
+        return;
+    snprintf(line, sizeof(line), "Kafka: %s", rd_kafka_event_error_string(event));
+    health_failed(producer->health, line);
+}
+
+/* librdkafka's background thread. */
+static void on_event(rd_kafka_t *rk, rd_kafka_event_t *event, void *opaque)
+{
+    struct producer *producer = opaque;
+    const char *text;
+
+    (void)rk;
+    switch (rd_kafka_event_type(event)) {
+    case RD_KAFKA_EVENT_ERROR:
+        take_error(producer, event);
+        break;
+    case RD_KAFKA_EVENT_STATS:
+        text = rd_kafka_event_stats(event);
+        stats_show(producer->stats, text, strlen(text));
+        break;
+    default:
+        break;
+    }
+    rd_kafka_event_destroy(event);
+}
+
+/* -- Life -- */
+
+static void set_callbacks(struct producer *producer, rd_kafka_conf_t *conf)
+{
+    rd_kafka_conf_set_opaque(conf, producer);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS);
+    rd_kafka_conf_set_background_event_cb(conf, on_event);
+    rd_kafka_conf_interceptor_add_on_new(conf, "weir", on_new, producer);
+}
+
+static void serve_in_background(rd_kafka_t *rk)
+{
+    rd_kafka_queue_t *main = rd_kafka_queue_get_main(rk);
+    rd_kafka_queue_t *background = rd_kafka_queue_get_background(rk);
+
+    rd_kafka_queue_forward(main, background);
+    rd_kafka_queue_destroy(background);
+    rd_kafka_queue_destroy(main);
+}
+
+/*
+ * What rd_kafka_new could not use. As long as it had not begun, the configuration is ours to free. Else
+ * librdkafka (all that is released by now) has freed the interceptors in it, and would free them again: it is
+ * left alone, where a leak checker finds it.
+ */
+static void abandon(const struct producer *producer, rd_kafka_conf_t *conf)
+{
+    static _Atomic(rd_kafka_conf_t *) abandoned;
+
+    if (producer->begun)
+        atomic_store(&abandoned, conf);
+    else
+        rd_kafka_conf_destroy(conf);
+}
+
+int producer_make(struct producer *producer, long batch_size, char *why, size_t why_size)
+{
+    struct properties properties;
+    char reason[512];
+    int rc = properties_make(producer->settings, batch_size, &properties, why, why_size);
+
+    if (rc)
+        return rc;
+    set_callbacks(producer, properties.conf);
+    stats_restart(producer->stats);
+    producer->begun = false;
+    producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, properties.conf, reason, sizeof(reason));
+    if (!producer->rk) {
+        abandon(producer, properties.conf);
+        snprintf(why, why_size, "librdkafka can't make a producer with these settings: %s", reason);
+        return -EINVAL;
+    }
+    producer->most_messages = properties.most_messages;
+    atomic_store(&producer->batch_size, properties.batch_size);
+    serve_in_background(producer->rk);
+    return 0;
+}
+
+int producer_connect(struct producer *producer, char *why, size_t why_size)
+{
+    char *brokers = properties_brokers(producer->settings, why, why_size);
+    int added = brokers ? rd_kafka_brokers_add(producer->rk, brokers) : 0;
+
+    if (brokers && added <= 0)
+        snprintf(why, why_size, "brokers: librdkafka does not understand '%s'", brokers);
+    free(brokers);
+    return added > 0 ? 0 : -EINVAL;
+}
+
+void producer_end(struct producer *producer)
+{
+    if (producer->rk)
+        rd_kafka_destroy(producer->rk);
+    producer->rk = NULL;
+}
+
+void producer_purge(struct producer *producer)
+{
+    if (producer->rk)
+        rd_kafka_purge(producer->rk,
+                       RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+}
+
+bool producer_is_broken(const struct producer *producer, char *why, size_t why_size)
+{
+    char text[512];
+    rd_kafka_resp_err_t error;
+
+    if (!producer->rk) {
+        snprintf(why, why_size, "there is no producer");
+        return true;
+    }
+    error = rd_kafka_fatal_error(producer->rk, text, sizeof(text));
+    if (error)
+        snprintf(why, why_size, "%s: %s", rd_kafka_err2name(error), text);
+    return error != RD_KAFKA_RESP_ERR_NO_ERROR;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The librdkafka producer of an output: made, built anew, ended. Delivery reports reach flight_report on
+ * librdkafka's threads, its log and its errors the output's health.
+ */
+#ifndef OUT_KAFKA_PRODUCER_H
+#define OUT_KAFKA_PRODUCER_H
+
+#include <librdkafka/rdkafka.h>
+#include "flight.h"
+#include "health.h"
+#include "properties.h"
+#include "stats.h"
+
+struct producer {
+    struct kafka_link link;
+    const struct kafka_settings *settings;
+    struct health *health;
+    struct stats *stats;
+    rd_kafka_t *rk; /* NULL: there is none */
+    bool begun;     /* rd_kafka_new got as far as its interceptors */
+    long most_messages;
+    atomic_long batch_size; /* in force */
+};
+
+/*
+ * Makes the producer, which knows no broker yet and so connects to none. batch_size 0: as configured. 0, or a
+ * negative errno and the reason in `why`.
+ */
+int producer_make(struct producer *, long batch_size, char *why, size_t why_size);
+/* From now on it connects. 0 or a negative errno and `why`. */
+int producer_connect(struct producer *, char *why, size_t why_size);
+/* Ends it; what it still had is reported as failed. Every topic's handle must be dropped before. */
+void producer_end(struct producer *);
+/* Gives up everything that was not delivered; it is reported as failed, mostly at once. */
+void producer_purge(struct producer *);
+/* Whether it can't send any more, and why: it is to be built anew. */
+bool producer_is_broken(const struct producer *, char *why, size_t why_size);
+
+#endif

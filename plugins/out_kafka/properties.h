@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the user's settings to librdkafka's configuration. Control or output thread.
+ */
+#ifndef OUT_KAFKA_PROPERTIES_H
+#define OUT_KAFKA_PROPERTIES_H
+
+#include <librdkafka/rdkafka.h>
+#include "settings.h"
+
+struct properties {
+    rd_kafka_conf_t *conf;
+    long most_messages; /* that may be in flight */
+    long batch_size;    /* bytes of one batch of messages */
+};
+
+/*
+ * Makes a configuration; batch_size other than 0 takes the place of the user's. 0; or a negative errno and
+ * the reason in `why`, which names the property and never holds a secret.
+ */
+int properties_make(const struct kafka_settings *, long batch_size, struct properties *ret, char *why,
+                    size_t why_size);
+
+/* The brokers with commas between them, for the caller to free. NULL and `why`: one of them is no address. */
+char *properties_brokers(const struct kafka_settings *, char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a user may set, as weir fills it in from the table of options. Never changes once it is filled.
+ */
+#ifndef OUT_KAFKA_SETTINGS_H
+#define OUT_KAFKA_SETTINGS_H
+
+#include <weir/plugin.h>
+
+enum kafka_format { KAFKA_JSON, KAFKA_RAW, KAFKA_MSGPACK };
+
+struct kafka_settings {
+    struct weir_list brokers;
+    const char *topics;
+    const char *dead_letter_topic;
+    int format; /* enum kafka_format */
+    int date;   /* enum weir_json_date */
+    int acks;   /* index in the table's names: all, -1, 1, 0 */
+    const char *timestamp_key;
+    const char *raw_log_key;
+    const char *message_key;
+    const char *message_key_field;
+    const char *partitioner;
+    const char *client_id;
+    struct weir_map headers;
+    struct weir_map rdkafka;
+};
+
+extern const struct weir_option kafka_options[];
+
+/* What every part needs to speak with weir. */
+struct kafka_link {
+    const struct weir_host *host;
+    struct weir_instance *instance;
+};
+
+#endif

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every line once and in order, in the topic where it belongs; kill -9 under load loses none."""
+import random
+import time
+
+import pytest
+
+import harness
+from harness import Writer, append, line, lines, scaled
+from kafka_broker import output, runs_of, ship, ship_all
+
+pytest_plugins = ["kafka_fixtures"]
+pytestmark = pytest.mark.kafka
+
+WIDTH = 100
+
+
+def check_numbered(lab, kafka, topic, count):
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, count, WIDTH))
+    ship_all(lab, kafka, path, topic)
+    assert kafka.numbers(topic, width=WIDTH) == list(range(count))
+    # Idempotence is on unless something says otherwise: the broker knows the producer and its sequence.
+    batches = kafka.batches(topic)
+    assert sum(batch.count for batch in batches) == count
+    assert all(batch.producer >= 0 and batch.sequence >= 0 for batch in batches)
+
+
+def test_numbered_lines_once_and_in_order(lab, kafka, topic):
+    check_numbered(lab, kafka, topic, scaled(300000, 30000))
+
+
+def test_numbered_lines_on_other_versions(lab, other_kafka, topic):
+    check_numbered(lab, other_kafka, "numbered", scaled(60000, 10000))
+
+
+def test_topics_by_tag_and_by_topic(lab, kafka):
+    """The record's topic, else its tag; and Kafka's own consumer prints the lines."""
+    count = 1000
+    lab.path("access.log").write_bytes(lines(0, count))
+    lab.path("check.log").write_bytes(lines(count, 2 * count))
+    common = {"name": "tail", "read_from_head": True, "exit_on_eof": True}
+    config = lab.config([{**common, "path": lab.path("access.log"), "tag": "web.access", "topic": "web_log"},
+                         {**common, "path": lab.path("check.log"), "tag": "checkService"}], [output(kafka)])
+    lab.start(["-c", config]).wait(0)
+    assert kafka.numbers("web_log") == list(range(count))
+    assert kafka.numbers("checkService") == list(range(count, 2 * count))
+    printed = kafka.tool("consumer", "--topic", "web_log", "--from-beginning", "--max-messages", count)
+    assert lines(0, count).decode() in printed
+
+
+@pytest.mark.parametrize("template,expected", [
+    ("fixed", "fixed"),
+    ("logs-${tag}", "logs-web.access"),
+    ("${topic}.${tag}", "web_log.web.access"),
+])
+def test_topics_option(lab, kafka, template, expected):
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 10))
+    ship_all(lab, kafka, path, "web_log", tail={"tag": "web.access"}, topics=template)
+    assert kafka.numbers(expected) == list(range(10))
+
+
+def test_topic_of_a_field_keeps_its_prefix(lab, kafka):
+    """A path in a name: slashes are mapped, and no value leads out of what the template says first."""
+    for name in ("a", "b"):
+        lab.path(name + ".log").write_bytes(lines(0, 10))
+    ship_all(lab, kafka, lab.path("*.log"), "unused", tail={"path_key": "file"}, topics="by-path-$${file}")
+    listed = kafka.tool("topics", "--list").split()
+    made = [name for name in listed if name.startswith("by-path-")]
+    assert len(made) == 2 and "unused" not in listed, listed
+    for name in made:
+        assert kafka.numbers(name) == list(range(10))
+
+
+def test_ten_kills_lose_nothing(lab, kafka, topic):
+    """kill -9 at random moments under load: nothing is lost, and only what was in flight comes twice."""
+    seed = time.time_ns() & 0xFFFFFFFF
+    print("seed", seed)
+    dice = random.Random(seed)
+    path = lab.path("in.log")
+    path.write_bytes(b"")
+    kafka.create(topic)
+    writer = Writer(path, 100000 if not harness.SANITIZER else 10000)
+    service = {"checkpoint_interval": "50ms"}
+    kills = scaled(10, 4)
+    for turn in range(kills):
+        weir = ship(lab, kafka, path, topic, name="kill%d" % turn, service=service)
+        time.sleep(dice.uniform(0.05, 1.5) * (3 if harness.SANITIZER else 1))  # the moment of the kill, not a wait
+        weir.kill()
+    count = writer.stop()
+    ship_all(lab, kafka, path, topic, name="last", service=service)
+    check_runs(kafka.numbers(topic), count, kills, seed)
+
+    # After that clean end: exactly once.
+    before = kafka.count(topic)
+    append(path, lines(count, count + 1000))
+    ship_all(lab, kafka, path, topic, name="after", service=service)
+    assert kafka.count(topic) == before + 1000
+
+
+def check_runs(found, count, kills, seed):
+    """Each start goes back to what was acknowledged: a kill repeats, it never skips, and not from the very head."""
+    text = "(seed %d)" % seed
+    missing = set(range(count)) - set(found)
+    assert not missing, "lost %d lines, first %d %s" % (len(missing), min(missing), text)
+    runs = runs_of(found)
+    assert len(runs) <= kills + 1, "out of order: %s %s" % (runs[:40], text)
+    for before, after in zip(runs, runs[1:]):
+        assert after[0] <= before[1] + 1, "a gap: %s %s" % (runs, text)
+    assert len(found) < 2 * count, "repeated more than was in flight: %s %s" % (runs, text)
+    assert sum(1 for run in runs if run[0] == 0) <= 3, "positions are not kept: %s %s" % (runs, text)
+
+
+@pytest.mark.parametrize("acks", ["0", "1", "all"])
+def test_acks(lab, kafka, topic, acks):
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 5000))
+    ship_all(lab, kafka, path, topic, acks=acks)
+    found = kafka.numbers(topic, 5000)
+    assert found == list(range(5000))
+    assert all((batch.producer >= 0) == (acks == "all") for batch in kafka.batches(topic))
+
+
+def test_idle_line_arrives_at_once(lab, kafka, topic):
+    """No flush timer stands between a line and the broker."""
+    path = lab.path("in.log")
+    path.write_bytes(line(0))
+    weir = ship(lab, kafka, path, topic)
+    kafka.messages(topic, 1)
+    append(path, line(1))
+    begin = time.monotonic()
+    harness.until(lambda: kafka.count(topic) == 2, "the line", deadline=5)
+    assert time.monotonic() - begin < 1.0
+    weir.stop()

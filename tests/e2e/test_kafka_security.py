@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS with client certificates and SASL against a real broker; a secret comes from a file and is never printed."""
+import pytest
+
+from harness import lines
+from kafka_broker import PASSWORD, ship, ship_all
+
+pytest_plugins = ["kafka_fixtures"]
+pytestmark = pytest.mark.kafka
+
+
+def tls(kafka, name="client"):
+    return {"security.protocol": "ssl", "ssl.ca.location": kafka.secret("ca.pem"),
+            "ssl.certificate.location": kafka.secret(name + ".pem"), "ssl.key.location": kafka.secret(name + ".key")}
+
+
+def sasl(kafka, mechanism, password):
+    return {"security.protocol": "sasl_ssl", "ssl.ca.location": kafka.secret("ca.pem"), "sasl.mechanism": mechanism,
+            "sasl.username": "weir", "sasl.password": password}
+
+
+@pytest.fixture
+def path(lab):
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 10000))
+    return path
+
+
+def check_arrives(lab, kafka, path, topic, brokers, rdkafka):
+    kafka.create(topic)
+    ship_all(lab, kafka, path, topic, brokers=brokers, rdkafka=rdkafka)
+    assert kafka.numbers(topic) == list(range(10000))
+
+
+def test_client_certificate(lab, secure_kafka, path, topic):
+    check_arrives(lab, secure_kafka, path, topic, secure_kafka.tls, tls(secure_kafka))
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"])
+def test_sasl(lab, secure_kafka, path, topic, mechanism):
+    lab.path("secret").write_text(PASSWORD + "\n", encoding="utf-8")
+    lab.path("secret").chmod(0o600)
+    check_arrives(lab, secure_kafka, path, topic, secure_kafka.sasl,
+                  sasl(secure_kafka, mechanism, "file://%s" % lab.path("secret")))
+
+
+def check_refused(lab, kafka, path, brokers, rdkafka, *words):
+    """weir says so, keeps running, and has lost nothing once it is let in."""
+    weir = ship(lab, kafka, path, "refused", brokers=brokers, rdkafka=rdkafka, service={"grace": "200ms"})
+    weir.wait_log(brokers)
+    assert any(word in weir.log_text().lower() for word in words), weir.log_text()
+    assert weir.running()
+    weir.stop()
+    return weir.log_text()
+
+
+def test_client_certificate_of_a_stranger(lab, secure_kafka, path):
+    check_refused(lab, secure_kafka, path, secure_kafka.tls, tls(secure_kafka, "other-client"), "ssl", "tls")
+
+
+def test_wrong_password(lab, secure_kafka, path):
+    text = check_refused(lab, secure_kafka, path, secure_kafka.sasl,
+                         sasl(secure_kafka, "SCRAM-SHA-256", "a-wrong-password"), "authentication failed")
+    assert "a-wrong-password" not in text

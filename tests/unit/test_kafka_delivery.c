@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * out_kafka against librdkafka's mock cluster: what arrives, and what becomes of errors. The instance's
+ * thread is the test's.
+ */
+#include "kafka_fixture.h"
+
+enum { PRODUCE = 0 }; /* Kafka's number of that request */
+
+static const struct setting raw[] = {{"format", "raw"}, {NULL, NULL}};
+
+START_TEST(lines_arrive_in_order)
+{
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    struct weir_instance *in = begin(raw, cluster.brokers);
+    for (unsigned i = 0; i < 50; i++)
+        add_lines(in, "numbers", i * 700, 700, 40);
+    deliver(in);
+    ck_assert_uint_eq(in->rejects, 0);
+    for (unsigned i = 0; i < in->chunk_count; i++)
+        ck_assert_uint_eq(in->finished[i], 1);
+    check_numbers(&cluster, "numbers", 0, 35000);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+struct expected {
+    const char *value, *key, *header, *header_value;
+    size_t value_size;
+};
+
+static void see_expected(void *data, unsigned n, const rd_kafka_message_t *message)
+{
+    const struct expected *e = (const struct expected *)data + n;
+    rd_kafka_headers_t *headers;
+    const void *value;
+    size_t size = e->value_size ? e->value_size : strlen(e->value);
+
+    ck_assert_msg(message->len == size && !memcmp(message->payload, e->value, size), "%.*s instead of %s",
+                  (int)message->len, (const char *)message->payload, e->value);
+    ck_assert_uint_eq(message->key_len, e->key ? strlen(e->key) : 0);
+    if (e->key)
+        ck_assert_mem_eq(message->key, e->key, message->key_len);
+    if (!e->header)
+        return;
+    ck_assert_int_eq(rd_kafka_message_headers(message, &headers), 0);
+    if (!e->header_value) {
+        ck_assert_int_ne(rd_kafka_header_get_last(headers, e->header, &value, &size), 0);
+        return;
+    }
+    ck_assert_int_eq(rd_kafka_header_get_last(headers, e->header, &value, &size), 0);
+    ck_assert_uint_eq(size, strlen(e->header_value));
+    ck_assert_mem_eq(value, e->header_value, size);
+}
+
+/* {"log":"a\"b","n":7} and {"x":true} */
+static const char two[] = "\x92\x05\x82\xa3log\xa3"
+                          "a\"b\xa1n\x07\x92\x06\x81\xa1x\xc3";
+#define TWO_SIZE (sizeof(two) - 1)
+
+static void check_messages(const struct setting *settings, const struct expected *expected)
+{
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "two");
+    struct weir_instance *in = begin(settings, cluster.brokers);
+    add_bytes(in, "two", two, TWO_SIZE, 2);
+    deliver(in);
+    read_back(&cluster, "two", 2, see_expected, (void *)(uintptr_t)expected);
+    end(in);
+    cluster_end(&cluster);
+}
+
+START_TEST(formats)
+{
+    check_messages(NULL,
+                   (struct expected[]){{.value = "{\"@timestamp\":5.000000,\"log\":\"a\\\"b\",\"n\":7}"},
+                                       {.value = "{\"@timestamp\":6.000000,\"x\":true}"}});
+    check_messages((struct setting[]){{"timestamp_key", "t"}, {"timestamp_format", "epoch"}, {NULL, NULL}},
+                   (struct expected[]){{.value = "{\"t\":5,\"log\":\"a\\\"b\",\"n\":7}"},
+                                       {.value = "{\"t\":6,\"x\":true}"}});
+    check_messages(raw,
+                   (struct expected[]){{.value = "a\"b"}, {.value = "{\"@timestamp\":6.000000,\"x\":true}"}});
+    check_messages((struct setting[]){{"format", "raw"}, {"raw_log_key", "n"}, {NULL, NULL}},
+                   (struct expected[]){{.value = "7"}, {.value = "{\"@timestamp\":6.000000,\"x\":true}"}});
+    check_messages(
+        (struct setting[]){{"format", "msgpack"}, {NULL, NULL}},
+        (struct expected[]){{.value = two, .value_size = 14}, {.value = two + 14, .value_size = 6}});
+}
+END_TEST
+
+START_TEST(keys_and_headers)
+{
+    check_messages(
+        (struct setting[]){{"format", "raw"},
+                           {"message_key", "K"},
+                           {"message_key_field", "n"},
+                           {"headers.where", "at ${n} of ${tag}/${topic}"},
+                           {"headers.log", "${log}"},
+                           {NULL, NULL}},
+        (struct expected[]){{"a\"b", "7", "where", "at 7 of a tag/two", 0},
+                            {"{\"@timestamp\":6.000000,\"x\":true}", "K", "where", "at  of a tag/two", 0}});
+    check_messages(
+        (struct setting[]){
+            {"format", "raw"}, {"message_key_field", "log"}, {"headers.log", "${log}"}, {NULL, NULL}},
+        (struct expected[]){{"a\"b", "a\"b", "log", "a\"b", 0},
+                            {"{\"@timestamp\":6.000000,\"x\":true}", NULL, NULL, NULL, 0}});
+}
+END_TEST
+
+START_TEST(topics_by_field)
+{
+    const char records[] = "\x92\x05\x81\xa1s\xa1"
+                           "a"
+                           "\x92\x05\x81\xa1s\xa3../"
+                           "\x92\x05\x81\xa1x\x01"
+                           "\x92\x05\x81\xa1s\xa1"
+                           "a";
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "app-a");
+    cluster_topic(&cluster, "app-.._");
+    cluster_topic(&cluster, "app-_");
+    struct weir_instance *in =
+        begin((struct setting[]){{"topics", "app-${s}"}, {"timestamp_key", "false"}, {NULL, NULL}},
+              cluster.brokers);
+    add_bytes(in, "", records, sizeof(records) - 1, 4);
+    deliver(in);
+    read_back(&cluster, "app-a", 2, see_expected,
+              (struct expected[]){{.value = "{\"s\":\"a\"}"}, {.value = "{\"s\":\"a\"}"}});
+    read_back(&cluster, "app-.._", 1, see_expected, (struct expected[]){{.value = "{\"s\":\"../\"}"}});
+    read_back(&cluster, "app-_", 1, see_expected, (struct expected[]){{.value = "{\"x\":1}"}});
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+START_TEST(no_internal_topic_by_field)
+{
+    const char record[] = "\x92\x05\x81\xa1s\xb2__consumer_offsets";
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    struct weir_instance *in = begin((struct setting[]){{"topics", "${s}"}, {NULL, NULL}}, cluster.brokers);
+    add_bytes(in, "", record, sizeof(record) - 1, 1);
+    deliver(in);
+    ck_assert_uint_eq(in->rejected, 1);
+    ck_assert_uint_eq(in->kept, 1);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+/* A line that is larger than message.max.bytes is rejected alone, wherever it stands. */
+START_TEST(large_line_alone)
+{
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    struct weir_instance *in = begin(raw, cluster.brokers);
+    add_lines(in, "numbers", 0, 500, 10);
+    add_lines(in, "numbers", 1000000, 1, 2500000);
+    add_lines(in, "numbers", 500, 500, 10);
+    deliver(in);
+    ck_assert_uint_eq(in->rejected, 1);
+    ck_assert_uint_eq(in->kept, 1);
+    ck_assert_msg(strstr(in->reason, "numbers") && strstr(in->reason, "2500000"), "%s", in->reason);
+    check_numbers(&cluster, "numbers", 0, 1000);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+START_TEST(chunk_that_is_no_msgpack)
+{
+    const char bytes[] = "\x92\x05\x81\xa3log\xa1"
+                         "1"
+                         "\xc1\xc1";
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    struct weir_instance *in = begin(raw, cluster.brokers);
+    add_bytes(in, "numbers", bytes, sizeof(bytes) - 1, 3);
+    deliver(in);
+    ck_assert_uint_eq(in->rejected, 2);
+    check_numbers(&cluster, "numbers", 1, 1);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+/* One batch is refused by the broker for good: rejected as one run, and what comes later arrives. */
+START_TEST(refused_by_broker)
+{
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    struct weir_instance *in = begin(raw, cluster.brokers);
+    rd_kafka_mock_push_request_errors(cluster.mock, PRODUCE, 1, RD_KAFKA_RESP_ERR_POLICY_VIOLATION);
+    add_lines(in, "numbers", 7000, 20, 10);
+    deliver(in);
+    ck_assert_uint_eq(in->rejected, 20);
+    ck_assert_uint_eq(in->rejects, 1);
+    ck_assert_uint_eq(in->kept, 1);
+    add_lines(in, "numbers", 0, 20, 10);
+    deliver(in);
+    check_numbers(&cluster, "numbers", 0, 20);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+START_TEST(dead_letters)
+{
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    cluster_topic(&cluster, "dead");
+    struct weir_instance *in = begin(
+        (struct setting[]){{"format", "raw"}, {"dead_letter_topic", "dead"}, {NULL, NULL}}, cluster.brokers);
+    rd_kafka_mock_push_request_errors(cluster.mock, PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
+    add_lines(in, "numbers", 7000, 20, 10);
+    deliver(in);
+    ck_assert_uint_eq(in->rejected, 20);
+    ck_assert_uint_eq(in->kept, 0);
+    check_numbers(&cluster, "dead", 7000, 20);
+    /* What is too large for the one is too large for the other: kept by the host. */
+    add_lines(in, "numbers", 1, 1, 2500000);
+    deliver(in);
+    ck_assert_uint_eq(in->rejected, 21);
+    ck_assert_uint_eq(in->kept, 1);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+/* The broker takes no batch of that size, but each of its messages: batches get smaller, nothing is rejected.
+ */
+START_TEST(batches_too_large)
+{
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    struct weir_instance *in = begin(raw, cluster.brokers);
+    rd_kafka_mock_push_request_errors(cluster.mock, PRODUCE, 2, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    add_lines(in, "numbers", 0, 500, 10);
+    deliver(in);
+    ck_assert_uint_eq(in->rejects, 0);
+    ck_assert_uint_ge(logged(in, "going on with batches of"), 1);
+    check_numbers(&cluster, "numbers", 0, 500);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+/* What an idempotent producer can't recover from: it is built anew, and what was not delivered is sent in
+ * order. */
+START_TEST(fatal_error)
+{
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    struct weir_instance *in = begin(raw, cluster.brokers);
+    add_lines(in, "numbers", 0, 100, 10);
+    deliver(in);
+    rd_kafka_mock_push_request_errors(cluster.mock, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    for (unsigned i = 1; i < 20; i++)
+        add_lines(in, "numbers", i * 100, 100, 10);
+    deliver(in);
+    ck_assert_uint_eq(in->rejects, 0);
+    ck_assert_msg(logged(in, "built anew") == 1, "%s", in->log);
+    check_numbers(&cluster, "numbers", 0, 2000);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+static void *raise_later(void *data)
+{
+    struct cluster *cluster = data;
+    struct timespec pause = {1, 0};
+
+    nanosleep(&pause, NULL);
+    rd_kafka_mock_broker_set_up(cluster->mock, 1);
+    return NULL;
+}
+
+/* No broker at the start, and more than may be in flight: waits, says so once, and delivers all when it is
+ * there. */
+START_TEST(broker_away_at_start)
+{
+    struct cluster cluster;
+    pthread_t thread;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    rd_kafka_mock_broker_set_down(cluster.mock, 1);
+    struct weir_instance *in = begin(
+        (struct setting[]){{"format", "raw"}, {"rdkafka.queue.buffering.max.messages", "150"}, {NULL, NULL}},
+        cluster.brokers);
+    for (unsigned i = 0; i < 20; i++)
+        add_lines(in, "numbers", i * 100, 100, 10);
+    pthread_create(&thread, NULL, raise_later, &cluster);
+    deliver(in);
+    pthread_join(thread, NULL);
+    check_numbers(&cluster, "numbers", 0, 2000);
+    ck_assert_msg(logged(in, "nothing is lost") == 1 && logged(in, "delivered again") == 1, "%s", in->log);
+    ck_assert_uint_eq(in->finished[0], 1);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+/* Cancelled with everything under way: given back within a second, and the chunks' memory is free. */
+static void cancel_with(bool connected)
+{
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    struct weir_instance *in = begin(raw, cluster.brokers);
+    if (connected) {
+        add_lines(in, "numbers", 0, 10, 10);
+        deliver(in);
+        rd_kafka_mock_broker_set_rtt(cluster.mock, 1, 20000);
+    } else {
+        rd_kafka_mock_broker_set_down(cluster.mock, 1);
+    }
+    unsigned first = in->chunk_count;
+    for (unsigned i = 0; i < 100; i++)
+        write_chunk(in, add_lines(in, "numbers", i * 100, 100, 500));
+    cancel(in);
+    int64_t begun = now_ms();
+    weir_plugin_descriptor.stop(in->self);
+    ck_assert_int_lt(now_ms() - begun, 1000);
+    ck_assert(in->stopped);
+    for (unsigned i = first; i < in->chunk_count; i++)
+        ck_assert_int_eq(in->state[i], CHUNK_AGAIN);
+    weir_plugin_descriptor.destroy(in->self);
+    instance_free(in);
+    cluster_end(&cluster);
+}
+
+START_TEST(cancelled)
+{
+    cancel_with(false);
+    cancel_with(true);
+}
+END_TEST
+
+static void *cancel_later(void *data)
+{
+    struct timespec pause = {0, 300000000};
+
+    nanosleep(&pause, NULL);
+    cancel(data);
+    return NULL;
+}
+
+/* Room for more is waited for, and the wait ends when it is cancelled. */
+START_TEST(cancelled_while_full)
+{
+    struct cluster cluster;
+    pthread_t thread;
+
+    cluster_begin(&cluster);
+    rd_kafka_mock_broker_set_down(cluster.mock, 1);
+    struct weir_instance *in = begin(
+        (struct setting[]){{"format", "raw"}, {"rdkafka.queue.buffering.max.messages", "100"}, {NULL, NULL}},
+        cluster.brokers);
+    pthread_create(&thread, NULL, cancel_later, in);
+    write_chunk(in, add_lines(in, "numbers", 0, 300, 10)); /* more than librdkafka takes */
+    ck_assert_int_eq(in->state[0], CHUNK_FLYING);
+    write_chunk(in, add_lines(in, "numbers", 0, 50, 10));
+    ck_assert_int_eq(in->state[1], CHUNK_AGAIN);
+    pthread_join(thread, NULL);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+/* A topic that can't be created is rejected; the others go on. */
+START_TEST(unknown_topic)
+{
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    rd_kafka_mock_topic_set_error(cluster.mock, "nowhere", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    struct weir_instance *in = begin((struct setting[]){{"format", "raw"},
+                                                        {"rdkafka.topic.metadata.propagation.max.ms", "500"},
+                                                        {"rdkafka.topic.metadata.refresh.interval.ms", "300"},
+                                                        {NULL, NULL}},
+                                     cluster.brokers);
+    add_lines(in, "nowhere", 0, 30, 10);
+    add_lines(in, "numbers", 0, 30, 10);
+    deliver(in);
+    ck_assert_uint_eq(in->rejected, 30);
+    ck_assert_msg(strstr(in->reason, "nowhere") != NULL, "%s", in->reason);
+    check_numbers(&cluster, "numbers", 0, 30);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+static void *restore_later(void *data)
+{
+    struct cluster *cluster = data;
+    struct timespec pause = {2, 0};
+
+    nanosleep(&pause, NULL);
+    rd_kafka_mock_topic_set_error(cluster->mock, "numbers", RD_KAFKA_RESP_ERR_NO_ERROR);
+    return NULL;
+}
+
+/* A topic that was there, and that a broker does not know for a while, loses nothing. */
+START_TEST(topic_gone_for_a_while)
+{
+    struct cluster cluster;
+    pthread_t thread;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    struct weir_instance *in = begin((struct setting[]){{"format", "raw"},
+                                                        {"rdkafka.topic.metadata.refresh.interval.ms", "100"},
+                                                        {NULL, NULL}},
+                                     cluster.brokers);
+    add_lines(in, "numbers", 0, 30, 10);
+    deliver(in);
+    rd_kafka_mock_topic_set_error(cluster.mock, "numbers", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    struct timespec pause = {0, 500000000};
+    nanosleep(&pause, NULL); /* librdkafka must have seen it */
+    pthread_create(&thread, NULL, restore_later, &cluster);
+    add_lines(in, "numbers", 30, 30, 10);
+    deliver(in);
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(in->rejected, 0);
+    ck_assert_uint_gt(in->finished[1], 1);
+    check_numbers(&cluster, "numbers", 0, 60);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+START_TEST(statistics)
+{
+    struct cluster cluster;
+    uint64_t sent = 0;
+    bool latency = false;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    struct weir_instance *in =
+        begin((struct setting[]){{"rdkafka.statistics.interval.ms", "50"}, {NULL, NULL}}, cluster.brokers);
+    add_lines(in, "numbers", 0, 30, 10);
+    deliver(in);
+    for (int64_t until = now_ms() + 10000; now_ms() < until && (sent < 30 || !latency);) {
+        struct timespec pause = {0, 20000000};
+        nanosleep(&pause, NULL);
+        pthread_mutex_lock(&in->lock);
+        for (unsigned i = 0; i < in->metric_count; i++) {
+            const struct weir_metric *m = &in->metrics[i];
+            if (!strcmp(m->name, "topic_sent_messages") && !strcmp(m->label, "numbers"))
+                sent = __atomic_load_n(&m->value, __ATOMIC_RELAXED);
+            latency = latency || !strcmp(m->name, "broker_latency_microseconds");
+        }
+        pthread_mutex_unlock(&in->lock);
+    }
+    ck_assert_uint_eq(sent, 30);
+    ck_assert(latency);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("kafka delivery");
+    TCase *tcase = tcase_create("mock cluster");
+
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, lines_arrive_in_order);
+    tcase_add_test(tcase, formats);
+    tcase_add_test(tcase, keys_and_headers);
+    tcase_add_test(tcase, topics_by_field);
+    tcase_add_test(tcase, no_internal_topic_by_field);
+    tcase_add_test(tcase, large_line_alone);
+    tcase_add_test(tcase, chunk_that_is_no_msgpack);
+    tcase_add_test(tcase, refused_by_broker);
+    tcase_add_test(tcase, dead_letters);
+    tcase_add_test(tcase, batches_too_large);
+    tcase_add_test(tcase, fatal_error);
+    tcase_add_test(tcase, broker_away_at_start);
+    tcase_add_test(tcase, cancelled);
+    tcase_add_test(tcase, cancelled_while_full);
+    tcase_add_test(tcase, unknown_topic);
+    tcase_add_test(tcase, topic_gone_for_a_while);
+    tcase_add_test(tcase, statistics);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
