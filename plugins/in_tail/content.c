@@ -98,6 +98,15 @@ int tail_file_restart(struct tail_file *file, const char *what)
     return 0;
 }
 
+/* The clock of the day is asked once, when the file is first seen. */
+static bool too_old(const struct tail_instance *tail, const struct tail_status *status)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t limit = tail->config->ignore_older;
+    return limit > 0 && (uint64_t)now.tv_sec * 1000000000u > limit + status->changed;
+}
+
 int tail_file_choose(struct tail_file *file, const struct tail_status *status)
 {
     struct tail_instance *tail = file->tail;
@@ -114,6 +123,9 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     } else if (!changed && tail->starting && tail->first_start && !tail->config->read_from_head) {
         r = begin_stream(file, status->size);
         from = "its end";
+    } else if (!changed && too_old(tail, status)) {
+        r = begin_stream(file, status->size);
+        from = "its end, being older than ignore_older";
     } else {
         r = begin_stream(file, 0);
     }

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "file.h"
 #include "scan.h"
 
 static const uint32_t SELF_EVENTS = IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR;
@@ -117,12 +118,12 @@ static void dir_free(struct tail_dir *dir)
     free(dir);
 }
 
-static void look_at_links(struct tail_dir *dir, const char *name)
+static void look_at_links(struct tail_dir *dir, const char *name, bool modified)
 {
     for (struct tail_link *l = dir->links.next, *next; l != &dir->links; l = next) {
         next = l->next;
         struct link_to *link = TAIL_OF(l, struct link_to, link);
-        if (strcmp(link->name, name) == 0) {
+        if (strcmp(link->name, name) == 0 && !(modified && tail_file_at(dir->tail, link->path))) {
             tail_look(dir->tail, link->path);
         }
     }
@@ -139,18 +140,23 @@ static void dir_event(struct tail_sub *sub, uint32_t events, const char *name)
         }
         return;
     }
-    if (!(events & NAME_EVENTS) || !(dir->need & TAIL_NEED_NAMES)) {
+    bool modified = events & IN_MODIFY;
+    if (!(events & (NAME_EVENTS | IN_MODIFY)) || !(dir->need & TAIL_NEED_NAMES)) {
         return;
     }
     snprintf(path, sizeof(path), "%s/%s", strcmp(dir->path, "/") == 0 ? "" : dir->path, name);
     int match = tail_glob_match(tail->glob, path);
-    if (match & TAIL_IS_FILE) {
+    if ((match & TAIL_IS_FILE) && !(modified && tail_file_at(tail, path))) { /* open: watched itself */
         tail_look(tail, path);
     }
-    if (match & TAIL_IS_WAY) {
+    if (tail->parked_count > 0 && (events & (IN_MOVED_FROM | IN_MODIFY)) && !tail_file_at(tail, path)) {
+        tail->research = true; /* a closed file may have been written to just before it was renamed */
+        tail_wake(tail);
+    }
+    if ((match & TAIL_IS_WAY) && !modified) {
         tail_rescan(tail);
     }
-    look_at_links(dir, name);
+    look_at_links(dir, name, modified);
 }
 
 static struct tail_dir *dir_create(struct tail_instance *tail, const char *path)
@@ -186,6 +192,7 @@ static void dir_watch(struct tail_dir *dir)
         return;
     }
     uint32_t events = SELF_EVENTS | (dir->need & TAIL_NEED_NAMES ? NAME_EVENTS : 0);
+    events |= tail_parks(tail) && (dir->need & TAIL_NEED_NAMES) ? IN_MODIFY : 0;
     int r = tail_subscribe(tail, &dir->sub, dir->path, dir->path, events);
     dir->polled = r < 0 && r != -ENOENT && r != -ENOTDIR;
     if (dir->polled) {

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <time.h>
 #include <unistd.h>
 #include "dirs.h"
 #include "known.h"
@@ -107,6 +108,15 @@ static void file_free(struct tail_file *file)
     free(file);
 }
 
+void tail_file_touch(struct tail_file *file)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    file->active = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    tail_list_remove(&file->member);
+    tail_list_add(&file->tail->files, &file->member);
+}
+
 int tail_file_begin(struct tail_instance *tail, const char *path, int fd, const struct tail_status *status,
                     bool named)
 {
@@ -134,7 +144,7 @@ int tail_file_begin(struct tail_instance *tail, const char *path, int fd, const 
         file_free(file);
         return r;
     }
-    tail_list_add(&tail->files, &file->member);
+    tail_file_touch(file);
     tail->host->metric_set(tail->numbers.files, (int64_t)++tail->open_count);
     tail->total += status->size > file->offset ? status->size - file->offset : 0;
     watch(file);
@@ -170,6 +180,29 @@ void tail_file_close(struct tail_file *file)
         tail_log(tail, INFO, "%s is closed (read up to %" PRIu64 ")", file->path, file->offset);
     }
     detach(file);
+}
+
+bool tail_file_park(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    struct weir_stream_state state = {.struct_size = sizeof(state)};
+    struct stat s;
+    /* what was just found, and begun at its end, has nothing to be done either */
+    bool idle = tail_list_empty(&file->ready) || (tail->starting && file->offset == file->size);
+    if (!idle || !file->named || file->rotated || fstat(file->fd, &s) < 0 || s.st_nlink == 0 ||
+        (uint64_t)s.st_size != file->size ||
+        (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec != file->changed) {
+        return false;
+    }
+    tail->host->stream_state(file->stream, &state);
+    if (tail_known_add(tail, &state, false) < 0) {
+        return false;
+    }
+    tail_known_park(tail, state.key, file->identity.ino, file->size, file->changed);
+    tail_log(tail, DEBUG, "%s has nothing new and is closed until it changes", file->path);
+    tail->host->stream_close(file->stream);
+    detach(file);
+    return true;
 }
 
 static enum tail_progress read_to_end(struct tail_file *file)
@@ -211,6 +244,8 @@ void tail_file_drop(struct tail_file *file)
     struct stat s;
     if (fstat(file->fd, &s) == 0 && s.st_nlink == 0) {
         drain_deleted(file);
+    } else {
+        tail_file_note_name(file);
     }
     if (file->stream) {
         file->tail->host->stream_close(file->stream);

@@ -19,6 +19,7 @@ struct tail_file {
     uint64_t offset, token;  /* all lines below are sent; the hash of the bytes before it */
     uint64_t scanned;        /* so many bytes after the offset hold no newline */
     uint64_t size, changed;  /* when last looked at */
+    uint64_t active;         /* when it last had news, monotonic ns */
     struct weir_timer *wait; /* rotated: runs since its end was reached, until it is due */
     uint64_t generation;     /* of the last walk that met its path */
     int fd;
@@ -43,6 +44,13 @@ void tail_file_close(struct tail_file *);
  * read now.
  */
 void tail_file_drop(struct tail_file *);
+/* Something of it was read. */
+void tail_file_touch(struct tail_file *);
+/*
+ * Closes a file that has nothing new, though it goes on being followed: the events of its directory lead to
+ * it being opened again. False: it must stay open.
+ */
+bool tail_file_park(struct tail_file *);
 struct tail_file *tail_file_of(const struct tail_instance *, const struct tail_identity *);
 
 /* -- names.c -- */
@@ -50,6 +58,8 @@ struct tail_file *tail_file_of(const struct tail_instance *, const struct tail_i
 struct tail_file *tail_file_at(const struct tail_instance *, const char *path);
 /* Its path leads elsewhere or nowhere now: it is read to its end and then for rotate_wait more. */
 void tail_file_lost(struct tail_file *);
+/* Before a stop: what happened to its name a moment ago is kept, so that it is found again. */
+void tail_file_note_name(struct tail_file *);
 /* It is now found under this path. 0 or -ENOMEM. */
 int tail_file_rename(struct tail_file *, const char *path);
 /* Something happened to its name: sees what. */

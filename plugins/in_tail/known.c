@@ -61,6 +61,7 @@ int tail_known_load(struct tail_instance *tail)
 
 static void drop(struct tail_instance *tail, struct tail_known *known)
 {
+    tail->parked_count -= known->parked;
     tail_table_remove(&tail->known, &known->node);
     tail_known_free(known);
 }
@@ -131,7 +132,12 @@ int tail_known_take(struct tail_instance *tail, int fd, const struct tail_status
         if (r < 0) {
             return r;
         }
-        if (r == SAME && (!same || known->offset > same->offset)) {
+        if (r == SAME && same && same->offset >= known->offset) {
+            forget(tail, known); /* an older one of the same file, left by a kill */
+        } else if (r == SAME) {
+            if (same) {
+                forget(tail, same);
+            }
             same = known;
         } else if (r == CHANGED || r == GONE) {
             changed |= r == CHANGED;
@@ -139,6 +145,7 @@ int tail_known_take(struct tail_instance *tail, int fd, const struct tail_status
         }
     }
     if (same) {
+        tail->parked_count -= same->parked;
         tail_table_remove(&tail->known, &same->node);
     }
     *ret_known = same;
@@ -172,6 +179,59 @@ bool tail_known_finished(const struct tail_instance *tail, uint64_t dev, uint64_
         }
     }
     return false;
+}
+
+/* -- Files closed for want of news ---------------------------------------------------------------- */
+
+void tail_known_park(struct tail_instance *tail, const char *key, uint64_t ino, uint64_t size,
+                     uint64_t changed)
+{
+    struct tail_table_node *node = tail_table_first(&tail->known, ino);
+    for (; node; node = tail_table_next(node)) {
+        struct tail_known *known = TAIL_OF(node, struct tail_known, node);
+        if (strcmp(known->key, key) == 0) {
+            known->size = size;
+            known->changed = changed;
+            known->parked = true;
+            tail->parked_count++;
+            return;
+        }
+    }
+}
+
+static bool as_it_was(const struct tail_known *known, const struct stat *s)
+{
+    return known->parked && known->identity.dev == s->st_dev && known->identity.ino == s->st_ino &&
+           known->size == (uint64_t)s->st_size &&
+           known->changed == (uint64_t)s->st_mtim.tv_sec * 1000000000u + (uint64_t)s->st_mtim.tv_nsec;
+}
+
+bool tail_known_unchanged(const struct tail_instance *tail, const char *path, const struct stat *s)
+{
+    struct tail_table_node *node = tail->parked_count ? tail_table_first(&tail->known, s->st_ino) : NULL;
+    for (; node; node = tail_table_next(node)) {
+        const struct tail_known *known = TAIL_OF(node, struct tail_known, node);
+        if (as_it_was(known, s) && strcmp(known->path, path) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void tail_known_poll(struct tail_instance *tail, void (*fn)(struct tail_instance *, const char *))
+{
+    struct stat s;
+    char path[PATH_MAX];
+    for (size_t i = 0; i < tail->known.size && tail->parked_count; i++) {
+        for (struct tail_table_node *n = tail->known.buckets[i]; n; n = n->next) {
+            struct tail_known *known = TAIL_OF(n, struct tail_known, node);
+            if (known->parked && (stat(known->path, &s) < 0 || !as_it_was(known, &s))) {
+                snprintf(path, sizeof(path), "%s", known->path);
+                fn(tail, path);
+                break; /* the table may be another one now; the rest of these has its turn next time */
+            }
+        }
+    }
 }
 
 /* -- Searching for files that were renamed while nobody looked ------------------------------------- */

@@ -3,6 +3,7 @@
 #ifndef TAIL_KNOWN_H
 #define TAIL_KNOWN_H
 
+#include <sys/stat.h>
 #include "identity.h"
 #include "tail.h"
 
@@ -11,8 +12,10 @@ struct tail_known {
     struct tail_identity identity;
     struct tail_fingerprint fingerprint;
     uint64_t offset, token;
-    char *path; /* the last one known */
+    char *path;             /* the last one known */
+    uint64_t size, changed; /* parked: as it was then */
     bool finished, away;
+    bool parked; /* closed only because it has nothing new */
     bool looked; /* during a search: its directory has been looked through */
     char key[];
 };
@@ -36,6 +39,12 @@ int tail_known_take(struct tail_instance *, int fd, const struct tail_status *, 
  * truncated meanwhile, by an inode that tells its uses apart. Changes nothing.
  */
 bool tail_known_moved(struct tail_instance *, int fd, const struct tail_status *, const char *path);
+/* Marks the one with that key: its file is to be opened again only when it changes. */
+void tail_known_park(struct tail_instance *, const char *key, uint64_t ino, uint64_t size, uint64_t changed);
+/* Whether what is at the path is a parked file that has not changed since. */
+bool tail_known_unchanged(const struct tail_instance *, const char *path, const struct stat *);
+/* Where there are no events: looks at the parked files, and calls fn with the paths of those that changed. */
+void tail_known_poll(struct tail_instance *, void (*fn)(struct tail_instance *, const char *path));
 /* Whether the inode is one that was added as finished. */
 bool tail_known_finished(const struct tail_instance *, uint64_t dev, uint64_t ino);
 void tail_known_free(struct tail_known *); /* takes NULL */

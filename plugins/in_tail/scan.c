@@ -34,6 +34,32 @@ static void refused(struct tail_instance *tail, const char *path, int error)
     }
 }
 
+/*
+ * Whether one more file may be open. Where max_open_files is reached, one that has nothing new makes room;
+ * where all have, this one waits until those are through. Rotated ones are kept beyond the limit.
+ */
+static bool has_room(struct tail_instance *tail)
+{
+    size_t max = (size_t)tail->config->max_open_files;
+    if (max == 0 || tail->open_count < max || tail->config->exit_on_eof) {
+        return true;
+    }
+    size_t counted = tail->open_count;
+    for (struct tail_link *l = tail->files.next, *next; l != &tail->files; l = next) {
+        struct tail_file *file = TAIL_OF(l, struct tail_file, member);
+        next = l->next;
+        counted -= file->rotated;
+        if (counted < max || tail_file_park(file)) {
+            return true;
+        }
+    }
+    tail->crowded = true;
+    if (tail_list_empty(&tail->ready)) {
+        tail_retry(tail); /* all have just changed: their events are about to come */
+    }
+    return false;
+}
+
 /* Opens a path that is not followed yet. */
 static void begin(struct tail_instance *tail, const char *path)
 {
@@ -109,7 +135,8 @@ void tail_look(struct tail_instance *tail, const char *path)
         if (!S_ISDIR(s.st_mode)) {
             tail_complain(tail, path, "%s is not a regular file: it is not read", path);
         }
-    } else if (!followed_elsewhere(tail, &s) && !tail_known_finished(tail, s.st_dev, s.st_ino)) {
+    } else if (!followed_elsewhere(tail, &s) && !tail_known_finished(tail, s.st_dev, s.st_ino) &&
+               !tail_known_unchanged(tail, path, &s) && has_room(tail)) {
         begin(tail, path);
     }
 }
@@ -211,9 +238,17 @@ static void poll_file(struct tail_file *file)
     }
 }
 
+static void look_at_parked(struct tail_instance *tail, const char *path)
+{
+    tail_look(tail, path);
+    tail->research = true;
+    tail_wake(tail);
+}
+
 void tail_poll_all(struct tail_instance *tail)
 {
     tail_dirs_poll(tail);
+    tail_known_poll(tail, look_at_parked);
     for (struct tail_link *l = tail->files.next; l != &tail->files; l = l->next) {
         struct tail_file *file = TAIL_OF(l, struct tail_file, member);
         if (file->polled) {

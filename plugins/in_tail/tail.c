@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "dirs.h"
 #include "file.h"
 #include "filter.h"
@@ -22,7 +23,7 @@ static const uint64_t RETRY = 1000000000; /* ns */
 
 void tail_wake(struct tail_instance *tail)
 {
-    if (tail->rescan || (!tail->paused && !tail_list_empty(&tail->ready))) {
+    if (tail->rescan || tail->research || (!tail->paused && !tail_list_empty(&tail->ready))) {
         tail_hub_queue(tail->hub, &tail->worker);
     }
 }
@@ -92,12 +93,49 @@ void tail_end(struct tail_instance *tail)
 /* -- Turns and timers --------------------------------------------------------------------------------------
  */
 
+/* All that are open have been read to their ends, and others wait: those have their turn. */
+static void make_room(struct tail_instance *tail)
+{
+    size_t before = tail->open_count;
+    tail->crowded = false;
+    for (struct tail_link *l = tail->files.next, *next; l != &tail->files; l = next) {
+        next = l->next;
+        tail_file_park(TAIL_OF(l, struct tail_file, member));
+    }
+    if (tail->open_count < before) {
+        tail->rescan = true;
+    } else {
+        tail_retry(tail);
+    }
+}
+
+static void on_idle(void *data)
+{
+    struct tail_instance *tail = data;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t limit = tail->config->close_inactive;
+    uint64_t before = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    for (struct tail_link *l = tail->files.next, *next; l != &tail->files; l = next) {
+        struct tail_file *file = TAIL_OF(l, struct tail_file, member);
+        next = l->next;
+        if (file->active + limit > before) {
+            break;
+        }
+        tail_file_park(file);
+    }
+}
+
 static size_t work(struct tail_worker *worker, bool *ret_more)
 {
     struct tail_instance *tail = TAIL_OF(worker, struct tail_instance, worker);
     size_t bytes = 0;
     if (tail->rescan) {
         tail_walk(tail); /* also while paused: what is new must be held open */
+    }
+    if (tail->research) {
+        tail->research = false;
+        tail_search(tail, false);
     }
     if (!tail->paused && !tail_list_empty(&tail->ready)) {
         struct tail_file *file = TAIL_OF(tail->ready.next, struct tail_file, ready);
@@ -108,8 +146,11 @@ static size_t work(struct tail_worker *worker, bool *ret_more)
             tail->host->progress(tail->instance, tail->done, total);
         }
     }
+    if (tail->crowded && tail_list_empty(&tail->ready)) {
+        make_room(tail);
+    }
     tail_end(tail);
-    *ret_more = tail->rescan || (!tail->paused && !tail_list_empty(&tail->ready));
+    *ret_more = tail->rescan || tail->research || (!tail->paused && !tail_list_empty(&tail->ready));
     return bytes;
 }
 
@@ -250,7 +291,7 @@ static void close_all(struct tail_instance *tail)
     }
     tail_dirs_clear(tail);
     tail_known_clear(tail);
-    struct weir_timer **timers[] = {&tail->refresh, &tail->poll, &tail->retry};
+    struct weir_timer **timers[] = {&tail->refresh, &tail->poll, &tail->retry, &tail->idle};
     for (size_t i = 0; i < sizeof(timers) / sizeof(*timers); i++) {
         if (*timers[i]) {
             tail->host->timer_remove(*timers[i]);
@@ -273,7 +314,8 @@ static int open_all(struct tail_instance *tail)
     tail->refresh = tail->host->timer_add(loop, on_refresh, tail);
     tail->poll = tail->host->timer_add(loop, on_poll, tail);
     tail->retry = tail->host->timer_add(loop, on_retry, tail);
-    if (!tail->refresh || !tail->poll || !tail->retry) {
+    tail->idle = tail->host->timer_add(loop, on_idle, tail);
+    if (!tail->refresh || !tail->poll || !tail->retry || !tail->idle) {
         return -ENOMEM;
     }
     return tail_known_load(tail);
@@ -308,6 +350,8 @@ static int tail_start(void *self)
     say_what_was_found(tail);
     if (!tail->config->exit_on_eof) {
         tail->host->timer_set(tail->refresh, tail->config->refresh_interval, tail->config->refresh_interval);
+        uint64_t idle = tail->config->close_inactive;
+        tail->host->timer_set(tail->idle, idle, idle / 2 + (idle > 0));
     }
     tail_end(tail);
     return 0;
@@ -406,6 +450,24 @@ static const struct weir_option options[] = {
      .offset = AT(skip_empty_lines),
      .def = "false",
      .help = "no record for an empty line, nor for one of just a carriage return"},
+    {.name = "ignore_older",
+     .type = WEIR_OPTION_DURATION,
+     .offset = AT(ignore_older),
+     .def = "0",
+     .max = 36500 * DAY,
+     .help = "a file not written to for so long when first seen is begun at its end; 0: none is too old"},
+    {.name = "close_inactive",
+     .type = WEIR_OPTION_DURATION,
+     .offset = AT(close_inactive),
+     .def = "0",
+     .max = 365 * DAY,
+     .help = "a file without news for so long is closed until it changes; 0: all stay open"},
+    {.name = "max_open_files",
+     .type = WEIR_OPTION_INT,
+     .offset = AT(max_open_files),
+     .def = "0",
+     .max = 10000000,
+     .help = "files open at a time; those longest without news are closed until they change; 0: no limit"},
     {.name = "include_regex",
      .type = WEIR_OPTION_STRING,
      .offset = AT(include_regex),

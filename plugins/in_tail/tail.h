@@ -18,7 +18,8 @@ struct tail_config {
     struct weir_list path, exclude_path;
     const char *key, *path_key, *offset_key, *include_regex, *exclude_regex;
     bool read_from_head, skip_empty_lines, skip_long_lines, exit_on_eof, inotify_watcher;
-    uint64_t refresh_interval, rotate_wait, poll_interval;
+    uint64_t refresh_interval, rotate_wait, poll_interval, ignore_older, close_inactive;
+    int64_t max_open_files;
     uint64_t buffer_max_size, buffer_chunk_size;
     int long_lines;
 };
@@ -38,9 +39,9 @@ struct tail_instance {
     struct tail_filter *filter; /* or NULL */
     struct tail_hub *hub;
     struct tail_worker worker;
-    struct weir_timer *refresh, *poll, *retry;
+    struct weir_timer *refresh, *poll, *retry, *idle;
 
-    struct tail_link files; /* struct tail_file.member: every open file */
+    struct tail_link files; /* struct tail_file.member: every open file, those longest without news first */
     struct tail_link ready; /* .ready: those that have something to be done */
     struct tail_table by_path, by_inode;
     struct tail_table dirs;       /* struct tail_dir, by path */
@@ -49,11 +50,13 @@ struct tail_instance {
 
     uint64_t generation;  /* of the last walk */
     uint64_t done, total; /* for exit_on_eof: bytes read of those there */
-    size_t open_count;
+    size_t open_count, parked_count;
     bool first_start;    /* no stream is known: read_from_head counts */
     bool searching_late; /* the search is for files that have grown after they were closed */
     bool starting;       /* the walk of start goes on */
     bool rescan;         /* a walk is due */
+    bool research;       /* a search is due: a closed file may have been renamed */
+    bool crowded;        /* files wait because max_open_files are open */
     bool paused;         /* an output is full; resume will come */
     bool retrying;       /* something could not be opened: the timer runs */
     bool polling;        /* there is something that inotify does not cover */
@@ -61,6 +64,12 @@ struct tail_instance {
 };
 
 #define tail_log(tail, level, ...) (tail)->host->log((tail)->instance, WEIR_LOG_##level, __VA_ARGS__)
+
+/* Whether files that have nothing new are closed. */
+static inline bool tail_parks(const struct tail_instance *tail)
+{
+    return tail->config->close_inactive > 0 || tail->config->max_open_files > 0;
+}
 
 /* There is work for the instance. */
 void tail_wake(struct tail_instance *);

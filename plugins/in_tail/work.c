@@ -101,6 +101,9 @@ size_t tail_file_work(struct tail_file *file)
     }
     enum tail_progress progress = tail_file_read(file, &bytes);
     int error = errno;
+    if (bytes > 0) {
+        tail_file_touch(file);
+    }
     if (progress == TAIL_CHANGED) {
         r = tail_file_restart(file, "rewritten");
         changed = true;

@@ -77,6 +77,9 @@ class World:
             path.mkdir()
         self.long_wait = dice.random() < 0.5
         self.notify = dice.random() < 0.85
+        # files are closed when idle: what is then written and removed between two looks can't be read
+        self.parks = dice.random() < 0.3
+        parks = {"close_inactive": "20ms", "max_open_files": 6} if self.parks else {}
         self.files, self.paths = [], {}
         self.all_lines, self.counter = [], 0
         self.run, self.process, self.reader = 0, None, None
@@ -90,7 +93,7 @@ class World:
                 "inputs": [{"name": "tail", "path": [str(self.logs / "*.log"), str(self.logs / "*" / "*.log")],
                             "tag": "t", "read_from_head": True, "rotate_wait": "60s" if self.long_wait else "60ms",
                             "buffer_chunk_size": "4k", "refresh_interval": "1s", "poll_interval": "20ms",
-                            "inotify_watcher": self.notify}],
+                            "inotify_watcher": self.notify, **parks}],
                 "outputs": [{"name": "stdout", "match": "*", "format": "raw", "queue_size": "64k"}]}}
         (folder / "weir.json").write_text(json.dumps(config))
 
@@ -315,12 +318,15 @@ class World:
             self.write(file, next(iter(file.names)), 0, dice)
         if self.process and file.followed and not self.held(file) and dice.random() < 0.7:
             end = time.monotonic() + 10
-            while not self.held(file):
+            while not self.held(file) and not (self.parks and (self.paused or self.all_came(file))):
                 if time.monotonic() > end:
                     raise Wrong("%s was never opened" % file.names)
                 if not self.paused:
                     self.pump()
                 time.sleep(0.0005)
+
+    def all_came(self, file):
+        return all(line.came or line.may or not line.bytes.endswith(b"\n") for line in file.lines)
 
     def rename(self, file, path, new, same_folder):
         os.rename(path, new)
@@ -330,7 +336,10 @@ class World:
         same_folder = same_folder and not file.linked  # it may be known by a name in the other one
         if self.visible(file):
             return
-        if self.process and self.held(file):
+        if self.process and self.parks:
+            if not same_folder or file.held != self.run:
+                self.give_up(file)
+        elif self.process and self.held(file):
             file.moved |= not same_folder
         elif self.process or not same_folder or not self.surely_known(file):
             self.give_up(file)
@@ -418,7 +427,7 @@ class World:
         if not file:
             return
         self.leaving(file, dice)
-        held = self.process and self.held(file)
+        held = self.process and not self.parks and self.held(file)
         with open(path, "ab", buffering=0) as out:
             os.unlink(path)
             self.drop_name(file, path)
@@ -454,7 +463,7 @@ class World:
         self.write(file, target, count, dice)
         new = self.folder / "new"
         new.symlink_to(target)
-        held = old and self.process and self.held(old)
+        held = old and self.process and not self.parks and self.held(old)
         os.rename(new, link)
         if held:
             old.moved = True

@@ -42,3 +42,101 @@ def test_bad_regex_is_an_error(lab):
     status, _, text = harness.run(["check", "-c", config], lab.folder)
     assert status == 1
     assert b"exclude_regex: 'a(b' is no regular expression" in text
+
+
+def open_files(weir, folder):
+    return sum(target.startswith(str(folder)) and target.endswith(".log") for target in weir.descriptors().values())
+
+
+def test_ignore_older_begins_at_the_end(lab):
+    old, new = lab.path("old.log"), lab.path("new.log")
+    old.write_bytes(lines(0, 10))
+    os.utime(old, (time.time() - 7200,) * 2)
+    new.write_bytes(lines(10, 20))
+    weir = lab.tail(lab.path("*.log"), name="one", ignore_older="1h")
+    weir.wait_line(19)
+    until(lambda: weir.has_open(old), "the old file is open")
+    append(old, line(20))
+    weir.wait_line(20)
+    weir.stop()
+    append(old, line(21))
+    os.utime(old, (time.time() - 7200,) * 2)
+    weir = lab.tail(lab.path("*.log"), name="one", ignore_older="1h")
+    weir.wait_line(21)  # a position is kept, so what came since is not ignored, however old
+    weir.stop()
+    assert weir.output() == lines(10, 22)
+
+
+def test_close_inactive_opens_again_what_changes(lab):
+    path, link = lab.path("a.log"), lab.path("link.log")
+    target = lab.path("elsewhere")
+    target.mkdir()
+    target = target / "b"
+    path.write_bytes(lines(0, 10))
+    target.write_bytes(lines(10, 20))
+    link.symlink_to(target)
+    weir = lab.tail(lab.path("*.log"), name="one", close_inactive="50ms", rotate_wait="100ms")
+    weir.wait_output(lambda data: len(data) >= len(lines(0, 20)))
+
+    def closed():
+        until(lambda: not weir.has_open(path) and not weir.has_open(target), "both are closed")
+    closed()
+    append(path, line(20))
+    weir.wait_line(20)
+    append(target, line(21))
+    weir.wait_line(21)
+    closed()
+    path.write_bytes(lines(22, 30))  # truncated
+    weir.wait_line(29)
+    closed()
+    append(path, line(30))
+    path.rename(lab.path("a.log.1"))  # written to and renamed: by the time anyone looks, the name is gone
+    path.write_bytes(line(31))
+    weir.wait_output(lambda data: sorted(numbers(data))[-2:] == [30, 31])
+    until(lambda: not weir.has_open(lab.path("a.log.1")), "the rotated file is closed")
+    path.unlink()
+    path.write_bytes(line(32))
+    weir.wait_line(32)
+    weir.stop()
+    assert sorted(numbers(weir.output())) == list(range(33))
+
+
+@pytest.mark.parametrize("notify", [True, False], ids=["inotify", "polling"])
+def test_max_open_files(lab, notify):
+    """Two hundred files and twenty descriptors; all are written to at once, again and again; none waits for ever."""
+    count, limit = harness.scaled(200, 60), 20
+    paths = [lab.path("%03d.log" % index) for index in range(count)]
+    for index, path in enumerate(paths):
+        path.write_bytes(line(index))
+    weir = lab.tail(lab.path("*.log"), name="one", max_open_files=limit, inotify_watcher=notify, poll_interval="10ms")
+    total = count
+    most = 0
+    for turn in range(4):
+        weir.wait_output(lambda data: len(data) >= len(lines(0, total)))
+        most = max(most, open_files(weir, lab.folder))
+        if turn == 2:
+            weir.stop()
+        for path in paths:
+            append(path, line(total))
+            total += 1
+        if turn == 2:
+            weir = lab.tail(lab.path("*.log"), name="one", max_open_files=limit, inotify_watcher=notify,
+                            poll_interval="10ms")
+    weir.wait_output(lambda data: len(data) >= len(lines(0, total)))
+    weir.stop()
+    assert most <= limit + 1  # one more may be opened for a moment, to be compared
+    assert sorted(numbers(weir.output())) == list(range(total))
+
+
+def test_max_open_files_from_the_end(lab):
+    """Without read_from_head, files beyond the limit are begun at their end as well, and then followed."""
+    paths = [lab.path("%03d.log" % index) for index in range(50)]
+    for index, path in enumerate(paths):
+        path.write_bytes(line(index))
+    weir = lab.tail(lab.path("*.log"), max_open_files=5, read_from_head=False)
+    until(lambda: weir.log_text().count("is followed from its end") == 50, "all were looked at")
+    for index, path in enumerate(paths):
+        append(path, line(1000 + index))
+    weir.wait_output(lambda data: len(data) >= 50 * len(line(0)))
+    weir.stop()
+    assert sorted(numbers(weir.output())) == list(range(1000, 1050))
