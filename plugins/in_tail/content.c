@@ -71,13 +71,22 @@ static int begin_stream(struct tail_file *file, uint64_t offset)
 /* Goes on with a known stream. */
 static int continue_stream(struct tail_file *file, const struct tail_known *known)
 {
+    size_t span = tail_fingerprint_span(known->offset);
+    struct tail_fingerprint fingerprint = known->fingerprint;
+    if (fingerprint.length > span) {
+        /* kept by a weir that was killed before what it had read by then was acknowledged */
+        int r = tail_fingerprint_read(file->fd, span, &fingerprint);
+        if (r < 0) {
+            return r;
+        }
+    }
     file->stream = file->tail->host->stream_open(file->tail->instance, known->key);
     if (!file->stream) {
         return -ENOMEM;
     }
     file->offset = known->offset;
     file->token = known->token;
-    file->fingerprint = known->fingerprint;
+    file->fingerprint = fingerprint;
     tail_file_save(file);
     return 0;
 }

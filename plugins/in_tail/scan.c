@@ -44,6 +44,10 @@ static bool has_room(struct tail_instance *tail)
     if (max == 0 || tail->open_count < max || tail->config->exit_on_eof) {
         return true;
     }
+    if (tail->crowded) {
+        return false; /* known already; looking through all that are open for each that is not would take long
+                       */
+    }
     size_t counted = tail->open_count;
     for (struct tail_link *l = tail->files.next, *next; l != &tail->files; l = next) {
         struct tail_file *file = TAIL_OF(l, struct tail_file, member);

@@ -181,6 +181,7 @@ static void on_retry(void *data)
 {
     struct tail_instance *tail = data;
     tail->retrying = false;
+    tail->crowded = false;
     tail->paused = false; /* want of memory was a reason to pause, too */
     tail_calm(tail, "");
     tail_rescan(tail);
