@@ -256,9 +256,11 @@ static uint64_t backoff(struct output *o)
 static void schedule_retry(struct output *o, struct chunk_slot *s)
 {
     metric_add(o->retries, 1);
+    if (!o->retry.first) { /* chunks that come back together are one failure, and one pause */
+        o->not_before = loop_now() + backoff(o);
+        o->failures++;
+    }
     insert_retry(o, s);
-    o->not_before = loop_now() + backoff(o);
-    o->failures++;
 }
 
 static void finish_for_good(struct output *o, struct chunk_slot *s)
