@@ -388,7 +388,6 @@ static int take_signals(struct engine *e)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread is made: they inherit it */
-    signal(SIGPIPE, SIG_IGN);
     e->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (e->signal_fd < 0)
         return -errno;

@@ -28,6 +28,7 @@ void engine_remove_input(struct engine *e, struct input *in)
         in->next->prev = in->prev;
     else
         e->last_input = in->prev;
+    e->inputs_held -= in->held && in->placed; /* placed: it was counted */
     input_destroy(in);
 }
 

@@ -328,7 +328,6 @@ static void sweep(struct engine *e, struct input *owner)
         if (in->owner != owner)
             continue;
         if (!in->wanted && in->state == INPUT_CREATED) {
-            e->inputs_held -= in->held;
             engine_remove_input(e, in);
         } else if (!in->wanted && in->state != INPUT_STOPPING) {
             engine_stop_owned(e, in);
