@@ -44,6 +44,13 @@ struct pool *engine_pool(struct engine *e)
     return e->pool;
 }
 
+const char *engine_data_dir(const struct engine *e)
+{
+    const char *dir = e->config->service.data_dir;
+
+    return dir && *dir ? dir : NULL;
+}
+
 struct checkpoint *engine_checkpoint(struct engine *e)
 {
     return e->checkpoint;
@@ -480,9 +487,8 @@ static void remove_timers(struct engine *e)
 
 static int open_checkpoint(struct engine *e)
 {
-    const char *dir = e->config->service.data_dir;
     char *why = NULL;
-    int rc = checkpoint_open(dir && *dir ? dir : NULL, &e->checkpoint, &why);
+    int rc = checkpoint_open(engine_data_dir(e), &e->checkpoint, &why);
 
     if (rc < 0)
         log_error("checkpoint", "%s", why ? why : strerror(-rc));

@@ -44,6 +44,8 @@ struct metrics *engine_metrics(struct engine *);
 struct router *engine_router(struct engine *);
 struct pool *engine_pool(struct engine *);
 struct checkpoint *engine_checkpoint(struct engine *);
+/* The folder of what is kept, or NULL. Any thread. */
+const char *engine_data_dir(const struct engine *);
 const struct service *engine_service(struct engine *);
 
 #endif

@@ -203,7 +203,7 @@ static void check_names(struct engine *e, struct problems *problems)
 /* An input that nothing takes records from would wait for ever: most likely a wrong tag or match. */
 static void check_route(struct engine *e, const struct input *in, struct problems *problems)
 {
-    if (!in->base.plugin->api.resume || strchr(in->tag, '*'))
+    if (!plugin_needs_output(in->base.plugin) || strchr(in->tag, '*'))
         return;
     struct route *route = router_get(e->router, in->tag, in->topic);
     if (route && route->count == 0)

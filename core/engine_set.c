@@ -259,7 +259,7 @@ static bool fits_in(struct engine *e, const struct input *in, const struct input
         (!replaced || strcmp(replaced->base.alias->chars, alias) != 0))
         problem_error(problems, NULL, "alias '%s' is there already", alias);
     struct route *route = router_get(e->router, in->tag, in->topic);
-    if (route && route->count == 0 && in->base.plugin->api.resume && !strchr(in->tag, '*'))
+    if (route && route->count == 0 && plugin_needs_output(in->base.plugin) && !strchr(in->tag, '*'))
         problem_error(problems, NULL, "no output matches tag '%s' and topic '%s'", in->tag, in->topic);
     route_unref(route);
     return problems->errors == 0;

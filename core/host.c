@@ -175,6 +175,11 @@ static int host_set_inputs(struct weir_instance *i, const struct weir_input_spec
     return as_input(i) ? engine_set_inputs(as_input(i), specs, spec_size, count, done, data) : -EINVAL;
 }
 
+static const char *host_data_dir(struct weir_instance *i)
+{
+    return engine_data_dir(i->engine);
+}
+
 static const struct weir_host host = {
     .struct_size = sizeof(struct weir_host),
     .abi_version = WEIR_ABI_VERSION,
@@ -215,6 +220,7 @@ static const struct weir_host host = {
     .reject = host_reject,
     .wait = host_wait,
     .set_inputs = host_set_inputs,
+    .data_dir = host_data_dir,
 };
 
 const struct weir_host *engine_host(void)

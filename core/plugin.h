@@ -17,6 +17,12 @@ struct plugin {
     void *handle; /* dlopen's */
 };
 
+/* Whether its records are of use only where an output takes them: an input that is no source. */
+static inline bool plugin_needs_output(const struct plugin *p)
+{
+    return p->api.resume && !(p->api.flags & WEIR_PLUGIN_SOURCE);
+}
+
 struct registry; /* the loaded plugins of one process */
 
 /*

@@ -379,9 +379,38 @@ struct weir_host {
      */
     int (*set_inputs)(struct weir_instance *, const struct weir_input_spec *, uint32_t spec_size,
                       size_t count, weir_applied_fn done, void *data);
+
+    /* -- Files of a plugin's own. Any thread. -------------------------------------------------------- */
+
+    /*
+     * The folder in which this process keeps what must survive it, for files that begin with the plugin's
+     * name and the alias; NULL where nothing is kept. It exists from start on. Valid until destroy returns.
+     */
+    const char *(*data_dir)(struct weir_instance *);
+};
+
+/* ---- What an instance shows of itself -------------------------------------------------------------- */
+
+/* Asked for by weir's status. Valid during the call. */
+struct weir_details {
+    uint32_t struct_size;
+    uint64_t offset,
+        limit; /* of a list that may be long: leave out the first `offset`, give at most `limit` */
+    /* Takes the next piece of the answer. */
+    void (*write)(void *data, const char *json, size_t size);
+    void *data;
 };
 
 /* ---- The plugin ---------------------------------------------------------------------------------- */
+
+enum weir_plugin_flags {
+    /*
+     * An input that is a source of configuration: it calls host->set_inputs. Its records, if it sends any,
+     * tell of that, so no output need match its tag; its details stand in a list of the status named as the
+     * plugin.
+     */
+    WEIR_PLUGIN_SOURCE = 1 << 0
+};
 
 /* The three numbers that every descriptor begins with. */
 #define WEIR_ABI (uint32_t)sizeof(struct weir_plugin), WEIR_ABI_VERSION, (uint32_t)sizeof(struct weir_option)
@@ -418,6 +447,14 @@ struct weir_plugin {
     void (*stop)(void *self);
     /* Mandatory. Control. Frees everything. */
     void (*destroy)(void *self);
+
+    uint32_t flags; /* of enum weir_plugin_flags */
+    /*
+     * Optional. Loop; inputs only. Writes members of a JSON object (valid UTF-8, no braces around them) about
+     * this instance, such as `"connected":true,"revision":41`, for the status. Never called before start has
+     * returned or after stop. It must be quick. A negative errno: nothing is shown.
+     */
+    int (*details)(void *self, const struct weir_details *);
 };
 
 /* The one symbol. Define it as: const struct weir_plugin weir_plugin_descriptor = {WEIR_ABI, …}; */
