@@ -17,9 +17,9 @@ struct flag {
 };
 
 static const struct flag flags[] = {
-    {'c', true, "--config"}, {'i', true, "--input"}, {'o', true, "--output"},
-    {'p', true, "--prop"},   {'m', true, "--match"}, {'s', true, "--service"},
-    {'e', true, "--plugin"}, {'h', false, "--help"}, {'V', false, "--version"},
+    {'c', true, "--config"}, {'i', true, "--input"},    {'o', true, "--output"}, {'p', true, "--prop"},
+    {'m', true, "--match"},  {'s', true, "--service"},  {'e', true, "--plugin"}, {'j', false, "--json"},
+    {'h', false, "--help"},  {'V', false, "--version"},
 };
 
 enum { FLAG_COUNT = sizeof flags / sizeof *flags };
@@ -48,6 +48,7 @@ void cli_print_help(FILE *file)
         "  weir check -c FILE               check a configuration, and open nothing\n"
         "  weir plugins [NAME]              list the plugins, or document one's options\n"
         "                                   (weir plugins service: those of the service section)\n"
+        "  weir status [--json] [-c FILE]   ask a running weir (of that file: its http_listen and http_port)\n"
         "  weir --version, weir --help\n"
         "\n"
         "  -c, --config FILE    the configuration file\n"
@@ -79,17 +80,23 @@ static void refuse(struct reader *reader, const char *what, const char *text, co
 
 static void read_word(struct reader *reader, const char *word)
 {
-    static const char *const commands[] = {"check", "plugins"};
+    static const char *const commands[] = {"check", "plugins", "status"};
+    static const enum cli_command codes[] = {CLI_CHECK, CLI_PLUGINS, CLI_STATUS};
+    size_t known = 0;
     struct cli *cli = reader->cli;
     if (reader->has_command && cli->command == CLI_PLUGINS && !cli->plugin) {
         cli->plugin = word;
     } else if (reader->has_command) {
         problem_error(reader->problems, &command_line, "'%s' is one word too many; see weir --help", word);
-    } else if (!strcmp(word, commands[0]) || !strcmp(word, commands[1])) {
-        reader->has_command = true;
-        cli->command = strcmp(word, commands[0]) ? CLI_PLUGINS : CLI_CHECK;
     } else {
-        refuse(reader, "command", word, commands, 2);
+        while (known < 3 && strcmp(word, commands[known]) != 0)
+            known++;
+        if (known == 3) {
+            refuse(reader, "command", word, commands, 3);
+            return;
+        }
+        reader->has_command = true;
+        cli->command = codes[known];
     }
 }
 
@@ -116,6 +123,9 @@ static void apply(struct reader *reader, const struct flag *flag, const char *va
         break;
     case 'e':
         add_file(reader, value);
+        break;
+    case 'j':
+        reader->cli->json = true;
         break;
     case 'h':
     case 'V':
@@ -195,7 +205,11 @@ static void check(struct reader *reader)
     struct problems *problems = reader->problems;
     if (problems->errors)
         return;
-    if (cli->command == CLI_PLUGINS && (cli->config_path || reader->has_parts))
+    if (cli->json && cli->command != CLI_STATUS)
+        problem_error(problems, &command_line, "--json belongs to weir status");
+    else if (cli->command == CLI_STATUS && !cli->config_path && !reader->has_parts)
+        return;
+    else if (cli->command == CLI_PLUGINS && (cli->config_path || reader->has_parts))
         problem_error(problems, &command_line, "weir plugins takes a plugin's name and -e only");
     else if (cli->command == CLI_PLUGINS)
         return;

@@ -3,17 +3,19 @@
 #ifndef WEIR_CORE_CLI_H
 #define WEIR_CORE_CLI_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include "config.h"
 #include "problem.h"
 
-enum cli_command { CLI_RUN, CLI_CHECK, CLI_PLUGINS, CLI_VERSION, CLI_HELP };
+enum cli_command { CLI_RUN, CLI_CHECK, CLI_PLUGINS, CLI_STATUS, CLI_VERSION, CLI_HELP };
 
 struct cli {
     enum cli_command command;
     const char *config_path; /* -c, or NULL */
     struct config *config;   /* of -i, -o, -p, -m, -s; not finished yet. NULL where there is a config_path */
     const char *plugin;      /* PLUGINS: the name to document, or NULL */
+    bool json;               /* STATUS: as it is, no table */
     const char **files;      /* -e: more plugin files */
     size_t file_count;
 };

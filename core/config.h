@@ -39,6 +39,11 @@ struct service {
     uint64_t memory_limit;          /* bytes of all chunks together */
     uint64_t checkpoint_interval;   /* ns */
     uint64_t retry_base, retry_cap; /* ns: scheduler.base, scheduler.cap */
+    bool http_server;
+    const char *http_listen; /* a name, an address, or unix:PATH */
+    int64_t http_port;       /* 1 to 65535 */
+    const char *http_token;  /* NULL: none is asked for */
+    struct weir_list http_hosts;
 };
 
 struct config {

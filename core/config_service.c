@@ -19,11 +19,10 @@ enum { LOG_LEVEL_WARNING = 6 };
 /* In the order of enum log_format. */
 static const char *const log_formats[] = {"text", "json", NULL};
 
-#define IS_HTTP "weir has no HTTP server yet"
 #define IS_STORAGE \
     "weir keeps no copy of the data: the followed file is the buffer, memory_limit bounds what is in flight"
 #define IS_DNS    "weir resolves names through the system's resolver: see resolv.conf(5)"
-#define IS_HEALTH "weir has no HTTP server yet, so there is no health check to set"
+#define IS_HEALTH "weir's /readyz says whether inputs and outputs run; there is nothing to tune"
 
 /* clang-format off: a row is a line. */
 const struct weir_option config_service_options[] = {
@@ -65,9 +64,16 @@ const struct weir_option config_service_options[] = {
     {"storage.*", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_STORAGE},
     {"multiline_buffer_limit", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL,
      "weir has no multiline parsers"},
-    {"http_server", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_HTTP},
-    {"http_listen", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_HTTP},
-    {"http_port", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_HTTP},
+    {"http_server", NULL, WEIR_OPTION_BOOL, 0, offsetof(struct service, http_server), "off", 0, 0, NULL,
+     "Serves metrics, health and status over HTTP."},
+    {"http_listen", NULL, WEIR_OPTION_STRING, 0, offsetof(struct service, http_listen), "127.0.0.1", 0, 0,
+     NULL, "The address to serve them at; unix:PATH for a local socket."},
+    {"http_port", NULL, WEIR_OPTION_INT, 0, offsetof(struct service, http_port), "2020", 1, 65535, NULL,
+     "The port to serve them at."},
+    {"http_token", NULL, WEIR_OPTION_SECRET, 0, offsetof(struct service, http_token), NULL, 0, 0, NULL,
+     "Who asks must send it: Authorization: Bearer TOKEN."},
+    {"http_hosts", NULL, WEIR_OPTION_LIST, 0, offsetof(struct service, http_hosts), NULL, 0, 0, NULL,
+     "Names besides localhost and IP addresses that a request's Host may have."},
     {"health_check", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_HEALTH},
     {"hc_errors_count", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_HEALTH},
     {"hc_retry_failure_count", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_HEALTH},

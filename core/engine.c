@@ -19,6 +19,7 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include "admin.h"
 #include "engine_private.h"
 #include "log.h"
 
@@ -74,6 +75,8 @@ static void flush_checkpoints(struct engine *e)
     else if (rc == 0 && e->flush_failing)
         log_info("checkpoint", "positions are written again");
     e->flush_failing = rc < 0;
+    if (rc == 0)
+        e->flushed_good_at = loop_now();
     e->flushed_at = loop_now();
     if (rc < 0 && e->phase != ENGINE_DONE)
         loop_timer_set(e->flush_timer, e->config->service.checkpoint_interval, 0);
@@ -336,6 +339,8 @@ static void on_output_events(struct engine *e, struct output *o, unsigned events
 {
     if (events & INSTANCE_START_FAILED)
         engine_stop(e, EXIT_START, true);
+    if (events & INSTANCE_STARTED)
+        o->up = true;
     if (events & (INSTANCE_STARTED | INSTANCE_START_FAILED))
         on_output_up(e);
     if (events & INSTANCE_FAILED) {
@@ -510,12 +515,28 @@ static void report_left(struct engine *e)
     }
 }
 
+static int start_admin(struct engine *e)
+{
+    e->shown = status_create(e);
+    return e->shown ? admin_create(e, e->shown, &e->admin) : -ENOMEM;
+}
+
+/* The input loops have ended, so whoever waits for their answers is told now. */
+static void stop_admin(struct engine *e)
+{
+    status_stop(e->shown);
+    admin_destroy(e->admin);
+    e->admin = NULL;
+}
+
 static int start_all(struct engine *e)
 {
     int rc = take_signals(e);
 
     if (rc == 0)
         rc = add_timers(e);
+    if (rc == 0)
+        rc = start_admin(e);
     if (rc == 0)
         rc = start_threads(e);
     if (rc == 0)
@@ -549,6 +570,7 @@ static int run(struct engine *e, struct problems *problems)
         give_up(e);
     }
     stop_threads(e);
+    stop_admin(e);
     flush_checkpoints(e);
     report_left(e);
     remove_timers(e);

@@ -232,6 +232,8 @@ struct engine *engine_build(const struct config *config, struct registry *regist
     e->config = config;
     e->registry = registry;
     e->signal_fd = -1;
+    e->started_at = loop_now();
+    e->generation = 1;
     e->control = loop_create();
     e->metrics = metrics_create();
     e->router = router_create();
@@ -267,5 +269,6 @@ void engine_free(struct engine *e)
     pool_destroy(e->pool);
     metrics_destroy(e->metrics);
     loop_destroy(e->control);
+    status_destroy(e->shown);
     free(e);
 }

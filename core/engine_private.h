@@ -11,6 +11,7 @@
 #include "loop.h"
 #include "output.h"
 #include "progress.h"
+#include "status.h"
 
 enum engine_phase {
     ENGINE_STARTING,        /* the outputs are */
@@ -54,8 +55,13 @@ struct engine {
     struct weir_timer *grace_timer, *flush_timer, *progress_timer;
     struct loop_call dirty_call;
     atomic_bool dirty_posted, dirty_urgent;
-    uint64_t flushed_at; /* loop_now's clock */
+    uint64_t flushed_at;      /* loop_now's clock */
+    uint64_t flushed_good_at; /* the same, of the last time that went well */
     bool flush_failing;
+    struct status *shown;
+    struct admin *admin;
+    uint64_t started_at; /* loop_now's clock */
+    uint64_t generation; /* of the configuration: 1 is the one that weir was started with */
     struct progress *progress;
     uint64_t gone_done, gone_total; /* the progress of inputs that are no more */
 };

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+#include "ask.h"
 #include "cli.h"
 #include "config.h"
 #include "engine.h"
@@ -166,16 +167,34 @@ static int with_registry(const struct cli *cli, const struct config *config, str
     return status;
 }
 
-static int with_config(struct cli *cli, struct problems *problems)
+/* The configuration that the command line names or is; false: no memory. */
+static bool load_config(struct cli *cli, struct problems *problems)
 {
-    struct config *config = cli->config;
+    struct config *config = cli->config ? cli->config : cli->config_path ? NULL : config_new();
     if (cli->config_path)
         config = config_load(cli->config_path, problems);
-    else
+    else if (config)
         config_finish(config, problems);
-    if (!config)
-        return no_memory();
     cli->config = config; /* which cli_finish frees */
+    return config;
+}
+
+/* Only the service section counts here, and what is wrong with the rest is not asked for. */
+static int run_status(struct cli *cli, struct problems *problems)
+{
+    if (!load_config(cli, problems))
+        return no_memory();
+    if (cli->config_path && problems->errors)
+        return EXIT_CONFIG;
+    problems_clear(problems);
+    return end_of_output(ask_status(&cli->config->service, cli->json));
+}
+
+static int with_config(struct cli *cli, struct problems *problems)
+{
+    if (!load_config(cli, problems))
+        return no_memory();
+    struct config *config = cli->config;
     for (size_t i = 0; i < cli->file_count; i++)
         config_add(config, 'e', cli->files[i], problems);
     return problems->errors ? EXIT_CONFIG : with_registry(cli, config, problems);
@@ -192,6 +211,8 @@ static int run(struct cli *cli, struct problems *problems)
         return end_of_output(EXIT_STOPPED);
     case CLI_PLUGINS:
         return run_plugins(cli);
+    case CLI_STATUS:
+        return run_status(cli, problems);
     default:
         return with_config(cli, problems);
     }

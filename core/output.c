@@ -165,6 +165,9 @@ static void add_metrics(struct output *o)
                              &label, 1, o);
     o->rejected = metrics_get(m, WEIR_COUNTER, "weir_output_rejected_records",
                               "Records that an output refused for good.", &label, 1, o);
+    o->queue_bytes =
+        metrics_get(m, WEIR_GAUGE, "weir_output_queue_bytes",
+                    "Bytes of chunks that wait for an output or are under way in it.", &label, 1, o);
 }
 
 struct output *output_create(struct engine *engine, const struct plugin *plugin,

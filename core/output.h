@@ -36,6 +36,7 @@ struct output {
     struct gate gate;      /* bytes from the queue's entry until finished */
     struct output *next;   /* engine's list; control thread */
     bool started, joined;  /* control thread */
+    bool up;               /* its plugin's start has succeeded; control thread */
     pthread_t thread;
     int cancel_fd; /* eventfd: readable once cancelled, for output_wait */
 
@@ -51,7 +52,7 @@ struct output {
 
     pthread_mutex_t dead_letter_lock;
     int dead_letter_fd;
-    struct weir_metric *records, *bytes, *retries, *rejected;
+    struct weir_metric *records, *bytes, *retries, *rejected, *queue_bytes;
 };
 
 extern const struct weir_option output_options[];

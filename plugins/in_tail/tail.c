@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "details.h"
 #include "dirs.h"
 #include "file.h"
 #include "filter.h"
@@ -374,6 +375,11 @@ static void tail_stop(void *self)
     tail->host->stopped(tail->instance);
 }
 
+static int on_details(void *self, const struct weir_details *details)
+{
+    return tail_details(self, details);
+}
+
 static void tail_destroy(void *self)
 {
     struct tail_instance *tail = self;
@@ -390,163 +396,18 @@ static void tail_destroy(void *self)
     free(tail);
 }
 
-/* -- Options
- * ------------------------------------------------------------------------------------------------------ */
-
-#define AT(member) offsetof(struct tail_config, member)
-#define MS         INT64_C(1000000)
-#define DAY        INT64_C(86400000000000)
-
-static const char *const long_lines_choices[] = {"split", "truncate", "skip", NULL};
-
-static const struct weir_option options[] = {
-    {.name = "path",
-     .type = WEIR_OPTION_LIST,
-     .flags = WEIR_OPTION_REQUIRED | WEIR_OPTION_IDENTITY,
-     .offset = AT(path),
-     .help = "files to follow; * ? [] in any component, ** for any number of directories"},
-    {.name = "exclude_path",
-     .type = WEIR_OPTION_LIST,
-     .offset = AT(exclude_path),
-     .help =
-         "patterns of files to leave out, compared with the whole path or, without a slash, with the name"},
-    {.name = "key",
-     .type = WEIR_OPTION_STRING,
-     .offset = AT(key),
-     .def = "log",
-     .help = "field that holds the line"},
-    {.name = "path_key",
-     .type = WEIR_OPTION_STRING,
-     .offset = AT(path_key),
-     .help = "field that holds the file's path; not set: no such field"},
-    {.name = "offset_key",
-     .type = WEIR_OPTION_STRING,
-     .offset = AT(offset_key),
-     .help = "field that holds the byte offset at which the line begins; not set: no such field"},
-    {.name = "read_from_head",
-     .type = WEIR_OPTION_BOOL,
-     .offset = AT(read_from_head),
-     .def = "false",
-     .help = "read files that are there at the very first start from their beginning, not their end"},
-    {.name = "refresh_interval",
-     .type = WEIR_OPTION_DURATION,
-     .offset = AT(refresh_interval),
-     .def = "60s",
-     .min = 100 * MS,
-     .max = 365 * DAY,
-     .help = "how often the paths are walked through for safety; new files are found at once anyway"},
-    {.name = "rotate_wait",
-     .type = WEIR_OPTION_DURATION,
-     .offset = AT(rotate_wait),
-     .def = "5s",
-     .max = 365 * DAY,
-     .help = "how long a renamed or deleted file is followed after its end was reached"},
-    {.name = "exit_on_eof",
-     .type = WEIR_OPTION_BOOL,
-     .offset = AT(exit_on_eof),
-     .def = "false",
-     .help = "end once the files that are there have been read"},
-    {.name = "skip_empty_lines",
-     .type = WEIR_OPTION_BOOL,
-     .offset = AT(skip_empty_lines),
-     .def = "false",
-     .help = "no record for an empty line, nor for one of just a carriage return"},
-    {.name = "ignore_older",
-     .type = WEIR_OPTION_DURATION,
-     .offset = AT(ignore_older),
-     .def = "0",
-     .max = 36500 * DAY,
-     .help = "a file not written to for so long when first seen is begun at its end; 0: none is too old"},
-    {.name = "close_inactive",
-     .type = WEIR_OPTION_DURATION,
-     .offset = AT(close_inactive),
-     .def = "0",
-     .max = 365 * DAY,
-     .help = "a file without news for so long is closed until it changes; 0: all stay open"},
-    {.name = "max_open_files",
-     .type = WEIR_OPTION_INT,
-     .offset = AT(max_open_files),
-     .def = "0",
-     .max = 10000000,
-     .help = "files open at a time; those longest without news are closed until they change; 0: no limit"},
-    {.name = "include_regex",
-     .type = WEIR_OPTION_STRING,
-     .offset = AT(include_regex),
-     .help = "only lines that this regular expression (PCRE2) matches, anywhere in the line"},
-    {.name = "exclude_regex",
-     .type = WEIR_OPTION_STRING,
-     .offset = AT(exclude_regex),
-     .help = "no lines that this regular expression (PCRE2) matches"},
-    {.name = "buffer_max_size",
-     .type = WEIR_OPTION_SIZE,
-     .offset = AT(buffer_max_size),
-     .def = "8M",
-     .min = 64,
-     .max = INT64_C(1) << 30,
-     .help = "the longest line; longer ones are treated as long_lines says"},
-    {.name = "long_lines",
-     .type = WEIR_OPTION_CHOICE,
-     .offset = AT(long_lines),
-     .def = "split",
-     .choices = long_lines_choices,
-     .help = "a line longer than buffer_max_size: several records, its beginning only, or nothing"},
-    {.name = "skip_long_lines",
-     .type = WEIR_OPTION_BOOL,
-     .offset = AT(skip_long_lines),
-     .def = "false",
-     .help = "the same as long_lines: skip"},
-    {.name = "buffer_chunk_size",
-     .type = WEIR_OPTION_SIZE,
-     .offset = AT(buffer_chunk_size),
-     .def = "256k",
-     .min = 4096,
-     .max = INT64_C(16) << 20,
-     .help = "bytes read at once"},
-    {.name = "inotify_watcher",
-     .type = WEIR_OPTION_BOOL,
-     .offset = AT(inotify_watcher),
-     .def = "true",
-     .help = "use inotify; false: look every poll_interval"},
-    {.name = "poll_interval",
-     .type = WEIR_OPTION_DURATION,
-     .offset = AT(poll_interval),
-     .def = "250ms",
-     .min = 10 * MS,
-     .max = DAY,
-     .help = "how often files are looked at that inotify does not cover"},
-#define IGNORED(option, why)                                     \
-    {                                                            \
-        .name = option, .type = WEIR_OPTION_IGNORED, .help = why \
-    }
-    IGNORED("db", "positions are always kept, in service.data_dir"),
-    IGNORED("db.sync", "positions are always kept, in service.data_dir"),
-    IGNORED("db.locking", "service.data_dir is always locked against a second weir"),
-    IGNORED("db.journal_mode", "positions are always kept, in service.data_dir"),
-    IGNORED("db.compare_filename", "a file is known by its inode and its content, not by its name"),
-    IGNORED("mem_buf_limit",
-            "reading pauses by itself when an output's queue is full; the file is the buffer"),
-    IGNORED("static_batch_size", "all files have their turn by themselves"),
-    IGNORED("event_batch_size", "all files have their turn by themselves"),
-    IGNORED("progress_check_interval", "no need: nothing is checked by interval"),
-    IGNORED("progress_check_interval_nsec", "no need: nothing is checked by interval"),
-    IGNORED("watcher_interval", "rotated files are closed exactly when rotate_wait is over"),
-    IGNORED("file_cache_advise", "the page cache is left alone"),
-    IGNORED("read_newly_discovered_files_from_head",
-            "files that appear later are always read from their head"),
-    {.name = NULL},
-};
-
 const struct weir_plugin weir_plugin_descriptor = {
     WEIR_ABI,
     .kind = WEIR_INPUT,
     .name = "tail",
     .version = WEIR_VERSION,
     .summary = "follows files and sends each line as a record",
-    .options = options,
+    .options = tail_options,
     .config_size = sizeof(struct tail_config),
     .create = tail_create,
     .start = tail_start,
     .resume = tail_resume,
     .stop = tail_stop,
     .destroy = tail_destroy,
+    .details = on_details,
 };

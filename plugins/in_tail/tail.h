@@ -13,7 +13,7 @@
 #include "list.h"
 #include "table.h"
 
-/* As the option table in tail.c fills it in. */
+/* As the option table (options.c) fills it in. */
 struct tail_config {
     struct weir_list path, exclude_path;
     const char *key, *path_key, *offset_key, *include_regex, *exclude_regex;
@@ -23,6 +23,8 @@ struct tail_config {
     uint64_t buffer_max_size, buffer_chunk_size;
     int long_lines;
 };
+
+extern const struct weir_option tail_options[];
 
 struct tail_numbers {
     struct weir_metric *files, *bytes, *rotated, *truncated, *empty, *long_lines, *abandoned, *overflows,

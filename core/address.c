@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sockets of the admin address. Owns nothing that lasts. Any thread. */
+#include "address.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <weir/plugin.h>
+
+enum { BACKLOG = 64, PATIENCE_SECONDS = 10 };
+
+static int fail(char **ret_error, int rc, const char *format, ...) WEIR_PRINTF(3, 4);
+static int fail(char **ret_error, int rc, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    if (vasprintf(ret_error, format, args) < 0)
+        *ret_error = NULL;
+    va_end(args);
+    return rc;
+}
+
+/* -- A socket file ---------------------------------------------------------------------------------- */
+
+static int unix_address(const char *path, struct sockaddr_un *ret, char **ret_error)
+{
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (!*path || strlen(path) >= sizeof(ret->sun_path))
+        return fail(ret_error, -ENAMETOOLONG, "a socket's path has 1 to %zu bytes: '%s'",
+                    sizeof(ret->sun_path) - 1, path);
+    memcpy(ret->sun_path, path, strlen(path));
+    return 0;
+}
+
+static bool is_dead_socket(const struct sockaddr_un *address)
+{
+    struct stat st;
+    int fd = lstat(address->sun_path, &st) == 0 && S_ISSOCK(st.st_mode)
+                 ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)
+                 : -1;
+    bool dead = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
+                errno == ECONNREFUSED;
+
+    if (fd >= 0)
+        close(fd);
+    return dead;
+}
+
+static int listen_unix(const char *path, char **ret_error)
+{
+    struct sockaddr_un address;
+    int rc = unix_address(path, &address, ret_error);
+
+    if (rc < 0)
+        return rc;
+    if (is_dead_socket(&address))
+        unlink(path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0660) < 0 ||
+        listen(fd, BACKLOG) < 0) {
+        rc = fail(ret_error, -errno, "can't listen at %s: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+static int connect_unix(const char *path, char **ret_error)
+{
+    struct sockaddr_un address;
+    int rc = unix_address(path, &address, ret_error);
+
+    if (rc < 0)
+        return rc;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        rc = fail(ret_error, -errno, "%s: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+/* -- TCP -------------------------------------------------------------------------------------------- */
+
+static int resolve(const char *host, uint16_t port, int flags, struct addrinfo **ret, char **ret_error)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
+    char service[8];
+
+    snprintf(service, sizeof(service), "%u", port);
+    int rc = getaddrinfo(host, service, &hints, ret);
+    return rc ? fail(ret_error, -EADDRNOTAVAIL, "%s: %s", host, gai_strerror(rc)) : 0;
+}
+
+static int listen_at(const struct addrinfo *a)
+{
+    int on = 1, fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    int rc = -errno;
+    close(fd);
+    return rc;
+}
+
+static int connect_to(const struct addrinfo *a)
+{
+    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
+        return fd;
+    int rc = -errno;
+    close(fd);
+    return rc;
+}
+
+/* The first address of the host that does. */
+static int open_first(const char *host, uint16_t port, int flags, int (*open)(const struct addrinfo *),
+                      const char *what, char **ret_error)
+{
+    struct addrinfo *found = NULL;
+    int rc = resolve(host, port, flags, &found, ret_error);
+
+    if (rc < 0)
+        return rc;
+    rc = -EADDRNOTAVAIL;
+    for (const struct addrinfo *a = found; a && rc < 0; a = a->ai_next)
+        rc = open(a);
+    freeaddrinfo(found);
+    return rc < 0 ? fail(ret_error, rc, "%s%s:%u: %s", what, host, port, strerror(-rc)) : rc;
+}
+
+/* -- Either ----------------------------------------------------------------------------------------- */
+
+static const char *socket_path(const char *host)
+{
+    size_t length = strlen(ADDRESS_UNIX);
+
+    return strncmp(host, ADDRESS_UNIX, length) ? NULL : host + length;
+}
+
+int address_listen(const char *host, uint16_t port, char **ret_error)
+{
+    const char *path = socket_path(host);
+
+    return path ? listen_unix(path, ret_error)
+                : open_first(host, port, AI_PASSIVE, listen_at, "can't listen at ", ret_error);
+}
+
+int address_connect(const char *host, uint16_t port, char **ret_error)
+{
+    const char *path = socket_path(host);
+    const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+    int fd = path ? connect_unix(path, ret_error) : open_first(host, port, 0, connect_to, "", ret_error);
+
+    if (fd >= 0) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    }
+    return fd;
+}

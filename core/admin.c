@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The admin address. libmicrohttpd has an epoll descriptor of its own, which the control loop watches; there
+ * is no thread, and no timer while nobody is connected. A status that must be asked for suspends its
+ * connection.
+ */
+#include "admin.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+#include "address.h"
+#include "admin_guard.h"
+#include "engine_private.h"
+#include "log.h"
+#include "status.h"
+
+/* Of all clients together: more wait in the kernel's queue, and slow ones are let go after a while. */
+enum {
+    CONNECTIONS = 128,
+    CONNECTION_MEMORY = 16 << 10,
+    IDLE_SECONDS = 10,
+    FILES_DEFAULT = 100,
+    FILES_MAX = 10000
+};
+
+struct admin {
+    struct engine *engine;
+    struct status *status;
+    const struct service *service;
+    struct MHD_Daemon *daemon;
+    struct weir_watch *watch;
+    struct weir_timer *timer;
+};
+
+/* One request, from its first line until its answer is out. */
+struct exchange {
+    struct admin *admin;
+    struct MHD_Connection *connection;
+    char *json; /* the status, once it is there */
+    size_t size;
+    bool asked, answered;
+};
+
+/* -- Answers ---------------------------------------------------------------------------------------- */
+
+/* Takes text over: malloc's, or NULL. */
+static enum MHD_Result reply(struct MHD_Connection *c, unsigned code, const char *type, char *text,
+                             size_t size)
+{
+    struct MHD_Response *r = text ? MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE) : NULL;
+
+    if (!r) {
+        free(text);
+        return MHD_NO;
+    }
+    MHD_add_response_header(r, "Content-Type", type);
+    MHD_add_response_header(r, "Cache-Control", "no-store");
+    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    if (code == MHD_HTTP_UNAUTHORIZED)
+        MHD_add_response_header(r, "WWW-Authenticate", "Bearer");
+    if (code == MHD_HTTP_METHOD_NOT_ALLOWED)
+        MHD_add_response_header(r, "Allow", "GET, HEAD");
+    enum MHD_Result rc = MHD_queue_response(c, code, r);
+    MHD_destroy_response(r);
+    return rc;
+}
+
+static enum MHD_Result reply_text(struct MHD_Connection *c, unsigned code, const char *text)
+{
+    char *copy = strdup(text);
+
+    return reply(c, code, "text/plain; charset=utf-8", copy, strlen(text));
+}
+
+static enum MHD_Result reply_metrics(struct admin *a, struct MHD_Connection *c)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+
+    if (!f)
+        return MHD_NO;
+    int rc = status_metrics(a->engine, f);
+    if (fclose(f) != 0 || rc < 0) {
+        free(text);
+        return MHD_NO;
+    }
+    return reply(c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text, size);
+}
+
+static enum MHD_Result reply_ready(struct admin *a, struct MHD_Connection *c)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+
+    if (!f)
+        return MHD_NO;
+    bool ready = status_ready(a->engine, f);
+    fclose(f);
+    return reply(c, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, "application/json", text, size);
+}
+
+/* -- The status ------------------------------------------------------------------------------------- */
+
+/* A query argument of digits only; false: it is something else. */
+static bool read_number(struct MHD_Connection *c, const char *name, uint64_t def, uint64_t max, uint64_t *ret)
+{
+    const char *text = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+    char *end;
+
+    *ret = def;
+    if (!text)
+        return true;
+    if (!*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 18)
+        return false;
+    *ret = strtoull(text, &end, 10);
+    if (*ret > max)
+        *ret = max;
+    return true;
+}
+
+static void on_status(void *data, char *json, size_t size)
+{
+    struct exchange *x = data;
+
+    x->json = json;
+    x->size = size;
+    x->answered = true;
+    MHD_resume_connection(x->connection);
+    loop_timer_set(x->admin->timer, 1, 0); /* its own epoll descriptor does not tell of this */
+}
+
+static enum MHD_Result reply_status(struct admin *a, struct exchange *x)
+{
+    struct status_page page;
+
+    if (x->answered) {
+        char *json = x->json;
+        x->json = NULL;
+        return json ? reply(x->connection, MHD_HTTP_OK, "application/json", json, x->size)
+                    : reply_text(x->connection, MHD_HTTP_SERVICE_UNAVAILABLE, "weir is ending\n");
+    }
+    if (!read_number(x->connection, "files", FILES_DEFAULT, FILES_MAX, &page.limit) ||
+        !read_number(x->connection, "offset", 0, UINT64_MAX, &page.offset))
+        return reply_text(x->connection, MHD_HTTP_BAD_REQUEST, "files and offset are whole numbers\n");
+    x->asked = true;
+    MHD_suspend_connection(x->connection);
+    if (status_ask(a->status, page, on_status, x) < 0)
+        on_status(x, NULL, 0);
+    return MHD_YES;
+}
+
+/* -- Requests --------------------------------------------------------------------------------------- */
+
+static const char *header(struct MHD_Connection *c, const char *name)
+{
+    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+}
+
+/* 0, or the answer to who may not ask, or not so. */
+static unsigned refuse(const struct admin *a, struct MHD_Connection *c, const char *method,
+                       const char **ret_why)
+{
+    if (!admin_host_allowed(header(c, MHD_HTTP_HEADER_HOST), &a->service->http_hosts)) {
+        *ret_why =
+            "this Host is not served: ask by IP address or localhost, or name it in service.http_hosts\n";
+        return MHD_HTTP_MISDIRECTED_REQUEST;
+    }
+    if (!admin_token_allowed(header(c, MHD_HTTP_HEADER_AUTHORIZATION), a->service->http_token)) {
+        *ret_why = "a bearer token is needed: service.http_token\n";
+        return MHD_HTTP_UNAUTHORIZED;
+    }
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+        *ret_why = "only GET and HEAD are known here\n";
+        return MHD_HTTP_METHOD_NOT_ALLOWED;
+    }
+    return 0;
+}
+
+static enum MHD_Result answer(struct admin *a, struct exchange *x, const char *url)
+{
+    if (!strcmp(url, "/healthz"))
+        return reply_text(x->connection, MHD_HTTP_OK, "ok\n");
+    if (!strcmp(url, "/readyz"))
+        return reply_ready(a, x->connection);
+    if (!strcmp(url, "/metrics"))
+        return reply_metrics(a, x->connection);
+    if (!strcmp(url, "/api/v1/status"))
+        return reply_status(a, x);
+    return reply_text(x->connection, MHD_HTTP_NOT_FOUND,
+                      "there are /metrics, /healthz, /readyz and /api/v1/status\n");
+}
+
+static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const char *url, const char *method,
+                                  const char *version, const char *upload, size_t *upload_size,
+                                  void **ret_exchange)
+{
+    struct exchange *x = *ret_exchange;
+    const char *why = NULL;
+
+    (void)version;
+    (void)upload;
+    if (!x) {
+        x = calloc(1, sizeof(*x));
+        if (!x)
+            return MHD_NO;
+        x->connection = c;
+        x->admin = data;
+        *ret_exchange = x;
+        return MHD_YES;
+    }
+    if (*upload_size) { /* nothing that is known has a body */
+        *upload_size = 0;
+        return MHD_YES;
+    }
+    if (x->asked && !x->answered)
+        return MHD_YES;
+    unsigned code = refuse(data, c, method, &why);
+    return code ? reply_text(c, code, why) : answer(data, x, url);
+}
+
+static void on_completed(void *data, struct MHD_Connection *c, void **exchange,
+                         enum MHD_RequestTerminationCode why)
+{
+    struct exchange *x = *exchange;
+
+    (void)data, (void)c, (void)why;
+    if (x)
+        free(x->json);
+    free(x);
+    *exchange = NULL;
+}
+
+/* libmicrohttpd's complaints are about clients. */
+static void on_complaint(void *data, const char *format, va_list args) WEIR_PRINTF(2, 0);
+static void on_complaint(void *data, const char *format, va_list args)
+{
+    (void)data;
+    log_vwrite(WEIR_LOG_DEBUG, "http", format, args);
+}
+
+/* -- The loop --------------------------------------------------------------------------------------- */
+
+static void work(struct admin *a)
+{
+    MHD_UNSIGNED_LONG_LONG ms = 0;
+
+    MHD_run(a->daemon);
+    bool due = MHD_get_timeout(a->daemon, &ms) == MHD_YES;
+    loop_timer_set(a->timer, due ? ms * 1000000 + 1 : 0, 0);
+}
+
+static void on_ready(void *data, int fd, uint32_t events)
+{
+    (void)fd, (void)events;
+    work(data);
+}
+
+static void on_timer(void *data)
+{
+    work(data);
+}
+
+static int start_daemon(struct admin *a, int listener)
+{
+    a->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+                                 on_request, a, MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL,
+                                 MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
+                                 (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+    if (!a->daemon) {
+        close(listener);
+        return -ENOMEM;
+    }
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(a->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    a->timer = loop_timer_add(a->engine->control, on_timer, a);
+    a->watch = info ? loop_watch_add(a->engine->control, info->epoll_fd, EPOLLIN, on_ready, a) : NULL;
+    if (!a->timer || !a->watch)
+        return -ENOMEM;
+    work(a); /* only now does it begin to watch the listening socket */
+    return 0;
+}
+
+static int start_listening(struct admin *a)
+{
+    const struct service *s = a->service;
+    char *why = NULL;
+    int listener = address_listen(s->http_listen, (uint16_t)s->http_port, &why);
+    int rc = listener < 0 ? listener : start_daemon(a, listener);
+
+    if (rc < 0)
+        log_error("http", "%s (service.http_listen, http_port)", why ? why : strerror(-rc));
+    else
+        log_info("http", "metrics, health and status at %s port %d", s->http_listen, (int)s->http_port);
+    free(why);
+    return rc;
+}
+
+int admin_create(struct engine *e, struct status *status, struct admin **ret_admin)
+{
+    const struct service *s = engine_service(e);
+
+    *ret_admin = NULL;
+    if (!s->http_server)
+        return 0;
+    struct admin *a = calloc(1, sizeof(*a));
+    if (!a)
+        return -ENOMEM;
+    *a = (struct admin){.engine = e, .status = status, .service = s};
+    int rc = start_listening(a);
+    if (rc < 0)
+        admin_destroy(a);
+    else
+        *ret_admin = a;
+    return rc;
+}
+
+static void remove_socket_file(const struct service *s)
+{
+    size_t length = strlen(ADDRESS_UNIX);
+
+    if (!strncmp(s->http_listen, ADDRESS_UNIX, length))
+        unlink(s->http_listen + length);
+}
+
+void admin_destroy(struct admin *a)
+{
+    if (!a)
+        return;
+    if (a->watch)
+        loop_watch_remove(a->watch);
+    if (a->timer)
+        loop_timer_remove(a->timer);
+    if (a->daemon) {
+        MHD_run(a->daemon); /* what was resumed must be known to it before it may stop */
+        MHD_stop_daemon(a->daemon);
+        remove_socket_file(a->service);
+    }
+    free(a);
+}

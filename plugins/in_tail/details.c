@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an input shows of its files in weir's status. Loop thread; owns nothing. */
+#include "details.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <weir/json.h>
+#include "file.h"
+
+static const char *state_of(const struct tail_file *file)
+{
+    return file->rotated ? "rotated" : "open";
+}
+
+static int put_number(struct weir_json *json, const char *name, uint64_t value)
+{
+    char text[64];
+
+    return weir_json_text(json, text, (size_t)snprintf(text, sizeof(text), ",\"%s\":%" PRIu64, name, value));
+}
+
+static int put_file(struct weir_json *json, const struct tail_file *file)
+{
+    struct weir_stream_state state = {.struct_size = sizeof(state)};
+    uint64_t size = file->size > file->offset ? file->size : file->offset;
+
+    file->tail->host->stream_state(file->stream, &state);
+    int rc = weir_json_text(json, "{\"path\":", 8);
+    if (rc == 0)
+        rc = weir_json_string(json, file->path, strlen(file->path));
+    if (rc == 0)
+        rc = weir_json_text(json, ",\"state\":", 9);
+    if (rc == 0)
+        rc = weir_json_string(json, state_of(file), strlen(state_of(file)));
+    if (rc == 0)
+        rc = put_number(json, "size", size);
+    if (rc == 0)
+        rc = put_number(json, "read", file->offset);
+    if (rc == 0)
+        rc = put_number(json, "committed", state.committed);
+    return rc ? rc : weir_json_text(json, "}", 1);
+}
+
+/* The page of the list, with commas. */
+static int put_files(struct weir_json *json, const struct tail_instance *tail,
+                     const struct weir_details *page)
+{
+    uint64_t number = 0;
+    int rc = 0;
+
+    for (struct tail_link *link = tail->files.next; rc == 0 && link != &tail->files; link = link->next) {
+        if (number++ < page->offset)
+            continue;
+        if (number - page->offset > page->limit)
+            break;
+        if (number - page->offset > 1)
+            rc = weir_json_text(json, ",", 1);
+        if (rc == 0)
+            rc = put_file(json, TAIL_OF(link, struct tail_file, member));
+    }
+    return rc;
+}
+
+int tail_details(const struct tail_instance *tail, const struct weir_details *details)
+{
+    struct weir_json json = {0};
+    char head[128];
+    int rc = weir_json_text(&json, head,
+                            (size_t)snprintf(head, sizeof(head),
+                                             "\"open_files\":%zu,\"parked_files\":%zu,\"files\":[",
+                                             tail->open_count, tail->parked_count));
+
+    if (rc == 0)
+        rc = put_files(&json, tail, details);
+    if (rc == 0)
+        rc = weir_json_text(&json, "]", 1);
+    if (rc == 0)
+        details->write(details->data, json.data, json.size);
+    weir_json_finish(&json);
+    return rc;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an input shows of its files in weir's status. Loop thread. */
+#ifndef TAIL_DETAILS_H
+#define TAIL_DETAILS_H
+
+#include "tail.h"
+
+/* Writes "open_files", "parked_files" and a page of "files", each with what is known of it without looking:
+ * the size when it was last looked at, up to where it is read, and up to where it is acknowledged. 0 or
+ * -ENOMEM. */
+int tail_details(const struct tail_instance *, const struct weir_details *);
+
+#endif
