@@ -16,8 +16,8 @@ struct tail_glob; /* the patterns and excludes of one instance */
 
 /*
  * Relative patterns are taken from the working directory. Excludes are compared with the whole path, `*`
- * matching slashes too; one without a slash also with the name alone. NULL and errno: ENOMEM, EINVAL for an
- * empty pattern.
+ * matching slashes too; one without a slash also with the name alone. Both lists must outlive it. NULL and
+ * errno: ENOMEM, EINVAL for an empty pattern.
  */
 struct tail_glob *tail_glob_create(const struct weir_list *paths, const struct weir_list *excludes);
 void tail_glob_destroy(struct tail_glob *); /* takes NULL */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of streams whose files are not open. Owns its entries. Loop thread. */
+#include "allow.h"
 #include "known.h"
 
 #include <dirent.h>
@@ -281,7 +282,11 @@ static void search_entry(struct tail_instance *tail, int dir, const char *dir_pa
                  name, strerror(errno));
     } else {
         snprintf(path, sizeof(path), "%s/%s", dir_path, name);
-        fn(tail, path, fd);
+        if (tail_allowed(tail, fd, path)) {
+            fn(tail, path, fd);
+        } else {
+            close(fd);
+        }
     }
 }
 

@@ -20,6 +20,11 @@ const struct weir_option tail_options[] = {
      .offset = AT(exclude_path),
      .help =
          "patterns of files to leave out, compared with the whole path or, without a slash, with the name"},
+    {.name = "allow_path",
+     .type = WEIR_OPTION_LIST,
+     .offset = AT(allow_path),
+     .help =
+         "patterns of real paths, /var/log/**: a file that is elsewhere, whatever link leads to it, is not read"},
     {.name = "key",
      .type = WEIR_OPTION_STRING,
      .offset = AT(key),

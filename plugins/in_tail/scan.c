@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "allow.h"
 #include "dirs.h"
 #include "file.h"
 #include "known.h"
@@ -77,6 +78,10 @@ static void begin(struct tail_instance *tail, const char *path)
     if (r < 0 || !S_ISREG(status.mode)) {
         close(fd);
         return; /* changed since it was looked at: an event will tell */
+    }
+    if (!tail_allowed(tail, fd, path)) {
+        close(fd);
+        return;
     }
     tail_calm(tail, path);
     struct tail_file *other = tail_file_of(tail, &status.identity);

@@ -225,6 +225,8 @@ static void set_numbers(struct tail_instance *tail)
                           "Rotated files that were written to after rotate_wait.", NULL, NULL),
         .filtered = h->metric(i, WEIR_COUNTER, "filtered_lines",
                               "Lines that include_regex or exclude_regex left out.", NULL, NULL),
+        .refused =
+            h->metric(i, WEIR_COUNTER, "refused_files", "Files that allow_path does not allow.", NULL, NULL),
         .overflows =
             h->metric(i, WEIR_COUNTER, "inotify_overflows", "Times that inotify lost events.", NULL, NULL),
     };
@@ -251,6 +253,21 @@ static int set_filter(struct tail_instance *tail)
     return r;
 }
 
+/* 0 or -errno, told to the host. */
+static int set_allowed(struct tail_instance *tail)
+{
+    static const struct weir_list none; /* the glob keeps a pointer to it */
+    const struct weir_list *allowed = &tail->config->allow_path;
+    for (size_t i = 0; i < allowed->count; i++) {
+        if (allowed->items[i][0] != '/') {
+            tail->host->error(tail->instance, "allow_path: '%s' is no absolute path", allowed->items[i]);
+            return -EINVAL;
+        }
+    }
+    tail->allow = allowed->count ? tail_glob_create(allowed, &none) : NULL;
+    return allowed->count && !tail->allow ? -errno : 0;
+}
+
 static int tail_create(const struct weir_host *host, struct weir_instance *instance, const void *config,
                        void **ret_self)
 {
@@ -275,9 +292,13 @@ static int tail_create(const struct weir_host *host, struct weir_instance *insta
         free(tail);
         return -error;
     }
-    int r = set_filter(tail);
+    int r = set_allowed(tail);
+    if (r == 0) {
+        r = set_filter(tail);
+    }
     if (r < 0) {
         tail_glob_destroy(tail->glob);
+        tail_glob_destroy(tail->allow);
         free(tail);
         return r;
     }
@@ -392,6 +413,7 @@ static void tail_destroy(void *self)
     tail_table_clear(&tail->by_path);
     tail_table_clear(&tail->by_inode);
     tail_glob_destroy(tail->glob);
+    tail_glob_destroy(tail->allow);
     tail_filter_destroy(tail->filter);
     free(tail);
 }

@@ -15,7 +15,7 @@
 
 /* As the option table (options.c) fills it in. */
 struct tail_config {
-    struct weir_list path, exclude_path;
+    struct weir_list path, exclude_path, allow_path;
     const char *key, *path_key, *offset_key, *include_regex, *exclude_regex;
     bool read_from_head, skip_empty_lines, skip_long_lines, exit_on_eof, inotify_watcher;
     uint64_t refresh_interval, rotate_wait, poll_interval, ignore_older, close_inactive;
@@ -28,7 +28,7 @@ extern const struct weir_option tail_options[];
 
 struct tail_numbers {
     struct weir_metric *files, *bytes, *rotated, *truncated, *empty, *long_lines, *abandoned, *overflows,
-        *holes, *late, *filtered;
+        *holes, *late, *filtered, *refused;
 };
 
 struct tail_instance {
@@ -38,6 +38,7 @@ struct tail_instance {
     struct tail_format format;
     struct tail_numbers numbers;
     struct tail_glob *glob;
+    struct tail_glob *allow;    /* where files may really be, or NULL: anywhere */
     struct tail_filter *filter; /* or NULL */
     struct tail_hub *hub;
     struct tail_worker worker;

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which files may be read at all. */
+#ifndef TAIL_ALLOW_H
+#define TAIL_ALLOW_H
+
+#include "tail.h"
+
+/*
+ * Whether what was really opened lies where allow_path permits, whichever links and dots led to it: the path
+ * is the kernel's, of the descriptor, so nothing can be swapped in between. If not, that is told once for
+ * `path` and counted. Without allow_path: always.
+ */
+bool tail_allowed(struct tail_instance *, int fd, const char *path);
+
+#endif

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""allow_path: whatever a name leads to, only files that really are in allowed places are read."""
+import os
+import threading
+
+import pytest
+
+from harness import append, line, lines, numbers, until
+
+SECRET = b"root:canary:secret\n"
+
+
+@pytest.fixture
+def places(lab):
+    """(allowed folder, forbidden folder with a secret)"""
+    allowed, forbidden = lab.path("allowed"), lab.path("forbidden")
+    allowed.mkdir()
+    forbidden.mkdir()
+    (forbidden / "secret.log").write_bytes(SECRET * 10)
+    return allowed, forbidden
+
+
+def start(lab, path, allowed, **options):
+    return lab.tail(path, allow_path=[str(allowed) + "/**"], **options)
+
+
+@pytest.mark.parametrize("way", ["direct", "link", "linked directory", "dots", "chain", "device", "proc"])
+def test_what_lies_elsewhere_is_not_read(lab, places, way):
+    allowed, forbidden = places
+    name = allowed / "evil.log"
+    pattern = [str(allowed / "*.log")]
+    if way == "direct":
+        pattern.append(str(forbidden / "secret.log"))
+    elif way == "link":
+        name.symlink_to(forbidden / "secret.log")
+    elif way == "linked directory":
+        (allowed / "sub").symlink_to(forbidden)
+        pattern.append(str(allowed / "sub" / "*.log"))
+    elif way == "dots":
+        pattern.append(str(allowed) + "/../forbidden/secret.log")
+    elif way == "chain":
+        (allowed / "one").symlink_to(forbidden / "secret.log")
+        name.symlink_to("one")
+    elif way == "device":
+        name.symlink_to("/dev/zero")
+    else:
+        name.symlink_to("/proc/self/environ")
+    (allowed / "good.log").write_bytes(lines(0, 100))
+    weir = start(lab, pattern, allowed)
+    weir.wait_line(99)
+    append(allowed / "good.log", lines(100, 200))
+    assert numbers(weir.wait_line(199)) == list(range(200))
+    if way != "device":
+        weir.wait_log("which allow_path does not allow")
+    weir.stop()
+    assert numbers(weir.output()) == list(range(200))
+
+
+def test_links_that_stay_inside_are_read(lab, places):
+    allowed, _ = places
+    (allowed / "real").write_bytes(lines(0, 10))
+    (allowed / "link.log").symlink_to("real")
+    weir = start(lab, allowed / "*.log", allowed)
+    assert numbers(weir.wait_line(9)) == list(range(10))
+
+
+def test_a_rotated_file_is_read_to_its_end(lab, places):
+    allowed, _ = places
+    log = allowed / "a.log"
+    log.write_bytes(lines(0, 10))
+    weir = start(lab, log, allowed)
+    weir.wait_line(9)
+    log.rename(allowed / "a.log.1")
+    append(allowed / "a.log.1", lines(10, 20))
+    log.write_bytes(lines(20, 30))
+    weir.wait_line(29)
+    assert sorted(numbers(weir.output())) == list(range(30))
+
+
+def test_a_file_found_again_after_a_restart_is_checked_too(lab, places):
+    """Renamed, while weir was down, to where it must not be read: a hard link of root's could have been meant."""
+    allowed, _ = places
+    log = allowed / "a.log"
+    log.write_bytes(lines(0, 10))
+    weir = start(lab, log, allowed)
+    weir.wait_line(9)
+    weir.stop()
+    log.rename(allowed / "a.log.1")
+    append(allowed / "a.log.1", lines(10, 20))
+    log.write_bytes(lines(20, 30))
+    weir = start(lab, log, allowed / "nowhere", name="second")
+    weir.wait_log("a.log.1 is not read")
+    weir.wait_log("a.log is not read")
+    weir.stop()
+    assert weir.output() == b""
+
+
+def test_a_link_swapped_all_the_time_leaks_nothing(lab, places):
+    allowed, forbidden = places
+    (allowed / "good").write_bytes(lines(0, 50))
+    link, spare = allowed / "x.log", allowed / "spare"
+    link.symlink_to("good")
+    weir = start(lab, allowed / "*.log", allowed, refresh_interval="1s", rotate_wait="100ms")
+    weir.wait_line(49)
+    swaps = 0
+    done = threading.Event()
+
+    def swap():
+        nonlocal swaps
+        while not done.is_set():
+            os.symlink(forbidden / "secret.log" if swaps % 2 else "good", spare)
+            os.rename(spare, link)
+            swaps += 1
+    thread = threading.Thread(target=swap)
+    thread.start()
+    until(lambda: swaps > 20000, "20,000 swaps")
+    done.set()
+    thread.join()
+    link.unlink()
+    (allowed / "end.log").write_bytes(line(999))
+    weir.wait_output(lambda data: line(999) in data)
+    weir.stop()
+    assert b"canary" not in weir.output()
+    assert set(numbers(weir.output())) == set(range(50)) | {999}
+    assert "allow_path does not allow" in weir.log_text(), "the link never led to the secret when it was opened"
+
+
+@pytest.mark.parametrize("value", ["log/**", "*", "."])
+def test_a_pattern_that_is_not_absolute(lab, value):
+    weir = lab.tail(lab.path("a.log"), allow_path=[value])
+    weir.wait(1)
+    assert "allow_path: '%s' is no absolute path" % value in weir.log_text()
