@@ -168,14 +168,10 @@ static int64_t leading_nuls(int fd)
     }
 }
 
-/*
- * A writer without O_APPEND goes on where it was when the file was truncated, and leaves a hole before that:
- * no one wrote it, so it is no line. 0 or -errno.
- */
-static int skip_hole(struct tail_file *file)
+int tail_file_skip_hole(struct tail_file *file)
 {
     struct tail_instance *tail = file->tail;
-    if (!file->anew || file->offset > 0 || file->size == 0) {
+    if (!file->anew || file->offset > 0) {
         return 0;
     }
     int64_t hole = leading_nuls(file->fd);
@@ -207,7 +203,7 @@ int tail_file_examine(struct tail_file *file)
     if (file->size < file->offset + file->scanned) {
         file->scanned = 0;
     }
-    return skip_hole(file);
+    return file->size > 0 ? tail_file_skip_hole(file) : 0;
 }
 
 /*

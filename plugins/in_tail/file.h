@@ -75,6 +75,11 @@ int tail_file_choose(struct tail_file *, const struct tail_status *);
 int tail_file_restart(struct tail_file *, const char *what);
 /* Sees what can be seen without reading on: it was truncated, it has grown. 0 or -errno. */
 int tail_file_examine(struct tail_file *);
+/*
+ * A writer without O_APPEND goes on where it was when the file was truncated, and leaves a hole before that:
+ * no one wrote it, so it is no line, and the offset moves past it. 0 or -errno.
+ */
+int tail_file_skip_hole(struct tail_file *);
 /* Something was read: the fingerprint grows with it. 0 or -errno. */
 int tail_file_learn(struct tail_file *, bool *ret_changed);
 /* It was woken with nothing to read: it may have been rewritten with the same end. 0 or -errno. */

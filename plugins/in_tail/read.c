@@ -122,6 +122,13 @@ static enum tail_progress read_lines(struct tail_file *file, size_t want)
     if ((size_t)n < span || tail_hash(buffer, span) != file->token) {
         return TAIL_CHANGED;
     }
+    if (file->anew && file->offset == 0 && n > 0 && buffer[0] == 0) {
+        /* it was written since the file was examined */
+        int r = tail_file_skip_hole(file);
+        if (r < 0 || file->offset > 0) {
+            return r < 0 ? broken(-r) : TAIL_MORE;
+        }
+    }
     enum tail_progress r = send_lines(file, buffer + span, (size_t)n - span);
     return r == TAIL_MORE && (size_t)n < span + want ? TAIL_END : r;
 }

@@ -172,6 +172,23 @@ def test_hole_of_a_writer_without_append(lab, live):
     assert weir.output() == lines(0, 111)
 
 
+def test_hole_that_appears_between_two_looks(lab):
+    path = lab.path("app.log")
+    with open(path, "wb", buffering=0) as writer:
+        writer.write(line(0))
+        weir = lab.tail(path, name="one")
+        weir.wait_line(0)
+        for i in range(1, 500):
+            # the writer is at any point of what the truncation sets off
+            os.truncate(path, 0)
+            for _ in range(i * 7 % 200):
+                os.stat(path)
+            writer.write(line(i))
+            weir.wait_line(i)
+    weir.stop()
+    assert weir.output() == lines(0, 500)
+
+
 def test_nuls_that_were_written_pass_through(lab):
     path = lab.path("app.log")
     path.write_bytes(b"\0\0\0 first\nsecond\0\n")
