@@ -34,6 +34,9 @@ int engine_run(const struct config *, struct registry *, struct problems *);
 int engine_set_inputs(struct input *owner, const struct weir_input_spec *, uint32_t spec_size, size_t count,
                       weir_applied_fn done, void *data);
 
+/* weir's status for an input; see plugin.h. Its loop, where the answer comes as well. */
+int engine_ask_status(struct input *, uint64_t limit, weir_status_fn, void *data);
+
 /* What instances were told; the instance's own event call. Control thread. */
 void engine_on_events(struct weir_instance *, unsigned events);
 

@@ -175,6 +175,11 @@ static int host_set_inputs(struct weir_instance *i, const struct weir_input_spec
     return as_input(i) ? engine_set_inputs(as_input(i), specs, spec_size, count, done, data) : -EINVAL;
 }
 
+static int host_status(struct weir_instance *i, uint64_t limit, weir_status_fn fn, void *data)
+{
+    return as_input(i) ? engine_ask_status(as_input(i), limit, fn, data) : -EINVAL;
+}
+
 static const char *host_data_dir(struct weir_instance *i)
 {
     return engine_data_dir(i->engine);
@@ -221,6 +226,7 @@ static const struct weir_host host = {
     .wait = host_wait,
     .set_inputs = host_set_inputs,
     .data_dir = host_data_dir,
+    .status = host_status,
 };
 
 const struct weir_host *engine_host(void)

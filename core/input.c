@@ -235,7 +235,7 @@ static void on_gone(void *data)
 
 bool input_is_quiet(struct input *in)
 {
-    if (!in->gave_set)
+    if (!in->gave_set && !in->asking)
         return true;
     in->gave_set = false; /* one more round through the loop, behind the answers posted to it */
     loop_post_call(in->loop, &in->stopped_call);

@@ -36,7 +36,8 @@ struct input {
     bool held;           /* not to be started before one of the same identity has stopped */
     bool placed;         /* engine_start_input was called */
     bool wanted;         /* mark and sweep of a set */
-    bool gave_set;       /* a source: an answer may still be on its way to the loop */
+    bool gave_set;       /* an answer may still be on its way to the loop */
+    unsigned asking;     /* requests for the status that have no answer yet */
     struct input *prev, *next;
 
     /* loop */

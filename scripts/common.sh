@@ -3,7 +3,7 @@
 # Shared by quickstart, test and .ci/run. Sourced, from the top of the tree.
 
 build_packages=(gcc make cmake pkg-config libc6-dev libyaml-dev libsqlite3-dev libpcre2-dev libxxhash-dev
-    librdkafka-dev libjansson-dev libmicrohttpd-dev)
+    librdkafka-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev)
 test_packages=(g++ check libmsgpack-dev python3 strace kcat)
 
 say() { printf '%s\n' "$*"; }

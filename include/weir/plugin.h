@@ -222,6 +222,9 @@ struct weir_refusal {
  */
 typedef void (*weir_applied_fn)(void *data, const struct weir_refusal *refusals, size_t count);
 
+/* Valid during the call. NULL: it can't be had now. */
+typedef void (*weir_status_fn)(void *data, const char *json, size_t size);
+
 /* ---- The host ------------------------------------------------------------------------------------ */
 
 typedef void (*weir_watch_fn)(void *data, int fd, uint32_t events); /* events: EPOLLIN, … */
@@ -387,6 +390,14 @@ struct weir_host {
      * name and the alias; NULL where nothing is kept. It exists from start on. Valid until destroy returns.
      */
     const char *(*data_dir)(struct weir_instance *);
+
+    /* -- What weir shows of itself. Loop. ------------------------------------------------------------ */
+
+    /*
+     * Asks for weir's status, as GET /api/v1/status answers it: JSON, with at most `limit` entries in each
+     * long list. fn is called once, on the loop of the asking input, unless that stops before. -ENOMEM.
+     */
+    int (*status)(struct weir_instance *, uint64_t limit, weir_status_fn, void *data);
 };
 
 /* ---- What an instance shows of itself -------------------------------------------------------------- */
