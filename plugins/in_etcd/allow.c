@@ -32,6 +32,8 @@ static bool matches(const char *pattern, const char *path)
     if (!next_component(&pattern, want))
         return !next_component(&rest, have);
     if (!strcmp(want, "**")) {
+        if (!pattern[strspn(pattern, "/")])
+            return next_component(&rest, have);
         /* It takes none, or one more. Behind it there is seldom much, so this is no great tree. */
         if (matches(pattern, path))
             return true;

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* in_etcd without etcd: what values mean, which paths are allowed, and the file of the last good
+ * configuration. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "allow.h"
+#include "cache.h"
+#include "entries.h"
+
+static const char *const logs[] = {"/var/log/**"};
+static const struct weir_list only_logs = {logs, 1};
+static const struct weir_list anywhere = {NULL, 0};
+
+static struct etcd_entries read_good(const char *value, const struct weir_list *allow)
+{
+    const struct etcd_rules rules = {allow, "the.tag"};
+    struct etcd_entries entries = {0};
+    char *why = NULL;
+
+    ck_assert_msg(etcd_entries_read("k", value, strlen(value), &rules, &entries, &why) == 0, "%s: %s", value,
+                  why);
+    return entries;
+}
+
+/* "path=/a topic=t" */
+static void check_settings(const struct etcd_entry *e, const char *wanted)
+{
+    char text[512] = "";
+
+    ck_assert_msg(!e->refusal, "%s", e->refusal);
+    for (size_t i = 0; i < e->count; i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof(text) - used, "%s%s=%s", i ? " " : "", e->settings[i].name,
+                 e->settings[i].value);
+    }
+    ck_assert_str_eq(text, wanted);
+}
+
+START_TEST(good_entries)
+{
+    struct etcd_entries entries = read_good(
+        "[{\"path\":\"/var/log/a\",\"topic\":\"t\"},"
+        "{\"Path\":[\"/b\",\"/c*\"],\"id\":\"x\",\"TAG\":\"y\",\"name\":\"tail\",\"read_from_head\":true,"
+        "\"max_open_files\":7,\"exclude_path\":[\"*.gz\",\"*.bz2\"]}]",
+        &anywhere);
+
+    ck_assert_uint_eq(entries.count, 2);
+    check_settings(entries.items[0], "path=/var/log/a topic=t tag=the.tag");
+    check_settings(
+        entries.items[1],
+        "path=/b path=/c* TAG=y read_from_head=true max_open_files=7 exclude_path=*.gz exclude_path=*.bz2");
+    ck_assert_str_eq(entries.items[0]->origin, "k[1]");
+    ck_assert_str_eq(entries.items[1]->id, "x");
+    ck_assert_str_eq(entries.items[1]->path, "/b,/c*");
+    ck_assert(!etcd_entry_same(entries.items[0], entries.items[1]));
+    etcd_entries_clear(&entries);
+    entries = read_good("[]", &anywhere);
+    ck_assert_uint_eq(entries.count, 0);
+    etcd_entries_clear(&entries);
+    entries = read_good(" {\"path\":\"/a\"} ", &anywhere);
+    check_settings(entries.items[0], "path=/a tag=the.tag");
+    etcd_entries_clear(&entries);
+}
+END_TEST
+
+/* The entry is refused for that reason; the good ones at both sides of it are not. */
+static void check_refused(const char *entry, const char *why)
+{
+    char value[20000];
+
+    snprintf(value, sizeof(value), "[{\"path\":\"/var/log/1\"},%s,{\"path\":\"/var/log/2\"}]", entry);
+    struct etcd_entries entries = read_good(value, &only_logs);
+    ck_assert_uint_eq(entries.count, 3);
+    ck_assert(!entries.items[0]->refusal && !entries.items[2]->refusal);
+    ck_assert_msg(entries.items[1]->refusal && strstr(entries.items[1]->refusal, why), "%s: %s", entry,
+                  entries.items[1]->refusal);
+    etcd_entries_clear(&entries);
+}
+
+START_TEST(bad_entries)
+{
+    static const char *const types[] = {"null", "true", "1", "1.5", "\"x\"", "[]"};
+    char long_one[10000];
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
+        check_refused(types[i], "no object");
+    check_refused("{}", "no 'path'");
+    check_refused("{\"path\":\"\"}", "empty");
+    check_refused("{\"path\":7}", "not a string");
+    check_refused("{\"path\":{}}", "not a string");
+    check_refused("{\"path\":[]}", "empty list");
+    check_refused("{\"path\":[\"/var/log/x\",null]}", "not a string");
+    check_refused("{\"path\":[[\"/var/log/x\"]]}", "not a string");
+    check_refused("{\"path\":\"var/log/x\"}", "not absolute");
+    check_refused("{\"path\":\"/var/log/../../etc/shadow\"}", "'..'");
+    check_refused("{\"path\":\"/var/log/..\"}", "'..'");
+    check_refused("{\"path\":\"/var/log/a,b\"}", "comma");
+    check_refused("{\"path\":\"/var/log/a\\u0000b\"}", "control characters");
+    check_refused("{\"path\":\"/var/log/a\\nb\"}", "control characters");
+    check_refused("{\"path\":\"/etc/shadow\"}", "outside of allow_path");
+    check_refused("{\"path\":\"/var/logs/x\"}", "outside of allow_path");
+    check_refused("{\"path\":[\"/var/log/x\",\"/dev/zero\"]}", "outside of allow_path");
+    check_refused("{\"path\":\"/var/log/x\",\"topic\":null}", "'topic' is null");
+    check_refused("{\"path\":\"/var/log/x\",\"topic\":{}}", "'topic' is an object");
+    check_refused("{\"path\":\"/var/log/x\",\"topic\":[[1]]}", "'topic' is an object");
+    check_refused("{\"path\":\"/var/log/x\",\"topic\":\"a\\u0001\"}", "control characters");
+    check_refused("{\"path\":\"/var/log/x\",\"exclude_path\":[]}", "empty list");
+    check_refused("{\"path\":\"/var/log/x\",\"alias\":\"a\"}", "'alias' can't be set here");
+    check_refused("{\"path\":\"/var/log/x\",\"Allow_Path\":\"/\"}", "can't be set here");
+    check_refused("{\"path\":\"/var/log/x\",\"name\":\"exec\"}", "'name' must be tail");
+    check_refused("{\"path\":\"/var/log/x\",\"name\":1}", "'name' must be tail");
+    check_refused("{\"path\":\"/var/log/x\",\"id\":\"\"}", "'id' must be");
+    check_refused("{\"path\":\"/var/log/x\",\"id\":1}", "'id' must be");
+    check_refused("{\"path\":\"/var/log/x\",\"\":1}", "member's name");
+    memset(long_one, '/', sizeof(long_one));
+    snprintf(long_one, 12, "{\"path\":\"/v");
+    long_one[11] = '/';
+    snprintf(long_one + 4000, 10, "x\"}");
+    check_refused(long_one, "deeper");
+    memset(long_one + 10, 'a', 5000);
+    snprintf(long_one + 5010, 10, "x\"}");
+    check_refused(long_one, "longer");
+}
+END_TEST
+
+START_TEST(bad_values)
+{
+    static const char *const bad[] = {
+        "", "null", "true", "1", "\"x\"", "[{\"path\"", "[1,]", "{\"a\":\"\xff\"}", "[] x", "\xef\xbb\xbf[]"};
+    const struct etcd_rules rules = {&anywhere, "t"};
+    struct etcd_entries entries;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        char *why = NULL;
+        ck_assert_msg(etcd_entries_read("k", bad[i], strlen(bad[i]), &rules, &entries, &why) == -EINVAL, "%s",
+                      bad[i]);
+        ck_assert_ptr_nonnull(why);
+        free(why);
+    }
+    char *deep = malloc(40001), *why = NULL;
+    memset(deep, '[', 20000);
+    memset(deep + 20000, ']', 20000);
+    ck_assert_int_eq(etcd_entries_read("k", deep, 40000, &rules, &entries, &why), -EINVAL);
+    free(why);
+    free(deep);
+}
+END_TEST
+
+static bool allows(const char *pattern, const char *path)
+{
+    return etcd_allows(&(struct weir_list){&pattern, 1}, path);
+}
+
+START_TEST(allowed_paths)
+{
+    ck_assert(etcd_allows(&anywhere, "/etc/shadow"));
+    ck_assert(allows("/var/log/**", "/var/log/a"));
+    ck_assert(allows("/var/log/**", "/var/log/a/b/c.log"));
+    ck_assert(allows("/var/log/**", "//var//log/./a") == allows("/var/log/**", "/var/log/./a"));
+    ck_assert(!allows("/var/log/**", "/var/log"));
+    ck_assert(!allows("/var/log/**", "/var/logs/a"));
+    ck_assert(!allows("/var/log/**", "/etc/shadow"));
+    ck_assert(allows("/var/log/*.log", "/var/log/a.log"));
+    ck_assert(!allows("/var/log/*.log", "/var/log/a/b.log"));
+    ck_assert(!allows("/var/log/*.log", "/var/log/a.txt"));
+    ck_assert(allows("/srv/**/log/*.log", "/srv/a/b/log/x.log"));
+    ck_assert(allows("/srv/**/log/*.log", "/srv/log/x.log"));
+    ck_assert(!allows("/srv/**/log/*.log", "/srv/a/b/x.log"));
+    /* a pattern in the path: where it may meet the allowed one */
+    ck_assert(allows("/var/log/**", "/var/log/*/x"));
+    ck_assert(allows("/var/log/**", "/var/*/x"));
+    ck_assert(allows("/var/log/**", "/**/x"));
+    ck_assert(!allows("/var/log/**", "/etc/*"));
+    ck_assert(!allows("/var/log/**", "/etc/**"));
+}
+END_TEST
+
+START_TEST(cache)
+{
+    char dir[] = "/tmp/weir-cache-XXXXXX";
+    struct etcd_kv kvs[] = {{"a", "[\"\xc3\xa4\"]", 6, 1}, {"b", "", 0, 2}};
+    struct etcd_snapshot s = {.cluster_id = UINT64_MAX, .revision = 77, .kvs = kvs, .count = 2}, back;
+    struct stat st;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    char *path = etcd_cache_path(dir, "etcd/0");
+    ck_assert_ptr_nonnull(strstr(path, "/etcd.etcd_0.json"));
+    ck_assert_int_eq(etcd_cache_load(path, "key a\n", &back), -ENOENT);
+    ck_assert_int_eq(etcd_cache_save(path, "key a\n", &s), 0);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0600);
+    ck_assert_int_eq(etcd_cache_load(path, "key b\n", &back), -ESTALE);
+    ck_assert_int_eq(etcd_cache_load(path, "key a\n", &back), 0);
+    ck_assert(back.cluster_id == UINT64_MAX && back.revision == 77 && back.count == 2);
+    ck_assert_str_eq(back.kvs[0].value, kvs[0].value);
+    etcd_snapshot_clear(&back);
+    /* cut off at any byte, it is no configuration */
+    for (off_t size = st.st_size - 1; size >= 0; size--) {
+        ck_assert_int_eq(truncate(path, size), 0);
+        ck_assert_int_eq(etcd_cache_load(path, "key a\n", &back), -EBADMSG);
+    }
+    unlink(path);
+    rmdir(dir);
+    ck_assert_int_eq(etcd_cache_save(path, "key a\n", &s), -ENOENT);
+    free(path);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("etcd entries");
+    TCase *tcase = tcase_create("entries");
+
+    tcase_add_test(tcase, good_entries);
+    tcase_add_test(tcase, bad_entries);
+    tcase_add_test(tcase, bad_values);
+    tcase_add_test(tcase, allowed_paths);
+    tcase_add_test(tcase, cache);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
