@@ -27,14 +27,25 @@ struct family {
 
 struct owner {
     const void *key;
-    struct weir_metric *first;
+    struct weir_metric *first; /* those that go with it */
+    struct share *shares;      /* those of others that it asked for, too */
+};
+
+/* An instance that replaces another one has the same names: a metric lives as long as one who asked for it.
+ */
+struct share {
+    struct owner *owner;
+    struct weir_metric *metric;
+    struct share *next_of_owner, *next_of_metric;
 };
 
 struct weir_metric {
     char *labels; /* {a="b",c="d"}, or empty */
     _Atomic int64_t value;
     struct family *family;
+    struct owner *owner;
     struct weir_metric *next; /* of the same owner */
+    struct share *heirs;
 };
 
 struct metrics {
@@ -244,6 +255,23 @@ static void metric_free(struct weir_metric *metric)
     free(metric);
 }
 
+/* Whether it stays as long as that owner does; false: no memory. */
+static bool metric_share(struct metrics *metrics, struct weir_metric *metric, const void *owner_key)
+{
+    if (metric->owner->key == owner_key)
+        return true;
+    for (const struct share *s = metric->heirs; s; s = s->next_of_metric)
+        if (s->owner->key == owner_key)
+            return true;
+    struct owner *owner = owner_get(metrics, owner_key);
+    struct share *share = owner ? malloc(sizeof(*share)) : NULL;
+    if (!share)
+        return false;
+    *share = (struct share){owner, metric, owner->shares, metric->heirs};
+    owner->shares = metric->heirs = share;
+    return true;
+}
+
 /* Takes over `labels` in any case. */
 static struct weir_metric *metric_get(struct metrics *metrics, struct family *family, char *labels,
                                       const void *owner_key)
@@ -252,7 +280,7 @@ static struct weir_metric *metric_get(struct metrics *metrics, struct family *fa
     struct weir_metric *metric = tree_find(&wanted, &family->metrics, compare_text);
     if (metric) {
         free(labels);
-        return metric;
+        return metric_share(metrics, metric, owner_key) ? metric : NULL;
     }
     struct owner *owner = owner_get(metrics, owner_key);
     metric = owner ? calloc(1, sizeof(*metric)) : NULL;
@@ -262,6 +290,7 @@ static struct weir_metric *metric_get(struct metrics *metrics, struct family *fa
     }
     metric->labels = labels;
     metric->family = family;
+    metric->owner = owner;
     if (!tsearch(metric, &family->metrics, compare_text)) {
         metric_free(metric);
         return NULL;
@@ -282,16 +311,51 @@ struct metrics *metrics_create(void)
     return metrics;
 }
 
+static void share_unlink(struct share *share)
+{
+    struct share **of_owner = &share->owner->shares, **of_metric = &share->metric->heirs;
+    while (*of_owner != share)
+        of_owner = &(*of_owner)->next_of_owner;
+    *of_owner = share->next_of_owner;
+    while (*of_metric != share)
+        of_metric = &(*of_metric)->next_of_metric;
+    *of_metric = share->next_of_metric;
+}
+
+/* To one of its heirs, which has it for its own from now on. */
+static void metric_bequeath(struct weir_metric *metric)
+{
+    struct share *share = metric->heirs;
+    share_unlink(share);
+    metric->owner = share->owner;
+    metric->next = share->owner->first;
+    share->owner->first = metric;
+    free(share);
+}
+
+static void metric_remove(struct metrics *metrics, struct weir_metric *metric)
+{
+    struct family *family = metric->family;
+    tdelete(metric, &family->metrics, compare_text);
+    metric_free(metric);
+    family->count--;
+    family_drop_if_empty(metrics, family);
+}
+
 static void owner_free(struct metrics *metrics, struct owner *owner)
 {
     tdelete(owner, &metrics->owners, compare_owner);
+    while (owner->shares) {
+        struct share *share = owner->shares;
+        share_unlink(share);
+        free(share);
+    }
     for (struct weir_metric *metric = owner->first, *next; metric; metric = next) {
-        struct family *family = metric->family;
         next = metric->next;
-        tdelete(metric, &family->metrics, compare_text);
-        metric_free(metric);
-        family->count--;
-        family_drop_if_empty(metrics, family);
+        if (metric->heirs)
+            metric_bequeath(metric);
+        else
+            metric_remove(metrics, metric);
     }
     free(owner);
 }

@@ -18,13 +18,13 @@ struct metrics *metrics_create(void);
 void metrics_destroy(struct metrics *); /* takes NULL */
 
 /*
- * The metric of that name and those labels, made where there is none (then `owner` is remembered). A
+ * The metric of that name and those labels, made where there is none; `owner` is remembered. A
  * counter's name is given without _total, which the text adds. NULL: no memory, the name exists with another
  * kind, or a name is none ([a-zA-Z_:][a-zA-Z0-9_:]*, labels without colons).
  */
 struct weir_metric *metrics_get(struct metrics *, enum weir_metric_kind, const char *name, const char *help,
                                 const struct metrics_label *, size_t count, const void *owner);
-/* Removes every metric of that owner. */
+/* The owner is gone, and with it every metric that no other owner has asked for. */
 void metrics_drop(struct metrics *, const void *owner);
 
 void metric_add(struct weir_metric *, uint64_t n);    /* takes NULL */

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is followed changes in etcd, and the difference happens, and only that: no line lost or twice."""
+import json
+import socket
+
+from harness import Writer, append, line, lines, numbers, scaled, until
+
+pytest_plugins = ["etcd_fixtures"]
+
+KEY = "logAgentConf"
+OWN = "/logagent/127.0.0.1/collect_config"
+
+
+def entry(path, topic="one", **options):
+    return {"path": str(path), "topic": topic, "read_from_head": True, **options}
+
+
+def test_add_and_remove(lab, etcd, agent):
+    a, b = lab.path("a.log"), lab.path("b.log")
+    append(a, lines(0, 10))
+    append(b, lines(0, 10))
+    weir = agent(topics=["one", "two"])
+    etcd.put(KEY, [entry(a)])
+    weir.wait_lines("one", lines(0, 10))
+    etcd.put(KEY, [entry(a), entry(b, "two")])
+    weir.wait_lines("two", lines(0, 10))
+    append(a, lines(10, 20))
+    weir.wait_lines("one", lines(0, 20))
+    etcd.put(KEY, [entry(b, "two")])
+    weir.wait_inputs([b])
+    assert not weir.weir.has_open(a)
+    append(b, lines(10, 20))
+    weir.wait_lines("two", lines(0, 20))
+    weir.weir.stop()
+    assert weir.lines("one") == lines(0, 20)
+
+
+def test_what_did_not_change_is_not_touched(lab, etcd, agent):
+    a, b = lab.path("a.log"), lab.path("b.log")
+    append(a, lines(0, 10))
+    append(b, lines(0, 10))
+    etcd.put(KEY, [entry(a)])
+    weir = agent(topics=["one", "two"])
+    weir.wait_lines("one", lines(0, 10))
+    number = next(fd for fd, path in weir.weir.descriptors().items() if path == str(a))
+    for topic in ("two", "one", "two"):
+        etcd.put(KEY, [entry(b, topic), entry(a)])
+        until(lambda: weir.inputs().get(str(b), {}).get("topic") == topic, "the change")
+        assert weir.weir.descriptors()[number] == str(a)
+    weir.weir.stop()
+    assert weir.weir.log_text().count("%s is followed from" % a) == 1
+    assert weir.lines("one") + weir.lines("two") == lines(0, 10) + lines(0, 10)
+
+
+def test_change_of_topic_keeps_the_position(lab, etcd, agent):
+    a = lab.path("a.log")
+    append(a, lines(0, 100))
+    weir = agent(topics=["one", "two"])
+    etcd.put(KEY, [entry(a, "one")])
+    weir.wait_lines("one", lines(0, 100))
+    etcd.put(KEY, [entry(a, "two")])
+    until(lambda: weir.inputs()[str(a)]["topic"] == "two", "the new topic")
+    append(a, lines(100, 200))
+    weir.wait_lines("two", lines(100, 200))
+    weir.weir.stop()
+    assert weir.lines("one") == lines(0, 100)
+
+
+def test_change_of_option(lab, etcd, agent):
+    a = lab.path("a.log")
+    append(a, lines(0, 10))
+    weir = agent(topics=["one"])
+    etcd.put(KEY, [entry(a)])
+    weir.wait_lines("one", lines(0, 10))
+    revision = etcd.quick_put(KEY, [entry(a, exclude_regex="^00000001[0-4]")])
+    weir.wait_applied(revision)
+    weir.wait_inputs([a])
+    append(a, lines(10, 20))
+    weir.wait_lines("one", lines(0, 10) + lines(15, 20))
+    weir.weir.stop()
+
+
+def test_one_that_comes_back_goes_on_where_it_stopped(lab, etcd, agent):
+    a = lab.path("a.log")
+    append(a, lines(0, 10))
+    weir = agent(topics=["one"])
+    etcd.put(KEY, [entry(a)])
+    weir.wait_lines("one", lines(0, 10))
+    etcd.put(KEY, "[]")
+    weir.wait_inputs([])
+    append(a, lines(10, 20))
+    etcd.put(KEY, [entry(a)])
+    weir.wait_lines("one", lines(0, 20))
+    # and in the next life as well
+    etcd.put(KEY, "[]")
+    weir.wait_inputs([])
+    weir.weir.stop()
+    append(a, lines(20, 30))
+    later = agent(topics=["one"], name="later")
+    later.wait_applied(etcd.revision())
+    etcd.put(KEY, [entry(a)])
+    later.wait_lines("one", lines(20, 30))
+    later.weir.stop()
+
+
+def test_deletion_of_the_key(lab, etcd, agent):
+    a = lab.path("a.log")
+    append(a, lines(0, 10))
+    weir = agent(topics=["one"])
+    etcd.put(KEY, [entry(a)])
+    weir.wait_lines("one", lines(0, 10))
+    etcd.delete(KEY)
+    weir.wait_inputs([])
+    weir.weir.wait_log("names no file any more")
+    append(a, lines(10, 20))
+    etcd.put(KEY, [entry(a)])
+    weir.wait_lines("one", lines(0, 20))
+    weir.weir.stop()
+
+
+def test_several_keys_are_merged(lab, etcd, agent):
+    a, b, c = (lab.path(name) for name in ("a.log", "b.log", "c.log"))
+    for path in (a, b, c):
+        append(path, lines(0, 10))
+    etcd.put(KEY, [entry(a, "one")])
+    etcd.put(OWN, [entry(b, "two"), entry(a, "one")])
+    etcd.put("/group/%s" % socket.gethostname(), [entry(c, "three")])
+    weir = agent(topics=["one", "two", "three"], key=[KEY, "/logagent/${ip}/collect_config", "/group/${hostname}"])
+    for topic in ("one", "two", "three"):
+        weir.wait_lines(topic, lines(0, 10))
+    # the second entry for a.log and its topic says nothing new
+    assert [name for name, _ in weir.refused()] == [OWN + "[2]"]
+    etcd.delete(KEY)
+    until(lambda: not weir.refused(), "the other key's entry in its place")
+    append(a, lines(10, 20))
+    weir.wait_lines("one", lines(0, 20))
+    etcd.delete(OWN)
+    weir.wait_inputs([c])
+    weir.weir.stop()
+
+
+def test_one_file_to_two_topics(lab, etcd, agent):
+    """Each has a position of its own, whichever is named first."""
+    a = lab.path("a.log")
+    append(a, lines(0, 10))
+    weir = agent(topics=["one", "two"])
+    etcd.put(KEY, [entry(a, "one")])
+    weir.wait_lines("one", lines(0, 10))
+    etcd.put(KEY, [entry(a, "two"), entry(a, "one")])
+    weir.wait_lines("two", lines(0, 10))
+    assert set(weir.inputs()) == {str(a), "%s#two" % a}
+    etcd.put(KEY, [entry(a, "two")])
+    weir.wait_inputs(["%s#two" % a])
+    append(a, lines(10, 20))
+    weir.wait_lines("two", lines(0, 20))
+    etcd.put(KEY, [entry(a, "one"), entry(a, "two")])
+    weir.wait_lines("one", lines(0, 20))
+    weir.weir.stop()
+
+
+def test_ids(lab, etcd, agent):
+    """An id keeps the positions when the path's pattern changes."""
+    a = lab.path("a.log")
+    append(a, lines(0, 10))
+    weir = agent(topics=["one"])
+    etcd.put(KEY, [entry(a, id="app")])
+    weir.wait_lines("one", lines(0, 10))
+    etcd.put(KEY, [entry(lab.path("*.log"), id="app")])
+    until(lambda: "*.log" in etcd.get(KEY).decode(), "the put")
+    append(a, lines(10, 20))
+    weir.wait_lines("one", lines(0, 20))
+    assert set(weir.inputs()) == {"app"}
+    weir.weir.stop()
+
+
+def test_prefix(lab, etcd, agent):
+    paths = [lab.path("%d.log" % i) for i in range(4)]
+    for path in paths:
+        append(path, lines(0, 10))
+    etcd.put("/files/0", entry(paths[0]))
+    etcd.put("/other/1", entry(paths[1]))
+    weir = agent(prefix="/files/", topics=["one"])
+    weir.wait_inputs(paths[:1])
+    etcd.put("/files/2", [entry(paths[2]), entry(paths[3])])
+    weir.wait_inputs([paths[0], paths[2], paths[3]])
+    etcd.delete("/files/0")
+    weir.wait_inputs(paths[2:])
+    etcd.ctl("del", "--prefix", "/files/")
+    weir.wait_inputs([])
+    weir.weir.stop()
+    assert len(weir.lines("one")) == 3 * len(lines(0, 10))
+
+
+def test_neighbours_change_a_thousand_times(lab, etcd, agent):
+    """A file written at 5,000 lines a second arrives in order and once."""
+    kept = lab.path("kept.log")
+    others = [lab.path("n%d.log" % i) for i in range(10)]
+    for path in others:
+        append(path, lines(0, 5))
+    weir = agent(topics=["kept", "one", "two"])
+    etcd.put(KEY, [entry(kept, "kept")])
+    weir.wait_inputs([kept])
+    writer = Writer(kept, 5000)
+    for i in range(scaled(1000, 200)):
+        some = [entry(path, "one" if (i >> n) & 1 else "two", skip_empty_lines=bool(i & 2))
+                for n, path in enumerate(others) if (i * 7 + n) % 3]
+        some.insert(i % (len(some) + 1), entry(kept, "kept"))
+        revision = etcd.quick_put(KEY, some)
+    weir.wait_applied(revision)
+    written = writer.stop()
+    until(lambda: len(weir.lines("kept")) >= len(lines(0, written)), "all lines of the file that did not change")
+    weir.weir.stop()
+    assert numbers(weir.lines("kept")) == list(range(written))
+    assert weir.weir.log_text().count("%s is followed from" % kept) == 1
+    both = weir.lines("one") + weir.lines("two")
+    assert sorted(both.splitlines()) == sorted(lines(0, 5).splitlines() * len(others))
+
+
+def test_events_as_records(lab, etcd, agent):
+    a = lab.path("a.log")
+    append(a, lines(0, 1))
+    weir = agent(emit_events=True, topic="history", topics=["one", "two", "history"])
+    etcd.put(KEY, [entry(a, exclude_path=["*.gz", "*.bz2"])])
+    weir.wait_lines("one", lines(0, 1))
+    etcd.put(KEY, [entry(a, "two", exclude_path=["*.gz", "*.bz2"])])
+    until(lambda: weir.inputs()[str(a)]["topic"] == "two", "the new topic")
+    etcd.put(KEY, "[]")
+    weir.wait_inputs([])
+
+    def events():
+        records = [json.loads(text) for text in weir.weir.output().splitlines() if text.endswith(b"}")]
+        return [one for one in records if "history" in one]
+    until(lambda: len(events()) == 3, "three changes")
+    weir.weir.stop()
+    found = events()
+    assert [one["action"] for one in found] == ["add", "change", "remove"]
+    assert [one["id"] for one in found] == [str(a)] * 3
+    assert found[0]["settings"] == {"path": str(a), "topic": "one", "read_from_head": "true",
+                                    "exclude_path": ["*.gz", "*.bz2"], "tag": "src"}
+    assert found[1]["settings"]["topic"] == "two" and found[0]["revision"] < found[1]["revision"]
+
+
+def test_status_key(lab, etcd, agent):
+    a = lab.path("a.log")
+    append(a, lines(0, 10))
+    weir = agent(topics=["one"], status_key="/status/${ip}", status_ttl="3s")
+    revision = etcd.quick_put(KEY, [entry(a), {"path": "b.log"}])
+
+    def value():
+        return json.loads(etcd.get("/status/127.0.0.1") or "{}")
+    until(lambda: value().get("applied_revision", 0) >= revision and value().get("files"), lambda: "the status: %s" % value())
+    until(lambda: value()["files"] == [{"path": str(a), "topic": "one", "lag": 0}], lambda: "the file: %s" % value())
+    assert value()["host"] == socket.gethostname() and value()["connected"]
+    assert "absolute" in value()["refused"][0]["error"]
+    weir.weir.kill()
+    until(lambda: etcd.get("/status/127.0.0.1") is None, "the lease's end")
+
+
+def test_two_sources(lab, make_etcd):
+    """Each has its own inputs."""
+    from etcd_fixtures import Agent
+    etcd = make_etcd()
+    a, b = lab.path("a.log"), lab.path("b.log")
+    append(a, line(0))
+    append(b, line(0))
+    etcd.put("k1", [entry(a)])
+    etcd.put("k2", [entry(b)])
+    weir = Agent(lab, etcd.endpoints(), key="k1", topics=["one"])
+    other = Agent(lab, etcd.endpoints(), key="k2", topics=["one"], name="other", service={"data_dir": lab.path("other")})
+    weir.wait_inputs([a])
+    other.wait_inputs([b])
+    weir.weir.stop()
+    other.weir.stop()
