@@ -340,7 +340,7 @@ static int put_old(struct merge *m, const struct etcd_entry *e)
 
     for (size_t i = 0; rc == 0 && i < 3; i++) {
         const struct item *old = ids[i] && !taken_by(m, ids[i]) ? find_item(&m->set->given, ids[i]) : NULL;
-        if (old) {
+        if (old && !old->refused) {
             rc = put_item(m, strdup(old->id), old->entry);
             break;
         }
@@ -371,28 +371,31 @@ static int merge_entries(struct merge *m, struct etcd_entry **all, size_t count)
     return rc;
 }
 
-/* The entries of all keys, as many as max_entries allows. */
-static struct etcd_entry **gather(struct merge *m, size_t *ret_count)
+/* The entries of all keys. NULL: no memory. */
+static struct etcd_entry **gather(const struct etcd_set *set, size_t *ret_count)
 {
-    const struct etcd_set *set = m->set;
-    size_t total = 0, count = 0, most = (size_t)set->settings->max_entries;
-    char why[64];
+    size_t total = 0, count = 0;
 
     for (size_t i = 0; i < set->key_count; i++)
         total += set->keys[i].entries.count;
     struct etcd_entry **all = calloc(total + 1, sizeof(struct etcd_entry *));
-    snprintf(why, sizeof(why), "there are more than max_entries (%zu)", most);
-    for (size_t i = 0; all && i < set->key_count; i++) {
-        const struct etcd_entries *entries = &set->keys[i].entries;
-        for (size_t k = 0; k < entries->count; k++) {
-            if (count < most)
-                all[count++] = entries->items[k];
-            else if (refusals_add(&m->refused, entries->items[k]->origin, why) < 0)
-                break;
-        }
-    }
+    for (size_t i = 0; all && i < set->key_count; i++)
+        for (size_t k = 0; k < set->keys[i].entries.count; k++)
+            all[count++] = set->keys[i].entries.items[k];
     *ret_count = count;
     return all;
+}
+
+static int refuse_rest(struct merge *m, struct etcd_entry **rest, size_t count)
+{
+    char why[64];
+    int rc = 0;
+
+    snprintf(why, sizeof(why), "there are more than max_entries (%" PRId64 ")",
+             m->set->settings->max_entries);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = refusals_add(&m->refused, rest[i]->origin, why);
+    return rc;
 }
 
 static int merge_keys(struct merge *m)
@@ -408,14 +411,17 @@ static int merge_keys(struct merge *m)
 static int merge_all(struct etcd_set *set, struct items *ret_items, struct refusals *ret_refused)
 {
     struct merge m = {.set = set};
-    size_t count = 0;
+    size_t total = 0, most = (size_t)set->settings->max_entries;
     int rc = merge_keys(&m);
-    struct etcd_entry **all = gather(&m, &count);
+    struct etcd_entry **all = gather(set, &total);
+    size_t count = total < most ? total : most;
 
     m.items.list = calloc(count + 1, sizeof(*m.items.list));
     bool hashed = hcreate_r(count + count / 3 + 1, &m.ids) != 0;
     if (rc == 0)
         rc = all && m.items.list && hashed ? merge_entries(&m, all, count) : -ENOMEM;
+    if (rc == 0)
+        rc = refuse_rest(&m, all + count, total - count);
     if (hashed)
         hdestroy_r(&m.ids);
     free(all);
@@ -520,9 +526,14 @@ static void note_refusals(struct etcd_set *set, const struct weir_refusal *refus
 {
     for (size_t i = 0; i < count; i++) {
         struct item *item = &set->giving.list[refusals[i].index];
-        item->refused = true;
+        const struct item *old = find_item(&set->given, item->id);
+        item->refused = !old || old->refused;
         refusals_add(&set->refusing, item->entry->origin,
                      without_origin(refusals[i].reason, item->entry->origin));
+        if (!item->refused) { /* it goes on as it was */
+            etcd_entry_unref(item->entry);
+            item->entry = etcd_entry_ref(old->entry);
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* allow_path: an opened descriptor is compared, not a name. Loop thread; owns nothing. */
+/* What may be read at all: an opened descriptor is judged, not a name. Loop thread; owns nothing. */
 #include "allow.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* The kernel's path of an open file; without what it appends where the name is gone. */
@@ -25,9 +27,37 @@ static int real_path(int fd, char *ret, size_t room)
     return 0;
 }
 
+/*
+ * What the kernel makes up when it is asked: endless, or the state and secrets of processes, and never a log.
+ * Such files call themselves regular.
+ */
+static bool is_made_up(int fd)
+{
+    static const uint32_t kinds[] = {
+        0x9fa0 /* proc */,        0x62656572 /* sys */,      0x64626720 /* debugfs */,
+        0x74726163 /* tracefs */, 0x27e0eb /* cgroup */,     0x63677270 /* cgroup2 */,
+        0xcafe4a11 /* bpf */,     0x62656570 /* configfs */, 0x73636673 /* security */,
+    };
+    struct statfs s;
+
+    if (fstatfs(fd, &s) < 0)
+        return false;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        if ((uint32_t)s.f_type == kinds[i])
+            return true;
+    return false;
+}
+
 bool tail_allowed(struct tail_instance *tail, int fd, const char *path)
 {
     char real[PATH_MAX + 16];
+
+    if (is_made_up(fd)) {
+        tail->host->metric_add(tail->numbers.refused, 1);
+        tail_complain(tail, path, "%s is not read: it is no file but the kernel's own account (/proc, /sys)",
+                      path);
+        return false;
+    }
     int rc = tail->allow ? real_path(fd, real, sizeof(real)) : 0;
 
     if (!tail->allow || (rc == 0 && (tail_glob_match(tail->allow, real) & TAIL_IS_FILE)))

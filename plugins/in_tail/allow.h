@@ -7,8 +7,8 @@
 
 /*
  * Whether what was really opened lies where allow_path permits, whichever links and dots led to it: the path
- * is the kernel's, of the descriptor, so nothing can be swapped in between. If not, that is told once for
- * `path` and counted. Without allow_path: always.
+ * is the kernel's, of the descriptor, so nothing can be swapped in between; and that it is no file of /proc
+ * or /sys. If not, that is told once for `path` and counted.
  */
 bool tail_allowed(struct tail_instance *, int fd, const char *path);
 

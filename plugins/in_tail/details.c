@@ -69,9 +69,13 @@ int tail_details(const struct tail_instance *tail, const struct weir_details *de
     char head[128];
     int rc = weir_json_text(&json, head,
                             (size_t)snprintf(head, sizeof(head),
-                                             "\"open_files\":%zu,\"parked_files\":%zu,\"files\":[",
+                                             "\"open_files\":%zu,\"parked_files\":%zu,\"complaints\":[",
                                              tail->open_count, tail->parked_count));
 
+    if (rc == 0)
+        rc = tail_complaints_write(tail, &json);
+    if (rc == 0)
+        rc = weir_json_text(&json, "],\"files\":[", 11);
     if (rc == 0)
         rc = put_files(&json, tail, details);
     if (rc == 0)

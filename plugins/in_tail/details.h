@@ -10,4 +10,8 @@
  * -ENOMEM. */
 int tail_details(const struct tail_instance *, const struct weir_details *);
 
+/* What is complained about now, as the members of a JSON list; the first few. 0 or -ENOMEM. (complaints.c) */
+struct weir_json;
+int tail_complaints_write(const struct tail_instance *, struct weir_json *);
+
 #endif

@@ -51,37 +51,6 @@ void tail_poll(struct tail_instance *tail)
     }
 }
 
-static struct tail_table_node *complaint(const struct tail_instance *tail, const char *path)
-{
-    return tail_table_first(&tail->complaints, tail_hash(path, strlen(path)));
-}
-
-void tail_complain(struct tail_instance *tail, const char *path, const char *format, ...)
-{
-    char text[1024];
-    va_list args;
-    if (complaint(tail, path)) {
-        return;
-    }
-    struct tail_table_node *node = calloc(1, sizeof(*node));
-    if (node && tail_table_add(&tail->complaints, node, tail_hash(path, strlen(path))) < 0) {
-        free(node);
-    }
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    tail_log(tail, WARN, "%s", text);
-}
-
-void tail_calm(struct tail_instance *tail, const char *path)
-{
-    struct tail_table_node *node = tail->complaints.count ? complaint(tail, path) : NULL;
-    if (node) {
-        tail_table_remove(&tail->complaints, node);
-        free(node);
-    }
-}
-
 void tail_end(struct tail_instance *tail)
 {
     if (tail->config->exit_on_eof && !tail->ended && !tail->starting && !tail->rescan && !tail->retrying &&
@@ -404,12 +373,7 @@ static int on_details(void *self, const struct weir_details *details)
 static void tail_destroy(void *self)
 {
     struct tail_instance *tail = self;
-    struct tail_table_node *node;
-    while ((node = tail_table_any(&tail->complaints))) {
-        tail_table_remove(&tail->complaints, node);
-        free(node);
-    }
-    tail_table_clear(&tail->complaints);
+    tail_calm_all(tail);
     tail_table_clear(&tail->by_path);
     tail_table_clear(&tail->by_inode);
     tail_glob_destroy(tail->glob);

@@ -85,6 +85,7 @@ void tail_poll(struct tail_instance *);
 /* Warns once about a path, until tail_calm. */
 void tail_complain(struct tail_instance *, const char *path, const char *format, ...) WEIR_PRINTF(3, 4);
 void tail_calm(struct tail_instance *, const char *path);
+void tail_calm_all(struct tail_instance *); /* and frees the table */
 /* With exit_on_eof: ends the input where nothing is left. */
 void tail_end(struct tail_instance *);
 

@@ -50,8 +50,8 @@ def test_what_lies_elsewhere_is_not_read(lab, places, way):
     weir.wait_line(99)
     append(allowed / "good.log", lines(100, 200))
     assert numbers(weir.wait_line(199)) == list(range(200))
-    if way != "device":
-        weir.wait_log("which allow_path does not allow")
+    reasons = {"device": "is not a regular file", "proc": "the kernel's own account"}
+    weir.wait_log(reasons.get(way, "which allow_path does not allow"))
     weir.stop()
     assert numbers(weir.output()) == list(range(200))
 
@@ -130,3 +130,15 @@ def test_a_pattern_that_is_not_absolute(lab, value):
     weir = lab.tail(lab.path("a.log"), allow_path=[value])
     weir.wait(1)
     assert "allow_path: '%s' is no absolute path" % value in weir.log_text()
+
+
+@pytest.mark.parametrize("path", ["/proc/self/mem", "/proc/self/environ", "/proc/self/maps", "/sys/kernel/uevent_seqnum"])
+def test_what_the_kernel_makes_up_is_not_read(lab, places, path):
+    """Without allow_path, too: these call themselves regular files."""
+    allowed, _ = places
+    (allowed / "good.log").write_bytes(lines(0, 10))
+    weir = lab.tail([str(allowed / "*.log"), path])
+    weir.wait_line(9)
+    weir.wait_log("%s is not read: it is no file but the kernel's own account" % path)
+    weir.stop()
+    assert weir.output() == lines(0, 10)
