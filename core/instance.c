@@ -21,7 +21,7 @@ int instance_init(struct weir_instance *i, struct engine *engine, const struct p
 
     i->kind = api->kind;
     i->engine = engine;
-    i->plugin = plugin;
+    i->plugin = plugin_ref(plugin);
     i->origin = section->origin;
     i->alias_origin = section_origin(section, "alias");
     pthread_mutex_init(&i->error_lock, NULL);
@@ -82,6 +82,8 @@ void instance_finish(struct weir_instance *i)
     free(i->error);
     rcstring_unref(i->alias);
     pthread_mutex_destroy(&i->error_lock);
+    plugin_unref(i->plugin);
+    i->engine = NULL;
 }
 
 char *instance_error(struct weir_instance *i)

@@ -20,6 +20,8 @@ struct registry {
     size_t dir_count;
     struct plugin **plugins;
     size_t plugin_count;
+    struct plugin **former; /* of the registry before, while this one takes over */
+    size_t former_count;
     bool failed; /* memory was short while the directories were put together */
 };
 
@@ -78,12 +80,39 @@ struct registry *registry_create(const char *dirs)
     return registry;
 }
 
+struct registry *registry_renew(const struct registry *former, const char *dirs)
+{
+    struct registry *registry = registry_create(dirs);
+    if (!registry)
+        return NULL;
+    registry->former = calloc(former->plugin_count + 1, sizeof(struct plugin *));
+    if (!registry->former) {
+        registry_destroy(registry);
+        return NULL;
+    }
+    for (size_t i = 0; i < former->plugin_count; i++) {
+        plugin_ref(former->plugins[i]);
+        registry->former[registry->former_count++] = former->plugins[i];
+    }
+    return registry;
+}
+
+void registry_settle(struct registry *registry)
+{
+    for (size_t i = 0; i < registry->former_count; i++)
+        plugin_unref(registry->former[i]);
+    free(registry->former);
+    registry->former = NULL;
+    registry->former_count = 0;
+}
+
 void registry_destroy(struct registry *registry)
 {
     if (!registry)
         return;
+    registry_settle(registry);
     for (size_t i = 0; i < registry->plugin_count; i++)
-        plugin_file_close(registry->plugins[i]);
+        plugin_unref(registry->plugins[i]);
     for (size_t i = 0; i < registry->dir_count; i++)
         free(registry->dirs[i]);
     free(registry->plugins);
@@ -110,7 +139,7 @@ const struct plugin *registry_load(struct registry *registry, const char *path, 
         realloc(registry->plugins, (registry->plugin_count + 1) * sizeof(struct plugin *));
     if (plugins)
         registry->plugins = plugins;
-    struct plugin *plugin = plugin_file_open(path, ret_error);
+    struct plugin *plugin = plugin_file_open(path, registry->former, registry->former_count, ret_error);
     if (!plugin)
         return NULL;
     const struct plugin *other = find_loaded(registry, plugin->api.kind, plugin->api.name);
@@ -119,7 +148,7 @@ const struct plugin *registry_load(struct registry *registry, const char *path, 
                          ? plugin_message("%s: no memory", path)
                          : plugin_message("%s: the %s '%s' is loaded already, from %s", path,
                                           plugin_kind_name(plugin->api.kind), plugin->api.name, other->path);
-        plugin_file_close(plugin);
+        plugin_unref(plugin);
         return NULL;
     }
     plugins[registry->plugin_count++] = plugin;

@@ -7,6 +7,8 @@
 #define WEIR_CORE_PLUGIN_H
 
 #include <stdio.h>
+#include <sys/types.h>
+#include <time.h>
 #include <weir/plugin.h>
 #include "problem.h"
 
@@ -15,7 +17,20 @@ struct plugin {
     struct weir_plugin api; /* a copy; members that the file's descriptor lacks are zero */
     char *path;
     void *handle; /* dlopen's */
+    int file;     /* what it was loaded from, open as long as it is loaded; -1: its path */
+    struct plugin_stamp {
+        dev_t device;
+        ino_t inode;
+        off_t size;
+        struct timespec modified, changed;
+    } stamp;        /* of the file at its path when it was loaded */
+    unsigned users; /* registries and instances */
 };
+
+/* One more, and one fewer, who uses it: the last one's going closes the code. Control thread. unref takes
+ * NULL. */
+const struct plugin *plugin_ref(const struct plugin *);
+void plugin_unref(const struct plugin *);
 
 /* Whether its records are of use only where an output takes them: an input that is no source. */
 static inline bool plugin_needs_output(const struct plugin *p)
@@ -52,7 +67,16 @@ int registry_print(struct registry *, FILE *, const char *name);
  * NULL: no memory. */
 char *registry_why_not(struct registry *, const char *name);
 
-/* Closes everything. No instance may be left. Takes NULL. */
+/*
+ * A registry for the next configuration, with directories of its own. A file that `former` has loaded, and
+ * that is what it was, is that same plugin in both; one that has changed is loaded anew beside the old code.
+ * NULL: no memory.
+ */
+struct registry *registry_renew(const struct registry *former, const char *dirs);
+/* The former one is not looked at any more: what only it had is closed with it. */
+void registry_settle(struct registry *);
+
+/* Closes what nobody else uses. Takes NULL. */
 void registry_destroy(struct registry *);
 
 #endif

@@ -11,13 +11,15 @@
 #include <libgen.h>
 #include <link.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "option.h"
 
-enum { LONGEST_NAME = 32 };
+enum { LONGEST_NAME = 32, LARGEST_FILE = 1 << 30 };
 
 static const char symbol[] = "weir_plugin_descriptor";
 
@@ -89,35 +91,119 @@ static uint64_t wanted_size(int fd)
 }
 
 /* What is no ELF file at all is left to the dynamic linker to name. */
-static char *check_whole(const char *path, off_t size)
+static char *check_whole(const char *path, int fd, off_t size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return plugin_message("%s: can't be opened: %s", path, strerror(errno));
-    uint64_t wanted = wanted_size(fd);
-    close(fd);
-    if (wanted <= (uint64_t)size)
+    if (wanted_size(fd) <= (uint64_t)size)
         return NULL;
     return plugin_message("%s: is not whole: it ends after %lld bytes", path, (long long)size);
 }
 
-/* NULL where the file may be loaded, else why not. `path` is the file's real one. */
-static char *check_file(const char *path)
+/* NULL where the opened file may be loaded, else why not. `path` is the file's real one. */
+static char *check_file(const char *path, int fd, struct stat *ret)
 {
-    struct stat st;
-    if (stat(path, &st) < 0)
+    if (fstat(fd, ret) < 0)
         return plugin_message("%s: can't be opened: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
+    if (!S_ISREG(ret->st_mode))
         return plugin_message("%s: is no shared object: it is not a regular file", path);
-    if (st.st_mode & S_IWOTH)
+    if (ret->st_mode & S_IWOTH)
         return plugin_message("%s: refused, since everybody may write to it: chmod o-w '%s'", path, path);
-    if (st.st_uid != 0 && st.st_uid != geteuid())
+    if (ret->st_uid != 0 && ret->st_uid != geteuid())
         return plugin_message(
             "%s: refused, since it belongs to user %u, who is neither root nor the user that "
             "weir runs as: chown root '%s'",
-            path, (unsigned)st.st_uid, path);
+            path, (unsigned)ret->st_uid, path);
+    if (ret->st_size > LARGEST_FILE)
+        return plugin_message("%s: is no plugin: it has more than %d MiB", path, LARGEST_FILE >> 20);
     char *error = check_directory(path);
-    return error ? error : check_whole(path, st.st_size);
+    return error ? error : check_whole(path, fd, ret->st_size);
+}
+
+/* -- The copy -- */
+
+static bool write_all(int fd, const char *data, size_t size)
+{
+    while (size) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        data += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+static bool copy_bytes(int from, int to, off_t size)
+{
+    char block[64 << 10];
+    off_t at = 0;
+    while (at < size) {
+        ssize_t n = pread(from, block, sizeof block, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0 || !write_all(to, block, (size_t)n))
+            return false;
+        at += n;
+    }
+    return true;
+}
+
+static bool same_bytes(int a, int b, off_t size)
+{
+    char x[16 << 10], y[16 << 10];
+    for (off_t at = 0; at < size;) {
+        ssize_t n = pread(a, x, sizeof x, at);
+        if (n <= 0 || pread(b, y, (size_t)n, at) != n || memcmp(x, y, (size_t)n) != 0)
+            return false;
+        at += n;
+    }
+    return true;
+}
+
+/* The file's bytes in memory that no path leads to, or -1. */
+static int copy_file(const char *path, int fd, off_t size)
+{
+    const char *slash = strrchr(path, '/');
+    int copy = memfd_create(slash ? slash + 1 : path, MFD_CLOEXEC);
+    if (copy >= 0 && copy_bytes(fd, copy, size))
+        return copy;
+    if (copy >= 0)
+        close(copy);
+    return -1;
+}
+
+static struct plugin_stamp stamp_of(const struct stat *st)
+{
+    return (struct plugin_stamp){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/*
+ * Whether plugins are loaded where they lie, for the sake of debuggers that look for a file by its name. Then
+ * there is only ever one version of it.
+ */
+static bool in_place(void)
+{
+    const char *wish = secure_getenv("WEIR_PLUGIN_IN_PLACE");
+    return wish && *wish;
+}
+
+/* Whether the file is still what that plugin was loaded from; one that was only touched is. */
+static bool is_unchanged(struct plugin *p, int fd, const struct stat *st)
+{
+    struct plugin_stamp now = stamp_of(st), old = p->stamp;
+    if (in_place() || (now.device == old.device && now.inode == old.inode && now.size == old.size &&
+                       same_time(now.modified, old.modified) && same_time(now.changed, old.changed)))
+        return true;
+    if (now.size != old.size || p->file < 0 || !same_bytes(fd, p->file, now.size))
+        return false;
+    p->stamp = now;
+    return true;
 }
 
 /* -- The descriptor -- */
@@ -193,15 +279,51 @@ static char *check_api(const char *path, const struct weir_plugin *api)
 
 /* -- Opening -- */
 
-/* dlerror's text without the path, which it usually begins with. */
-static char *loader_error(const char *path)
+/* dlerror's text without the name that was given to dlopen, which it usually begins with. */
+static char *loader_error(const char *path, const char *name)
 {
     const char *text = dlerror();
-    size_t length = strlen(path);
-    if (text && !strncmp(text, path, length) && !strncmp(text + length, ": ", 2))
+    size_t length = strlen(name);
+    if (text && !strncmp(text, name, length) && !strncmp(text + length, ": ", 2))
         text += length + 2;
     return plugin_message("%s: can't be loaded: %s", path,
                           text ? text : "the dynamic linker does not say why");
+}
+
+static void *open_descriptor(int fd, char **ret_error, const char *path)
+{
+    char name[48];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (!handle)
+        *ret_error = loader_error(path, name);
+    return handle;
+}
+
+/*
+ * Through a descriptor that stays open, so that its number, which is part of the name that the linker knows
+ * the code by, is no other plugin's meanwhile. Where memory can't be executed, the file itself will do.
+ */
+static char *load(struct plugin *plugin, int fd)
+{
+    char *error = NULL;
+    if (in_place()) {
+        plugin->handle = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL);
+        return plugin->handle ? NULL : loader_error(plugin->path, plugin->path);
+    }
+    plugin->file = copy_file(plugin->path, fd, plugin->stamp.size);
+    if (plugin->file >= 0)
+        plugin->handle = open_descriptor(plugin->file, &error, plugin->path);
+    if (plugin->handle)
+        return NULL;
+    if (plugin->file >= 0)
+        close(plugin->file);
+    free(error);
+    error = NULL;
+    plugin->file = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (plugin->file >= 0)
+        plugin->handle = open_descriptor(plugin->file, &error, plugin->path);
+    return plugin->handle ? NULL : error ? error : plugin_message("%s: can't be loaded", plugin->path);
 }
 
 /* Fills api from what the opened file defines. */
@@ -218,40 +340,70 @@ static char *read_descriptor(struct plugin *plugin)
     return check_api(plugin->path, &plugin->api);
 }
 
-static char *open_file(struct plugin *plugin, const char *path)
+/* Loads what `fd` is, or finds it loaded. */
+static char *open_opened(struct plugin **plugin, int fd, struct plugin *const *former, size_t count)
 {
-    plugin->path =
-        realpath(path, NULL); /* a bare name is a file here, not one that the linker searches for */
-    if (!plugin->path)
-        return plugin_message("%s: can't be opened: %s", path, strerror(errno));
-    char *error = check_file(plugin->path);
-    if (error)
-        return error;
-    plugin->handle = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL);
-    return plugin->handle ? read_descriptor(plugin) : loader_error(plugin->path);
+    struct stat st;
+    char *error = check_file((*plugin)->path, fd, &st);
+    for (size_t i = 0; !error && i < count; i++) {
+        if (strcmp(former[i]->path, (*plugin)->path) != 0 || !is_unchanged(former[i], fd, &st))
+            continue;
+        plugin_unref(*plugin);
+        *plugin = former[i];
+        (*plugin)->users++;
+        return NULL;
+    }
+    (*plugin)->stamp = stamp_of(&st);
+    if (!error)
+        error = load(*plugin, fd);
+    return error ? error : read_descriptor(*plugin);
 }
 
-struct plugin *plugin_file_open(const char *path, char **ret_error)
+static char *open_file(struct plugin **plugin, const char *path, struct plugin *const *former, size_t count)
+{
+    /* A bare name is a file here, not one that the linker searches for. */
+    (*plugin)->path = realpath(path, NULL);
+    int fd = (*plugin)->path ? open((*plugin)->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+    if (fd < 0)
+        return plugin_message("%s: can't be opened: %s", path, strerror(errno));
+    char *error = open_opened(plugin, fd, former, count);
+    close(fd);
+    return error;
+}
+
+struct plugin *plugin_file_open(const char *path, struct plugin *const *former, size_t count,
+                                char **ret_error)
 {
     struct plugin *plugin = calloc(1, sizeof *plugin);
     if (!plugin) {
         *ret_error = plugin_message("%s: no memory", path);
         return NULL;
     }
-    char *error = open_file(plugin, path);
+    plugin->file = -1;
+    plugin->users = 1;
+    char *error = open_file(&plugin, path, former, count);
     if (!error)
         return plugin;
     *ret_error = error;
-    plugin_file_close(plugin);
+    plugin_unref(plugin);
     return NULL;
 }
 
-void plugin_file_close(struct plugin *plugin)
+const struct plugin *plugin_ref(const struct plugin *plugin)
 {
-    if (!plugin)
+    ((struct plugin *)plugin)->users++;
+    return plugin;
+}
+
+void plugin_unref(const struct plugin *shared)
+{
+    struct plugin *plugin = (struct plugin *)shared;
+    if (!plugin || --plugin->users)
         return;
     if (plugin->handle)
         dlclose(plugin->handle);
+    if (plugin->file >= 0)
+        close(plugin->file);
     free(plugin->path);
     free(plugin);
 }

@@ -6,9 +6,14 @@
 
 #include "plugin.h"
 
-/* NULL and the reason in *ret_error (the caller frees it; NULL: no memory). It begins with the path. */
-struct plugin *plugin_file_open(const char *path, char **ret_error);
-void plugin_file_close(struct plugin *); /* takes NULL */
+/*
+ * Loads a file, from a copy of its own: what happens to the file later is nothing to the code that runs, and
+ * its next version can be loaded beside it. Where one of `former` has that path and the file has not changed,
+ * it is that one. With a reference for the caller. NULL and the reason in *ret_error (the caller frees it;
+ * NULL: no memory), which begins with the path.
+ */
+struct plugin *plugin_file_open(const char *path, struct plugin *const *former, size_t count,
+                                char **ret_error);
 
 /* "input" or "output" */
 const char *plugin_kind_name(enum weir_kind);

@@ -224,7 +224,8 @@ def test_deleted_file_is_read_to_its_end_and_closed(lab):
         path.unlink()
         file.write(lines(10, 20) + b"no newline")
     weir.wait_output(lambda data: data == lines(0, 20) + b"no newline\n")
-    until(lambda: not any("(deleted)" in target for target in weir.descriptors().values()), "it is closed")
+    gone = "%s (deleted)" % path
+    until(lambda: gone not in weir.descriptors().values(), "it is closed")
     assert len(weir.descriptors()) <= before
     weir.stop()
 

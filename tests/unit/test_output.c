@@ -110,15 +110,17 @@ static void fake_destroy(void *self)
     (void)self;
 }
 
-static const struct plugin plugin = {.api = {.struct_size = sizeof(struct weir_plugin),
-                                             .abi_version = WEIR_ABI_VERSION,
-                                             .option_size = sizeof(struct weir_option),
-                                             .kind = WEIR_OUTPUT,
-                                             .name = "fake",
-                                             .create = fake_create,
-                                             .write = fake_write,
-                                             .destroy = fake_destroy},
-                                     .path = (char *)"fake.so"};
+static struct plugin plugin = {.users = 1,
+                               .file = -1,
+                               .api = {.struct_size = sizeof(struct weir_plugin),
+                                       .abi_version = WEIR_ABI_VERSION,
+                                       .option_size = sizeof(struct weir_option),
+                                       .kind = WEIR_OUTPUT,
+                                       .name = "fake",
+                                       .create = fake_create,
+                                       .write = fake_write,
+                                       .destroy = fake_destroy},
+                               .path = (char *)"fake.so"};
 
 /* -- One test's world -------------------------------------------------------------------------------- */
 

@@ -284,6 +284,91 @@ START_TEST(table_and_manual)
 }
 END_TEST
 
+/* What a registry that follows on this one finds for the good plugin, in *ret_next. */
+static const struct plugin *find_renewed(struct registry **ret_next)
+{
+    *ret_next = registry_renew(registry, folder);
+    ck_assert_ptr_nonnull(*ret_next);
+    const struct plugin *plugin = registry_find(*ret_next, WEIR_INPUT, "good", &error);
+    ck_assert_msg(plugin != NULL, "%s", error);
+    registry_settle(*ret_next);
+    return plugin;
+}
+
+static void shell(const char *what, const char *path)
+{
+    char command[512];
+    snprintf(command, sizeof command, what, path);
+    ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(unchanged_file_is_loaded_once)
+{
+    struct registry *next;
+    const char *path = copy("good_input", "in_good.so");
+    const struct plugin *plugin = registry_find(registry, WEIR_INPUT, "good", &error);
+    ck_assert_ptr_eq(find_renewed(&next), plugin);
+    registry_destroy(next);
+    shell("touch '%s'", path);
+    ck_assert_ptr_eq(find_renewed(&next), plugin);
+    registry_destroy(next);
+    shell("cp '%1$s' '%1$s.new' && mv '%1$s.new' '%1$s'", path);
+    ck_assert_ptr_eq(find_renewed(&next), plugin);
+    registry_destroy(registry); /* which the next one survives */
+    registry = next;
+    ck_assert_str_eq(plugin->api.name, "good");
+    ck_assert_ptr_eq(find_renewed(&next), plugin);
+    registry_destroy(next);
+}
+END_TEST
+
+/* Both ways of replacing it: a new file, and (which is careless) new bytes in the same one. */
+START_TEST(changed_file_is_loaded_beside_the_old_code)
+{
+    static const char *const ways[] = {"cp '%1$s' '%1$s.new' && echo >>'%1$s.new' && mv '%1$s.new' '%1$s'",
+                                       "dd if=/dev/zero bs=64k count=1 conv=notrunc status=none of='%1$s' && "
+                                       "cp '" TEST_PLUGIN_DIR "/good_input.so' '%1$s' && echo >>'%1$s'"};
+    struct registry *next;
+    const char *path = copy("good_input", "in_good.so");
+    const struct plugin *plugin = registry_find(registry, WEIR_INPUT, "good", &error);
+    void *self = NULL;
+    shell(ways[_i], path);
+    const struct plugin *fresh = find_renewed(&next);
+    ck_assert_ptr_ne(fresh, plugin);
+    ck_assert_ptr_ne(fresh->handle, plugin->handle);
+    ck_assert(fresh->api.create != plugin->api.create);
+    ck_assert_str_eq(fresh->path, plugin->path);
+    ck_assert_int_eq(plugin->api.create(NULL, NULL, NULL, &self), 0); /* both still run */
+    ck_assert_int_eq(fresh->api.create(NULL, NULL, NULL, &self), 0);
+    registry_destroy(next);
+    ck_assert_int_eq(plugin->api.create(NULL, NULL, NULL, &self), 0);
+}
+END_TEST
+
+START_TEST(changed_file_is_judged_anew)
+{
+    const char *path = copy("good_input", "in_good.so");
+    ck_assert_ptr_nonnull(registry_find(registry, WEIR_INPUT, "good", &error));
+    shell("chmod o+w '%s'", path);
+    struct registry *next = registry_renew(registry, folder);
+    ck_assert_ptr_null(registry_find(next, WEIR_INPUT, "good", &error));
+    ck_assert_ptr_nonnull(strstr(error, "everybody may write to it"));
+    registry_destroy(next);
+}
+END_TEST
+
+START_TEST(code_stays_while_an_instance_uses_it)
+{
+    void *self = NULL;
+    copy("good_input", "in_good.so");
+    const struct plugin *plugin = plugin_ref(registry_find(registry, WEIR_INPUT, "good", &error));
+    registry_destroy(registry);
+    registry = NULL;
+    ck_assert_int_eq(plugin->api.create(NULL, NULL, NULL, &self), 0);
+    plugin_unref(plugin);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("plugin");
@@ -303,6 +388,10 @@ int main(void)
     tcase_add_test(tcase, bad_file_in_the_way);
     tcase_add_test(tcase, first_directory_wins);
     tcase_add_test(tcase, table_and_manual);
+    tcase_add_test(tcase, unchanged_file_is_loaded_once);
+    tcase_add_loop_test(tcase, changed_file_is_loaded_beside_the_old_code, 0, 2);
+    tcase_add_test(tcase, changed_file_is_judged_anew);
+    tcase_add_test(tcase, code_stays_while_an_instance_uses_it);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
