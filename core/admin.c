@@ -18,7 +18,9 @@
 #include "admin_guard.h"
 #include "engine_private.h"
 #include "log.h"
+#include "reload.h"
 #include "status.h"
+#include "status_text.h"
 
 /* Of all clients together: more wait in the kernel's queue, and slow ones are let go after a while. */
 enum {
@@ -45,13 +47,14 @@ struct exchange {
     char *json; /* the status, once it is there */
     size_t size;
     bool asked, answered;
+    bool applied; /* a reload that went well */
 };
 
 /* -- Answers ---------------------------------------------------------------------------------------- */
 
-/* Takes text over: malloc's, or NULL. */
-static enum MHD_Result reply(struct MHD_Connection *c, unsigned code, const char *type, char *text,
-                             size_t size)
+/* Takes text over: malloc's, or NULL. `allow`: the methods that are, or NULL. */
+static enum MHD_Result respond(struct MHD_Connection *c, unsigned code, const char *type, const char *allow,
+                               char *text, size_t size)
 {
     struct MHD_Response *r = text ? MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE) : NULL;
 
@@ -64,11 +67,17 @@ static enum MHD_Result reply(struct MHD_Connection *c, unsigned code, const char
     MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
     if (code == MHD_HTTP_UNAUTHORIZED)
         MHD_add_response_header(r, "WWW-Authenticate", "Bearer");
-    if (code == MHD_HTTP_METHOD_NOT_ALLOWED)
-        MHD_add_response_header(r, "Allow", "GET, HEAD");
+    if (allow)
+        MHD_add_response_header(r, "Allow", allow);
     enum MHD_Result rc = MHD_queue_response(c, code, r);
     MHD_destroy_response(r);
     return rc;
+}
+
+static enum MHD_Result reply(struct MHD_Connection *c, unsigned code, const char *type, char *text,
+                             size_t size)
+{
+    return respond(c, code, type, NULL, text, size);
 }
 
 static enum MHD_Result reply_text(struct MHD_Connection *c, unsigned code, const char *text)
@@ -157,17 +166,76 @@ static enum MHD_Result reply_status(struct admin *a, struct exchange *x)
     return MHD_YES;
 }
 
-/* -- Requests --------------------------------------------------------------------------------------- */
-
 static const char *header(struct MHD_Connection *c, const char *name)
 {
     return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
 }
 
+/* -- Reload ----------------------------------------------------------------------------------------- */
+
+static void on_reloaded(void *data, bool applied, const char *text)
+{
+    struct exchange *x = data;
+    struct text_out out = {0};
+
+    text_open(&out, '{');
+    text_key(&out, "applied");
+    text_raw(&out, applied ? "true" : "false", applied ? 4 : 5);
+    text_count(&out, "generation", x->admin->engine->generation);
+    text_member(&out, "message", text);
+    text_close(&out, '}');
+    char *json = text_take(&out);
+    x->applied = applied;
+    on_status(x, json, json ? strlen(json) : 0);
+}
+
+static enum MHD_Result reply_reload(struct admin *a, struct exchange *x)
+{
+    if (x->answered) {
+        char *json = x->json;
+        x->json = NULL;
+        return json ? reply(x->connection, x->applied ? MHD_HTTP_OK : MHD_HTTP_CONFLICT, "application/json",
+                            json, x->size)
+                    : reply_text(x->connection, MHD_HTTP_SERVICE_UNAVAILABLE, "not enough memory\n");
+    }
+    x->asked = true;
+    MHD_suspend_connection(x->connection);
+    reload_ask(a->engine->reload, on_reloaded, x);
+    return MHD_YES;
+}
+
+/* Whether weir may be changed by that request. A page in a browser always sends an Origin. */
+static const char *why_no_change(const struct admin *a, struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+    if (header(c, "Origin"))
+        return "a request with an Origin, as browsers send it, changes nothing here\n";
+    if (!(a->service->http_token && *a->service->http_token) &&
+        !admin_is_local(info ? info->client_addr : NULL))
+        return "from another machine this needs a bearer token: set service.http_token\n";
+    return NULL;
+}
+
+/* -- Requests --------------------------------------------------------------------------------------- */
+
+static const char reload_url[] = "/api/v1/reload";
+
+static enum MHD_Result reply_refusal(struct MHD_Connection *c, unsigned code, const char *url,
+                                     const char *why)
+{
+    const char *allow = strcmp(url, reload_url) ? "GET, HEAD" : "POST";
+
+    return respond(c, code, "text/plain; charset=utf-8", code == MHD_HTTP_METHOD_NOT_ALLOWED ? allow : NULL,
+                   strdup(why), strlen(why));
+}
+
 /* 0, or the answer to who may not ask, or not so. */
-static unsigned refuse(const struct admin *a, struct MHD_Connection *c, const char *method,
+static unsigned refuse(const struct admin *a, struct MHD_Connection *c, const char *url, const char *method,
                        const char **ret_why)
 {
+    bool reload = !strcmp(url, reload_url);
+
     if (!admin_host_allowed(header(c, MHD_HTTP_HEADER_HOST), &a->service->http_hosts)) {
         *ret_why =
             "this Host is not served: ask by IP address or localhost, or name it in service.http_hosts\n";
@@ -177,11 +245,13 @@ static unsigned refuse(const struct admin *a, struct MHD_Connection *c, const ch
         *ret_why = "a bearer token is needed: service.http_token\n";
         return MHD_HTTP_UNAUTHORIZED;
     }
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
-        *ret_why = "only GET and HEAD are known here\n";
+    if (reload ? strcmp(method, MHD_HTTP_METHOD_POST) != 0
+               : strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+        *ret_why = reload ? "a reload is asked for with POST\n" : "only GET and HEAD are known here\n";
         return MHD_HTTP_METHOD_NOT_ALLOWED;
     }
-    return 0;
+    *ret_why = reload ? why_no_change(a, c) : NULL;
+    return *ret_why ? MHD_HTTP_FORBIDDEN : 0;
 }
 
 static enum MHD_Result answer(struct admin *a, struct exchange *x, const char *url)
@@ -194,8 +264,10 @@ static enum MHD_Result answer(struct admin *a, struct exchange *x, const char *u
         return reply_metrics(a, x->connection);
     if (!strcmp(url, "/api/v1/status"))
         return reply_status(a, x);
+    if (!strcmp(url, reload_url))
+        return reply_reload(a, x);
     return reply_text(x->connection, MHD_HTTP_NOT_FOUND,
-                      "there are /metrics, /healthz, /readyz and /api/v1/status\n");
+                      "there are /metrics, /healthz, /readyz, /api/v1/status and (POST) /api/v1/reload\n");
 }
 
 static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const char *url, const char *method,
@@ -216,14 +288,14 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const ch
         *ret_exchange = x;
         return MHD_YES;
     }
-    if (*upload_size) { /* nothing that is known has a body */
+    if (*upload_size) { /* nothing that is known wants a body */
         *upload_size = 0;
         return MHD_YES;
     }
     if (x->asked && !x->answered)
         return MHD_YES;
-    unsigned code = refuse(data, c, method, &why);
-    return code ? reply_text(c, code, why) : answer(data, x, url);
+    unsigned code = refuse(data, c, url, method, &why);
+    return code ? reply_refusal(c, code, url, why) : answer(data, x, url);
 }
 
 static void on_completed(void *data, struct MHD_Connection *c, void **exchange,

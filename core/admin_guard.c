@@ -3,9 +3,11 @@
 #include "admin_guard.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 enum { LONGEST_HOST = 255 };
 
@@ -75,4 +77,28 @@ bool admin_token_allowed(const char *authorization, const char *token)
     for (size_t i = 0; i < length; i++)
         difference |= (uint8_t)(given[i] ^ token[i % wanted]);
     return length == wanted && difference == 0;
+}
+
+static bool is_loopback4(uint32_t address)
+{
+    return address >> 24 == IN_LOOPBACKNET;
+}
+
+bool admin_is_local(const struct sockaddr *address)
+{
+    const struct sockaddr_in *v4 = (const void *)address;
+    const struct sockaddr_in6 *v6 = (const void *)address;
+    uint32_t mapped;
+
+    if (!address)
+        return false;
+    if (address->sa_family == AF_INET)
+        return is_loopback4(ntohl(v4->sin_addr.s_addr));
+    if (address->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+        memcpy(&mapped, v6->sin6_addr.s6_addr + 12, sizeof(mapped));
+        return is_loopback4(ntohl(mapped));
+    }
+    if (address->sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+    return address->sa_family == AF_UNIX;
 }

@@ -17,4 +17,9 @@ bool admin_host_allowed(const char *host, const struct weir_list *names);
  */
 bool admin_token_allowed(const char *authorization, const char *token);
 
+struct sockaddr;
+
+/* Whether who is at that address is on this machine: a loopback address, or a local socket. NULL: no. */
+bool admin_is_local(const struct sockaddr *);
+
 #endif

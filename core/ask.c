@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `weir status`: one HTTP/1.0 request to a running weir, whose answer ends with the connection. Control
- * thread of a process that does nothing else.
+ * `weir status` and `weir reload`: one HTTP/1.0 request to a running weir, whose answer ends with the
+ * connection. Control thread of a process that does nothing else.
  */
 #include "ask.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,12 +24,13 @@ static int complain(const struct service *s, const char *why)
     return EXIT_FAILED;
 }
 
-static int send_request(int fd, const struct service *s)
+/* `what` is the request without its version, "GET /metrics". */
+static int send_request(int fd, const struct service *s, const char *what)
 {
     char *text = NULL;
     bool token = s->http_token && *s->http_token;
     int size =
-        asprintf(&text, "GET /api/v1/status?files=1000 HTTP/1.0\r\nHost: localhost\r\n%s%s%s\r\n",
+        asprintf(&text, "%s HTTP/1.0\r\nHost: localhost\r\n%s%s%s\r\n", what,
                  token ? "Authorization: Bearer " : "", token ? s->http_token : "", token ? "\r\n" : "");
     int sent = 0;
 
@@ -73,41 +75,81 @@ static int read_answer(int fd, char **ret)
     }
 }
 
-/* Prints the body of an answer, or what the server said instead. */
-static int show(const struct service *s, const char *answer, bool json)
-{
-    const char *body = strstr(answer, "\r\n\r\n");
-    int code = 0;
-
-    if (sscanf(answer, "HTTP/1.%*d %d", &code) != 1 || !body)
-        return complain(s, "what answers there is no weir");
-    body += 4;
-    if (code != 200) {
-        char why[256];
-        snprintf(why, sizeof(why), "%d, %.*s", code, (int)strcspn(body, "\n"), body);
-        return complain(s, why);
-    }
-    if (json)
-        return fputs(body, stdout) < 0 ? EXIT_FAILED : EXIT_STOPPED;
-    return status_print(stdout, body) < 0 ? complain(s, "what it answered is no status") : EXIT_STOPPED;
-}
-
-int ask_status(const struct service *s, bool json)
+/* Asks, and gives the answer's status and body; *ret_answer is what the caller frees. 0, or an exit status
+ * after saying what is wrong. */
+static int ask(const struct service *s, const char *what, char **ret_answer, int *ret_code, char **ret_body)
 {
     char *why = NULL, *answer = NULL;
     int fd = address_connect(s->http_listen, (uint16_t)s->http_port, &why);
 
+    *ret_answer = NULL;
     if (fd < 0) {
         fprintf(stderr, "error: can't reach weir: %s; does it run, with http_server: on?\n",
                 why ? why : strerror(-fd));
         free(why);
         return EXIT_FAILED;
     }
-    int rc = send_request(fd, s);
+    int rc = send_request(fd, s, what);
     if (rc == 0)
         rc = read_answer(fd, &answer);
     close(fd);
-    int status = rc < 0 ? complain(s, strerror(-rc)) : show(s, answer, json);
+    if (rc < 0)
+        return complain(s, strerror(-rc));
+    *ret_answer = answer;
+    char *end = strstr(answer, "\r\n\r\n");
+    if (sscanf(answer, "HTTP/1.%*d %d", ret_code) != 1 || !end)
+        return complain(s, "what answers there is no weir");
+    *ret_body = end + 4;
+    return EXIT_STOPPED;
+}
+
+/* Says what the server answered instead of what was wanted. */
+static int complain_of(const struct service *s, int code, const char *body)
+{
+    char why[256];
+
+    snprintf(why, sizeof(why), "%d, %.*s", code, (int)strcspn(body, "\n"), body);
+    return complain(s, why);
+}
+
+int ask_status(const struct service *s, bool json)
+{
+    char *answer, *body;
+    int code, status = ask(s, "GET /api/v1/status?files=1000", &answer, &code, &body);
+
+    if (status == EXIT_STOPPED && code != 200)
+        status = complain_of(s, code, body);
+    else if (status == EXIT_STOPPED && json)
+        status = fputs(body, stdout) < 0 ? EXIT_FAILED : EXIT_STOPPED;
+    else if (status == EXIT_STOPPED && status_print(stdout, body) < 0)
+        status = complain(s, "what it answered is no status");
+    free(answer);
+    return status;
+}
+
+/* Prints the answer's message, which is lines. */
+static int print_message(const struct service *s, const char *body, bool applied)
+{
+    json_t *whole = json_loads(body, 0, NULL);
+    const char *message = json_string_value(json_object_get(whole, "message"));
+    int status = applied ? EXIT_STOPPED : EXIT_CONFIG;
+
+    if (message)
+        fputs(message, applied ? stdout : stderr);
+    else
+        status = complain(s, "what it answered tells of no reload");
+    json_decref(whole);
+    return status;
+}
+
+int ask_reload(const struct service *s)
+{
+    char *answer, *body;
+    int code, status = ask(s, "POST /api/v1/reload", &answer, &code, &body);
+
+    if (status == EXIT_STOPPED)
+        status =
+            code == 200 || code == 409 ? print_message(s, body, code == 200) : complain_of(s, code, body);
     free(answer);
     return status;
 }

@@ -10,4 +10,8 @@
  * it is. Returns an exit status; what went wrong is printed on standard error. */
 int ask_status(const struct service *, bool json);
 
+/* Tells that weir to reload its configuration, and waits until that is done; prints what it says. As
+ * ask_status, but EXIT_CONFIG where the new configuration is refused. */
+int ask_reload(const struct service *);
+
 #endif

@@ -146,8 +146,10 @@ int chunk_seal(struct chunk *c, const struct weir_position *positions, size_t co
     atomic_init(&c->refs, 2);
     atomic_init(&c->lost, false);
     atomic_init(&c->pending, has_records ? (unsigned)c->route->count : 1);
-    for (size_t i = 0; i < c->route->count; i++)
-        c->slots[i] = (struct chunk_slot){.chunk = c, .output = c->route->outputs[i]};
+    for (size_t i = 0; i < c->route->count; i++) {
+        c->slots[i] = (struct chunk_slot){.chunk = c};
+        atomic_init(&c->slots[i].output, c->route->outputs[i]);
+    }
     checkpoint_track(c->checkpoint, &c->set);
     *ret_sealed = has_records;
     if (!has_records) {

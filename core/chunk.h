@@ -16,10 +16,10 @@
 #include "rcstring.h"
 
 /* The chunk's place in one output: a link in that output's queues, and what happened so far. The output's
- * lock guards it. */
+ * lock guards it, but others may look for their own slot meanwhile. */
 struct chunk_slot {
     struct chunk *chunk;
-    struct output *output;
+    _Atomic(struct output *) output; /* changes where the output is replaced */
     struct chunk_slot *prev, *next;
     unsigned attempts;
 };

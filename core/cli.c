@@ -49,6 +49,7 @@ void cli_print_help(FILE *file)
         "  weir plugins [NAME]              list the plugins, or document one's options\n"
         "                                   (weir plugins service: those of the service section)\n"
         "  weir status [--json] [-c FILE]   ask a running weir (of that file: its http_listen and http_port)\n"
+        "  weir reload [-c FILE]            tell it to read its configuration again, and what came of that\n"
         "  weir --version, weir --help\n"
         "\n"
         "  -c, --config FILE    the configuration file\n"
@@ -80,8 +81,9 @@ static void refuse(struct reader *reader, const char *what, const char *text, co
 
 static void read_word(struct reader *reader, const char *word)
 {
-    static const char *const commands[] = {"check", "plugins", "status"};
-    static const enum cli_command codes[] = {CLI_CHECK, CLI_PLUGINS, CLI_STATUS};
+    static const char *const commands[] = {"check", "plugins", "status", "reload"};
+    static const enum cli_command codes[] = {CLI_CHECK, CLI_PLUGINS, CLI_STATUS, CLI_RELOAD};
+    enum { COUNT = sizeof codes / sizeof *codes };
     size_t known = 0;
     struct cli *cli = reader->cli;
     if (reader->has_command && cli->command == CLI_PLUGINS && !cli->plugin) {
@@ -89,10 +91,10 @@ static void read_word(struct reader *reader, const char *word)
     } else if (reader->has_command) {
         problem_error(reader->problems, &command_line, "'%s' is one word too many; see weir --help", word);
     } else {
-        while (known < 3 && strcmp(word, commands[known]) != 0)
+        while (known < COUNT && strcmp(word, commands[known]) != 0)
             known++;
-        if (known == 3) {
-            refuse(reader, "command", word, commands, 3);
+        if (known == COUNT) {
+            refuse(reader, "command", word, commands, COUNT);
             return;
         }
         reader->has_command = true;
@@ -207,7 +209,8 @@ static void check(struct reader *reader)
         return;
     if (cli->json && cli->command != CLI_STATUS)
         problem_error(problems, &command_line, "--json belongs to weir status");
-    else if (cli->command == CLI_STATUS && !cli->config_path && !reader->has_parts)
+    else if ((cli->command == CLI_STATUS || cli->command == CLI_RELOAD) && !cli->config_path &&
+             !reader->has_parts)
         return;
     else if (cli->command == CLI_PLUGINS && (cli->config_path || reader->has_parts))
         problem_error(problems, &command_line, "weir plugins takes a plugin's name and -e only");
@@ -224,7 +227,10 @@ static void check(struct reader *reader)
 
 int cli_parse(int argc, char **argv, struct cli *ret, struct problems *problems)
 {
-    *ret = (struct cli){.config = config_new(), .files = calloc((size_t)argc + 1, sizeof *ret->files)};
+    *ret = (struct cli){.argc = argc,
+                        .argv = argv,
+                        .config = config_new(),
+                        .files = calloc((size_t)argc + 1, sizeof *ret->files)};
     struct reader reader = {.argc = argc, .argv = argv, .next = 1, .cli = ret, .problems = problems};
     if (!ret->config || !ret->files)
         return -ENOMEM;

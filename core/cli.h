@@ -8,9 +8,11 @@
 #include "config.h"
 #include "problem.h"
 
-enum cli_command { CLI_RUN, CLI_CHECK, CLI_PLUGINS, CLI_STATUS, CLI_VERSION, CLI_HELP };
+enum cli_command { CLI_RUN, CLI_CHECK, CLI_PLUGINS, CLI_STATUS, CLI_RELOAD, CLI_VERSION, CLI_HELP };
 
 struct cli {
+    int argc; /* as they were given */
+    char **argv;
     enum cli_command command;
     const char *config_path; /* -c, or NULL */
     struct config *config;   /* of -i, -o, -p, -m, -s; not finished yet. NULL where there is a config_path */

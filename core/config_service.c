@@ -22,6 +22,7 @@ static const char *const log_formats[] = {"text", "json", NULL};
 #define IS_STORAGE \
     "weir keeps no copy of the data: the followed file is the buffer, memory_limit bounds what is in flight"
 #define IS_DNS    "weir resolves names through the system's resolver: see resolv.conf(5)"
+#define IS_RELOAD "weir always can: SIGHUP, weir reload, or POST /api/v1/reload"
 #define IS_HEALTH "weir's /readyz says whether inputs and outputs run; there is nothing to tune"
 
 /* clang-format off: a row is a line. */
@@ -83,10 +84,8 @@ const struct weir_option config_service_options[] = {
     {"hc_throughput_ratio_threshold", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_HEALTH},
     {"hc_throughput_min_failures", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_HEALTH},
     {"hc_period", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_HEALTH},
-    {"hot_reload", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL,
-     "weir can't reload its configuration yet: restart it, positions are kept"},
-    {"hot_reload.*", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL,
-     "weir can't reload its configuration yet: restart it, positions are kept"},
+    {"hot_reload", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_RELOAD},
+    {"hot_reload.*", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_RELOAD},
     {"json.*", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL,
      "weir writes every record's values as they are; JSON's form is set at the output"},
     {"windows.*", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, "weir runs on Linux only"},

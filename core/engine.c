@@ -22,6 +22,7 @@
 #include "admin.h"
 #include "engine_private.h"
 #include "log.h"
+#include "reload.h"
 
 static const uint64_t PROGRESS_INTERVAL = 100000000, LAST_WAIT = 2000000000;
 
@@ -47,9 +48,7 @@ struct pool *engine_pool(struct engine *e)
 
 const char *engine_data_dir(const struct engine *e)
 {
-    const char *dir = e->config->service.data_dir;
-
-    return dir && *dir ? dir : NULL;
+    return e->data_dir;
 }
 
 struct checkpoint *engine_checkpoint(struct engine *e)
@@ -59,7 +58,13 @@ struct checkpoint *engine_checkpoint(struct engine *e)
 
 const struct service *engine_service(struct engine *e)
 {
-    return &e->config->service;
+    return &e->service;
+}
+
+void engine_retry_pauses(struct engine *e, uint64_t *ret_base, uint64_t *ret_cap)
+{
+    *ret_base = atomic_load_explicit(&e->retry_base, memory_order_relaxed);
+    *ret_cap = atomic_load_explicit(&e->retry_cap, memory_order_relaxed);
 }
 
 /* -- Checkpoints ------------------------------------------------------------------------------------ */
@@ -71,7 +76,7 @@ static void flush_checkpoints(struct engine *e)
 
     if (rc < 0 && !e->flush_failing)
         log_error("checkpoint", "%s; positions stay in memory and are tried again every %" PRIu64 " ms",
-                  why ? why : strerror(-rc), e->config->service.checkpoint_interval / 1000000);
+                  why ? why : strerror(-rc), e->service.checkpoint_interval / 1000000);
     else if (rc == 0 && e->flush_failing)
         log_info("checkpoint", "positions are written again");
     e->flush_failing = rc < 0;
@@ -79,7 +84,7 @@ static void flush_checkpoints(struct engine *e)
         e->flushed_good_at = loop_now();
     e->flushed_at = loop_now();
     if (rc < 0 && e->phase != ENGINE_DONE)
-        loop_timer_set(e->flush_timer, e->config->service.checkpoint_interval, 0);
+        loop_timer_set(e->flush_timer, e->service.checkpoint_interval, 0);
     free(why);
 }
 
@@ -92,7 +97,7 @@ static void on_flush_timer(void *data)
 static void on_dirty(void *data)
 {
     struct engine *e = data;
-    uint64_t interval = e->config->service.checkpoint_interval, since = loop_now() - e->flushed_at;
+    uint64_t interval = e->service.checkpoint_interval, since = loop_now() - e->flushed_at;
 
     atomic_store(&e->dirty_posted, false);
     if (e->phase == ENGINE_DONE)
@@ -131,7 +136,7 @@ static void on_progress_timer(void *data)
 
 static void begin_progress(struct engine *e)
 {
-    if (e->progress || !isatty(STDERR_FILENO) || e->config->service.log_file)
+    if (e->progress || !isatty(STDERR_FILENO) || e->service.log_file)
         return;
     e->progress = progress_create(STDERR_FILENO);
     if (e->progress)
@@ -199,14 +204,14 @@ static void on_grace_timer(void *data)
     log_warn("engine",
              "not everything was delivered within the grace of %" PRIu64 " ms: ending now; the rest is "
              "read again at the next start",
-             e->config->service.grace / 1000000);
+             e->service.grace / 1000000);
     cancel_outputs(e);
 }
 
 static void hurry_up(struct engine *e)
 {
     if (!e->cancelled)
-        loop_timer_set(e->grace_timer, e->config->service.grace ? e->config->service.grace : 1, 0);
+        loop_timer_set(e->grace_timer, e->service.grace ? e->service.grace : 1, 0);
 }
 
 void engine_stop(struct engine *e, int status, bool hurry)
@@ -220,6 +225,7 @@ void engine_stop(struct engine *e, int status, bool hurry)
     if (e->phase >= ENGINE_STOPPING_INPUTS)
         return;
     e->phase = ENGINE_STOPPING_INPUTS;
+    reload_stop(e->reload);
     for (struct input *in = e->inputs; in; in = next) {
         next = in->next;
         if (in->state == INPUT_CREATED)
@@ -275,26 +281,49 @@ static void check_all_ended(struct engine *e)
     engine_stop(e, EXIT_STOPPED, false);
 }
 
-static void on_input_stopped(struct engine *e, struct input *in)
+void engine_stop_input(struct engine *e, struct input *in)
+{
+    engine_stop_owned(e, in);
+    input_stop(in);
+}
+
+/* A source stays until its inputs are gone: they refer to it, and the next one of its identity waits for it.
+ */
+static bool is_gone(struct engine *e, struct input *in)
 {
     if (!input_is_quiet(in))
+        return false;
+    in->gone = true;
+    for (const struct input *other = e->inputs; other; other = other->next)
+        if (other->owner == in)
+            return false;
+    return true;
+}
+
+static void on_input_stopped(struct engine *e, struct input *in)
+{
+    if (!is_gone(e, in))
         return;
     e->gone_done += atomic_load(&in->progress_done);
     e->gone_total += atomic_load(&in->progress_total);
+    reload_on_input_gone(e->reload, in);
     engine_remove_input(e, in);
     if (e->phase == ENGINE_STOPPING_INPUTS && !e->inputs)
         drain_outputs(e);
     else if (e->phase == ENGINE_RUNNING && e->inputs_held)
         start_held(e);
+    reload_advance(e->reload);
 }
 
 static void on_input_events(struct engine *e, struct input *in, unsigned events)
 {
     if ((events & INSTANCE_STARTED) && in->state == INPUT_STARTING)
         in->state = INPUT_RUNNING;
+    if (in->fresh && (events & (INSTANCE_STARTED | INSTANCE_START_FAILED)))
+        reload_on_input(e->reload, in, events & INSTANCE_STARTED);
     if (events & INSTANCE_START_FAILED) {
-        if (in->owner && in->state == INPUT_STARTING)
-            input_stop(in);
+        if ((in->owner || in->fresh) && in->state == INPUT_STARTING)
+            engine_stop_input(e, in);
         else
             engine_stop(e, EXIT_START, true);
     }
@@ -317,6 +346,7 @@ static void start_inputs(struct engine *e)
     e->phase = ENGINE_RUNNING;
     for (struct input *in = e->inputs; in; in = in->next)
         engine_start_input(e, in);
+    reload_on_running(e->reload);
 }
 
 static void on_output_up(struct engine *e)
@@ -331,22 +361,33 @@ static void on_output_stopped(struct engine *e, struct output *o)
     pthread_join(o->thread, NULL);
     o->joined = true;
     e->outputs_alive--;
+    if (o->role != OUTPUT_IN_FORCE)
+        reload_on_output_gone(e->reload, o);
     if (e->outputs_alive == 0 && e->phase == ENGINE_DRAINING)
         finish(e);
 }
 
+static void on_output_failed(struct engine *e, struct output *o)
+{
+    if (o->role == OUTPUT_IN_FORCE)
+        engine_stop(e, EXIT_FAILED, true);
+    output_cancel(o); /* it would only retry until the grace is over */
+}
+
 static void on_output_events(struct engine *e, struct output *o, unsigned events)
 {
-    if (events & INSTANCE_START_FAILED)
-        engine_stop(e, EXIT_START, true);
+    bool in_force = o->role == OUTPUT_IN_FORCE;
+
     if (events & INSTANCE_STARTED)
         o->up = true;
-    if (events & (INSTANCE_STARTED | INSTANCE_START_FAILED))
+    if ((events & INSTANCE_START_FAILED) && in_force)
+        engine_stop(e, EXIT_START, true);
+    if ((events & (INSTANCE_STARTED | INSTANCE_START_FAILED)) && in_force)
         on_output_up(e);
-    if (events & INSTANCE_FAILED) {
-        engine_stop(e, EXIT_FAILED, true);
-        output_cancel(o); /* it would only retry until the grace is over */
-    }
+    else if (events & (INSTANCE_STARTED | INSTANCE_START_FAILED))
+        reload_on_output(e->reload, o, (events & INSTANCE_STARTED) && !(events & INSTANCE_FAILED));
+    if (events & INSTANCE_FAILED)
+        on_output_failed(e, o);
     if (events & INSTANCE_STOPPED)
         on_output_stopped(e, o);
 }
@@ -376,6 +417,17 @@ static void on_terminate(struct engine *e, const char *name)
     engine_stop(e, EXIT_STOPPED, true);
 }
 
+static void reopen_log(struct engine *e)
+{
+    int rc = log_open(e->service.log_file);
+
+    if (rc < 0)
+        log_error("engine", "SIGUSR1: can't open '%s': %s; the log goes on in the old file",
+                  e->service.log_file, strerror(-rc));
+    else if (e->service.log_file)
+        log_info("engine", "SIGUSR1: the log file is opened anew");
+}
+
 static void on_signal(void *data, int fd, uint32_t events)
 {
     struct engine *e = data;
@@ -384,8 +436,9 @@ static void on_signal(void *data, int fd, uint32_t events)
     (void)events;
     while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP)
-            log_warn("engine",
-                     "SIGHUP: this version can't reload its configuration yet; restart it to apply a change");
+            reload_ask(e->reload, NULL, NULL);
+        else if (info.ssi_signo == SIGUSR1)
+            reopen_log(e);
         else
             on_terminate(e, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
     }
@@ -399,6 +452,7 @@ static int take_signals(struct engine *e)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread is made: they inherit it */
     e->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (e->signal_fd < 0)
@@ -425,7 +479,7 @@ static void *input_thread_main(void *data)
 
 static int start_threads(struct engine *e)
 {
-    size_t count = (size_t)e->config->service.input_threads;
+    size_t count = (size_t)e->service.input_threads;
 
     e->threads = calloc(count, sizeof(*e->threads));
     if (!e->threads)
@@ -535,6 +589,9 @@ static int start_all(struct engine *e)
 
     if (rc == 0)
         rc = add_timers(e);
+    e->reload = reload_create(e);
+    if (rc == 0 && !e->reload)
+        rc = -ENOMEM;
     if (rc == 0)
         rc = start_admin(e);
     if (rc == 0)
@@ -573,12 +630,15 @@ static int run(struct engine *e, struct problems *problems)
     stop_admin(e);
     flush_checkpoints(e);
     report_left(e);
+    reload_destroy(e->reload);
+    e->reload = NULL;
     remove_timers(e);
     log_info("engine", "stopped");
     return e->status;
 }
 
-int engine_run(const struct config *config, struct registry *registry, struct problems *problems)
+int engine_run(const struct config *config, struct registry *registry, engine_load_fn load, void *load_data,
+               struct problems *problems)
 {
     /* Chunk memory goes back to the system when a burst is over, and few threads need few arenas. */
     mallopt(M_MMAP_THRESHOLD, 256 << 10);
@@ -587,6 +647,10 @@ int engine_run(const struct config *config, struct registry *registry, struct pr
     struct engine *e = engine_build(config, registry, problems);
     int status = EXIT_CONFIG;
 
+    if (e) {
+        e->load = load;
+        e->load_data = load_data;
+    }
     if (!e)
         problem_error(problems, NULL, "no memory to start with");
     else if (problems->errors == 0)

@@ -23,11 +23,15 @@ enum exit_status { EXIT_STOPPED = 0, EXIT_CONFIG = 1, EXIT_START = 2, EXIT_FAILE
 /* Makes every instance and destroys it again: finds what is wrong, opens nothing. 0 or -EINVAL. */
 int engine_check(const struct config *, struct registry *, struct problems *);
 
+/* The configuration as it is now, for a reload; the caller frees it. What is wrong is added to problems;
+ * NULL: no memory. */
+typedef struct config *(*engine_load_fn)(void *data, struct problems *);
+
 /*
  * Runs until it is told to stop, or everything has ended. Returns an enum exit_status. With EXIT_CONFIG, what
  * is wrong is in problems; all else is in the log.
  */
-int engine_run(const struct config *, struct registry *, struct problems *);
+int engine_run(const struct config *, struct registry *, engine_load_fn, void *data, struct problems *);
 
 /* The set of inputs that a source owns is now this; see plugin.h. Any thread; the answer comes on the owner's
  * loop. */
@@ -49,6 +53,9 @@ struct pool *engine_pool(struct engine *);
 struct checkpoint *engine_checkpoint(struct engine *);
 /* The folder of what is kept, or NULL. Any thread. */
 const char *engine_data_dir(const struct engine *);
+/* The settings in force; a reload changes them where they stand. Control thread. */
 const struct service *engine_service(struct engine *);
+/* The first and the longest pause before an output tries again. Any thread. */
+void engine_retry_pauses(struct engine *, uint64_t *ret_base, uint64_t *ret_cap);
 
 #endif

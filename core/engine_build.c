@@ -18,6 +18,14 @@ void engine_add_input(struct engine *e, struct input *in)
     e->last_input = in;
 }
 
+static bool owns_any(const struct engine *e, const struct input *owner)
+{
+    for (const struct input *in = e->inputs; in; in = in->next)
+        if (in->owner == owner)
+            return true;
+    return false;
+}
+
 void engine_remove_input(struct engine *e, struct input *in)
 {
     if (in->prev)
@@ -29,7 +37,10 @@ void engine_remove_input(struct engine *e, struct input *in)
     else
         e->last_input = in->prev;
     e->inputs_held -= in->held && in->placed; /* placed: it was counted */
+    struct input *owner = in->owner;
     input_destroy(in);
+    if (owner && owner->gone && !owns_any(e, owner))
+        engine_remove_input(e, owner);
 }
 
 const struct weir_instance *engine_find_alias(const struct engine *e, const char *alias)
@@ -98,10 +109,12 @@ static void build_outputs(struct engine *e, struct problems *problems)
         const struct section *section = &e->config->outputs[i];
         const struct plugin *plugin = plugin_of(e, WEIR_OUTPUT, section, &numbering, alias, problems);
         struct output *o = plugin ? output_create(e, plugin, section, alias, problems) : NULL;
+        struct origin origin = section_origin(section, "match_regex");
         if (!o)
             continue;
         *end = o;
         end = &o->next;
+        output_add_rule(o, e->router, &origin, problems);
     }
     free(numbering.items);
 }
@@ -115,10 +128,41 @@ static void build_inputs(struct engine *e, struct problems *problems)
         const struct section *section = &e->config->inputs[i];
         const struct plugin *plugin = plugin_of(e, WEIR_INPUT, section, &numbering, alias, problems);
         struct input *in = plugin ? input_create(e, plugin, section, alias, problems) : NULL;
-        if (in)
-            engine_add_input(e, in);
+        if (!in)
+            continue;
+        in->section = section;
+        engine_add_input(e, in);
     }
     free(numbering.items);
+}
+
+/* -- Origins ------------------------------------------------------------------------------------------ */
+
+struct file_name {
+    struct file_name *next;
+    char name[];
+};
+
+const char *engine_file_name(struct engine *e, const char *name)
+{
+    size_t size = strlen(name) + 1;
+
+    for (const struct file_name *f = e->file_names; f; f = f->next)
+        if (!strcmp(f->name, name))
+            return f->name;
+    struct file_name *f = malloc(sizeof(*f) + size);
+    if (!f)
+        return NULL;
+    memcpy(f->name, name, size);
+    f->next = e->file_names;
+    e->file_names = f;
+    return f->name;
+}
+
+void engine_keep_origin(struct engine *e, struct origin *o)
+{
+    if (o->file)
+        o->file = engine_file_name(e, o->file);
 }
 
 /* -- What must hold for all of them together ---------------------------------------------------------- */
@@ -230,6 +274,10 @@ struct engine *engine_build(const struct config *config, struct registry *regist
     if (!e)
         return NULL;
     e->config = config;
+    e->service = config->service;
+    e->data_dir = config->service.data_dir && *config->service.data_dir ? config->service.data_dir : NULL;
+    atomic_init(&e->retry_base, config->service.retry_base);
+    atomic_init(&e->retry_cap, config->service.retry_cap);
     e->registry = registry;
     e->signal_fd = -1;
     e->started_at = loop_now();
@@ -242,6 +290,7 @@ struct engine *engine_build(const struct config *config, struct registry *regist
         engine_free(e);
         return NULL;
     }
+    router_hold_outputs(e->router, output_ref, output_unref);
     load_plugins(e, problems);
     if (problems->errors) /* whoever uses a plugin that was refused would only be a second complaint */
         return e;
@@ -257,6 +306,8 @@ void engine_free(struct engine *e)
 {
     if (!e)
         return;
+    for (struct input *in = e->inputs; in; in = in->next)
+        in->owner = NULL;
     while (e->inputs)
         engine_remove_input(e, e->inputs);
     while (e->outputs) {
@@ -270,5 +321,12 @@ void engine_free(struct engine *e)
     metrics_destroy(e->metrics);
     loop_destroy(e->control);
     status_destroy(e->shown);
+    registry_destroy(e->own_registry);
+    config_free(e->own_config);
+    while (e->file_names) {
+        struct file_name *f = e->file_names;
+        e->file_names = f->next;
+        free(f);
+    }
     free(e);
 }

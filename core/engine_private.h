@@ -28,8 +28,17 @@ struct input_thread {
 };
 
 struct engine {
-    const struct config *config;
-    struct registry *registry;
+    const struct config *config; /* in force */
+    struct registry *registry;   /* of the configuration in force */
+    struct config *own_config;   /* both, once they are of a reload */
+    struct registry *own_registry;
+    struct service service; /* in force; what needs a restart is as it was at the start */
+    const char *data_dir;   /* NULL: none */
+    atomic_uint_fast64_t retry_base, retry_cap;
+    engine_load_fn load;
+    void *load_data;
+    struct reload *reload;
+    struct file_name *file_names; /* what origins of instances point to */
     struct weir_loop *control;
     struct metrics *metrics;
     struct router *router;
@@ -83,11 +92,23 @@ const struct weir_instance *engine_find_alias(const struct engine *, const char 
 /* Starts an input on the next loop; one that is `held` waits until the one of the same identity has stopped.
  */
 void engine_start_input(struct engine *, struct input *);
+/* Tells an input to stop, and those that it owns. */
+void engine_stop_input(struct engine *, struct input *);
 /* Begins the way to the end, once; `status` counts if it is the first that is not 0. `hurry`: bounded by
  * service.grace. */
 void engine_stop(struct engine *, int status, bool hurry);
 
-/* engine_set.c: the inputs that `owner` asked for stop as well. */
+/* A copy of a file's name that lasts as long as the engine; NULL: no memory. */
+const char *engine_file_name(struct engine *, const char *name);
+/* Lets the instance's origins outlive the configuration that they are of. */
+void engine_keep_origin(struct engine *, struct origin *);
+
+/* engine_set.c */
+
+/* Makes an owned input anew, with the plugin that the registry has now; the running one stops. What is wrong
+ * is logged, and then it runs on. */
+void engine_renew_owned(struct engine *, struct input *);
+/* The inputs that `owner` asked for stop as well. */
 void engine_stop_owned(struct engine *, const struct input *owner);
 
 #endif

@@ -82,7 +82,7 @@ static int add_value(struct section *section, const struct origin *origin, const
     return 0;
 }
 
-/* "name=4:tail\npath=…\n", with lengths, so that different settings never give the same text. */
+/* "4:name=4:tail\n4:path=…\n", with lengths, so that different settings never give the same text. */
 static char *settings_text(const struct section *section)
 {
     char *text = NULL;
@@ -93,8 +93,8 @@ static char *settings_text(const struct section *section)
         return NULL;
     for (size_t i = 0; i < section->count; i++)
         for (size_t v = 0; v < section->settings[i].count; v++)
-            fprintf(f, "%s=%zu:%s\n", section->settings[i].name, strlen(section->settings[i].values[v]),
-                    section->settings[i].values[v]);
+            fprintf(f, "%zu:%s=%zu:%s\n", strlen(section->settings[i].name), section->settings[i].name,
+                    strlen(section->settings[i].values[v]), section->settings[i].values[v]);
     if (fclose(f) != 0) {
         free(text);
         return NULL;
@@ -406,4 +406,69 @@ void engine_stop_owned(struct engine *e, const struct input *owner)
         else
             input_stop(in);
     }
+}
+
+/* -- Making one anew -------------------------------------------------------------------------------- */
+
+/* The text behind "5:" at *text, copied; *text is moved behind it and the character that follows. */
+static char *take_counted(const char **text)
+{
+    char *end;
+    size_t size = strtoul(*text, &end, 10);
+    char *copy = strndup(end + 1, size);
+
+    *text = end + 1 + size + 1;
+    return copy;
+}
+
+/* What settings_text wrote. */
+static int parse_settings(struct section *section, const char *text)
+{
+    size_t lines = 0;
+    int rc = 0;
+
+    for (const char *p = text; *p; p++)
+        lines += *p == '\n';
+    section->settings = calloc(lines + 1, sizeof(*section->settings));
+    if (!section->settings)
+        return -ENOMEM;
+    while (*text && rc == 0) {
+        char *name = take_counted(&text), *value = take_counted(&text);
+        rc = name && value ? add_value(section, &section->origin, name, value) : -ENOMEM;
+        free(name);
+        free(value);
+    }
+    return rc;
+}
+
+static int spec_of(struct spec *s, const struct input *in)
+{
+    s->id = strdup(in->id);
+    s->origin = strdup(in->origin_text);
+    s->settings = strdup(in->settings);
+    if (!s->id || !s->origin || !s->settings)
+        return -ENOMEM;
+    s->section.origin = (struct origin){.file = s->origin};
+    return parse_settings(&s->section, in->settings);
+}
+
+void engine_renew_owned(struct engine *e, struct input *in)
+{
+    struct spec s = {0};
+    struct problems problems = {0};
+    struct input *next = spec_of(&s, in) == 0 ? create_owned(e, in->owner, &s, &problems) : NULL;
+
+    if (!next) {
+        char *why = join_problems(&problems);
+        log_error(in->base.alias->chars, "the new version of its plugin is not used: %s",
+                  why ? why : "no memory");
+        free(why);
+    } else {
+        next->held = next->placed = true;
+        engine_add_input(e, next);
+        engine_stop_input(e, in);
+        engine_start_input(e, next);
+    }
+    problems_clear(&problems);
+    spec_free(&s);
 }

@@ -10,7 +10,7 @@
 void gate_init(struct gate *g, uint64_t limit)
 {
     pthread_mutex_init(&g->lock, NULL);
-    g->limit = limit;
+    atomic_init(&g->limit, limit);
     atomic_init(&g->used, 0);
     atomic_init(&g->crowded, false);
     g->first = g->last = NULL;
@@ -52,11 +52,11 @@ static void link_waiter(struct gate *g, struct gate_waiter *w)
 
 bool gate_enter(struct gate *g, struct gate_waiter *w)
 {
-    if (atomic_load(&g->used) < g->limit)
+    if (atomic_load(&g->used) < atomic_load(&g->limit))
         return true;
     pthread_mutex_lock(&g->lock);
     link_waiter(g, w);
-    bool room = atomic_load(&g->used) < g->limit;
+    bool room = atomic_load(&g->used) < atomic_load(&g->limit);
     if (room)
         unlink_waiter(g, w);
     pthread_mutex_unlock(&g->lock);
@@ -68,12 +68,8 @@ void gate_add(struct gate *g, uint64_t bytes)
     atomic_fetch_add(&g->used, bytes);
 }
 
-void gate_leave(struct gate *g, uint64_t bytes)
+static void wake_all(struct gate *g)
 {
-    uint64_t left = atomic_fetch_sub(&g->used, bytes) - bytes;
-
-    if (left > g->limit / 2 || !atomic_load(&g->crowded))
-        return;
     pthread_mutex_lock(&g->lock);
     while (g->first) {
         struct gate_waiter *w = g->first;
@@ -81,6 +77,20 @@ void gate_leave(struct gate *g, uint64_t bytes)
         w->wake(w);
     }
     pthread_mutex_unlock(&g->lock);
+}
+
+void gate_leave(struct gate *g, uint64_t bytes)
+{
+    uint64_t left = atomic_fetch_sub(&g->used, bytes) - bytes;
+
+    if (left <= atomic_load(&g->limit) / 2 && atomic_load(&g->crowded))
+        wake_all(g);
+}
+
+void gate_set_limit(struct gate *g, uint64_t limit)
+{
+    atomic_store(&g->limit, limit);
+    wake_all(g);
 }
 
 void gate_forget(struct gate_waiter *w)

@@ -21,7 +21,7 @@ struct gate_waiter {
 
 struct gate {
     pthread_mutex_t lock;
-    uint64_t limit;
+    atomic_uint_fast64_t limit;
     atomic_uint_fast64_t used;
     atomic_bool crowded; /* somebody waits */
     struct gate_waiter *first, *last;
@@ -29,6 +29,9 @@ struct gate {
 
 void gate_init(struct gate *, uint64_t limit);
 void gate_finish(struct gate *); /* nobody may wait any more */
+
+/* Another limit; UINT64_MAX: nobody is to wait here any more. Who waits is woken, and tries again. */
+void gate_set_limit(struct gate *, uint64_t limit);
 
 /* Whether there is room. If not, the waiter is queued (it must not be waiting already). */
 bool gate_enter(struct gate *, struct gate_waiter *);

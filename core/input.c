@@ -251,15 +251,31 @@ static void on_resume(void *data)
         in->base.plugin->api.resume(in->base.self);
 }
 
+void input_reroute(struct input *in)
+{
+    if (in->route && !router_is_current(engine_router(in->base.engine), in->route)) {
+        route_unref(in->route);
+        in->route = NULL;
+    }
+    /* One that waits at the gate of an output that goes has been woken by that gate. */
+    if (!in->running || in->waiting || !in->warned_no_route)
+        return;
+    in->warned_no_route = false;
+    if (in->base.plugin->api.resume)
+        in->base.plugin->api.resume(in->base.self);
+}
+
 /* -- Chunks ---------------------------------------------------------------------------------------- */
 
 static struct route *route_for(struct input *in, const char *tag, const char *topic)
 {
     struct route *r = in->route;
 
-    if (r && !strcmp(r->tag, tag) && !strcmp(r->topic, topic))
+    struct router *router = engine_router(in->base.engine);
+
+    if (r && router_is_current(router, r) && !strcmp(r->tag, tag) && !strcmp(r->topic, topic))
         return r;
-    r = router_get(engine_router(in->base.engine), tag, topic);
+    r = router_get(router, tag, topic);
     if (!r)
         return NULL;
     route_unref(in->route);
@@ -339,8 +355,8 @@ void input_chunk_send(struct weir_draft *draft, const struct weir_position *posi
                   "delivered counts as read");
         abort();
     }
-    for (size_t n = 0, outputs = c->route->count; sealed && n < outputs; n++)
-        output_push(c->slots[n].output, &c->slots[n]);
+    for (size_t n = 0, outputs = sealed ? c->route->count : 0; n < outputs; n++)
+        output_push(c->route->outputs[n], &c->slots[n]);
 }
 
 void input_chunk_cancel(struct weir_draft *draft)

@@ -29,15 +29,18 @@ struct input {
     /* control thread */
     enum input_state state;
     bool ended;
-    struct input *owner; /* the source that asked for it, or NULL */
-    char *id;            /* in the owner's set */
-    char *settings;      /* as text, to see whether a spec has changed */
-    char *origin_text;   /* what base.origin.file points to, for an owned input */
-    bool held;           /* not to be started before one of the same identity has stopped */
-    bool placed;         /* engine_start_input was called */
-    bool wanted;         /* mark and sweep of a set */
-    bool gave_set;       /* an answer may still be on its way to the loop */
-    unsigned asking;     /* requests for the status that have no answer yet */
+    struct input *owner;           /* the source that asked for it, or NULL */
+    char *id;                      /* in the owner's set */
+    char *settings;                /* as text, to see whether a spec has changed */
+    char *origin_text;             /* what base.origin.file points to, for an owned input */
+    bool held;                     /* not to be started before one of the same identity has stopped */
+    bool placed;                   /* engine_start_input was called */
+    bool wanted;                   /* mark and sweep of a set */
+    bool gave_set;                 /* an answer may still be on its way to the loop */
+    unsigned asking;               /* requests for the status that have no answer yet */
+    bool fresh;                    /* of a reload that waits for its start */
+    bool gone;                     /* a source that has stopped, whose inputs have not yet */
+    const struct section *section; /* in the configuration in force; NULL for an owned input */
     struct input *prev, *next;
 
     /* loop */
@@ -71,6 +74,10 @@ void input_destroy(struct input *);
 /* Control thread; the answers come as instance events. */
 void input_start(struct input *, struct weir_loop *);
 void input_stop(struct input *);
+
+/* The rules of routing have changed: lets go of an old route, and tries again where no output matched. Loop.
+ */
+void input_reroute(struct input *);
 
 /* -- What the host table offers to inputs. Loop. -- */
 void input_stopped(struct input *);

@@ -145,13 +145,16 @@ static int set_up_log(const struct service *service)
     return r;
 }
 
-static int run_config(const struct config *config, struct registry *registry, struct problems *problems)
+static struct config *load_again(void *data, struct problems *problems);
+
+static int run_config(const struct cli *cli, const struct config *config, struct registry *registry,
+                      struct problems *problems)
 {
     problems_print(problems, stderr); /* warnings: the engine is going to run for long */
     problems_clear(problems);
     if (set_up_log(&config->service) < 0)
         return EXIT_START;
-    int status = engine_run(config, registry, problems);
+    int status = engine_run(config, registry, load_again, (void *)cli, problems);
     log_open(NULL);
     return status;
 }
@@ -162,7 +165,7 @@ static int with_registry(const struct cli *cli, const struct config *config, str
     if (!registry)
         return no_memory();
     int status = cli->command == CLI_CHECK ? check_config(cli, config, registry, problems)
-                                           : run_config(config, registry, problems);
+                                           : run_config(cli, config, registry, problems);
     registry_destroy(registry);
     return status;
 }
@@ -180,14 +183,41 @@ static bool load_config(struct cli *cli, struct problems *problems)
 }
 
 /* Only the service section counts here, and what is wrong with the rest is not asked for. */
-static int run_status(struct cli *cli, struct problems *problems)
+static int run_asking(struct cli *cli, struct problems *problems)
 {
     if (!load_config(cli, problems))
         return no_memory();
     if (cli->config_path && problems->errors)
         return EXIT_CONFIG;
     problems_clear(problems);
-    return end_of_output(ask_status(&cli->config->service, cli->json));
+    const struct service *service = &cli->config->service;
+    return end_of_output(cli->command == CLI_RELOAD ? ask_reload(service) : ask_status(service, cli->json));
+}
+
+/* What -e names belongs to the configuration. */
+static void add_files(const struct cli *cli, struct config *config, struct problems *problems)
+{
+    for (size_t i = 0; i < cli->file_count; i++)
+        config_add(config, 'e', cli->files[i], problems);
+}
+
+/*
+ * The configuration as it is now. What the command line said is the same as ever, but the files of plugins,
+ * and those that secrets are read from, may be others.
+ */
+static struct config *load_again(void *data, struct problems *problems)
+{
+    const struct cli *old = data;
+    struct cli cli;
+    struct config *config = NULL;
+    int r = cli_parse(old->argc, old->argv, &cli, problems);
+    if (r == 0 && load_config(&cli, problems)) {
+        config = cli.config;
+        cli.config = NULL;
+        add_files(&cli, config, problems);
+    }
+    cli_finish(&cli);
+    return config;
 }
 
 static int with_config(struct cli *cli, struct problems *problems)
@@ -195,8 +225,7 @@ static int with_config(struct cli *cli, struct problems *problems)
     if (!load_config(cli, problems))
         return no_memory();
     struct config *config = cli->config;
-    for (size_t i = 0; i < cli->file_count; i++)
-        config_add(config, 'e', cli->files[i], problems);
+    add_files(cli, config, problems);
     return problems->errors ? EXIT_CONFIG : with_registry(cli, config, problems);
 }
 
@@ -212,7 +241,8 @@ static int run(struct cli *cli, struct problems *problems)
     case CLI_PLUGINS:
         return run_plugins(cli);
     case CLI_STATUS:
-        return run_status(cli, problems);
+    case CLI_RELOAD:
+        return run_asking(cli, problems);
     default:
         return with_config(cli, problems);
     }

@@ -68,34 +68,6 @@ const struct weir_option output_options[] = {
     {0},
 };
 
-/* -- Lists of slots --------------------------------------------------------------------------------- */
-
-static void list_insert_after(struct slot_list *l, struct chunk_slot *where, struct chunk_slot *s)
-{
-    s->prev = where;
-    s->next = where ? where->next : l->first;
-    if (s->next)
-        s->next->prev = s;
-    else
-        l->last = s;
-    if (where)
-        where->next = s;
-    else
-        l->first = s;
-}
-
-static void list_remove(struct slot_list *l, struct chunk_slot *s)
-{
-    if (s->prev)
-        s->prev->next = s->next;
-    else
-        l->first = s->next;
-    if (s->next)
-        s->next->prev = s->prev;
-    else
-        l->last = s->prev;
-}
-
 /* -- Making one ------------------------------------------------------------------------------------- */
 
 static int parse_retry_limit(struct output *o, const struct section *section, struct problems *problems)
@@ -118,17 +90,15 @@ static int parse_retry_limit(struct output *o, const struct section *section, st
     return 0;
 }
 
-static int add_rule(struct output *o, const struct section *section, struct problems *problems)
+int output_add_rule(struct output *o, struct router *router, const struct origin *origin,
+                    struct problems *problems)
 {
     char *why = NULL;
-    int rc = router_add(engine_router(o->base.engine), o, o->options.match, o->options.match_regex,
-                        o->options.match_topic, &why);
+    int rc = router_add(router, o, o->options.match, o->options.match_regex, o->options.match_topic, &why);
 
-    if (rc < 0) {
-        struct origin origin = section_origin(section, "match_regex");
-        problem_error(problems, &origin, "match_regex: %s", why ? why : strerror(-rc));
-        free(why);
-    }
+    if (rc < 0)
+        problem_error(problems, origin, "match_regex: %s", why ? why : strerror(-rc));
+    free(why);
     return rc;
 }
 
@@ -145,8 +115,6 @@ static int set_up(struct output *o, struct engine *engine, const struct plugin *
         rc = instance_set_alias(&o->base, o->options.alias, default_alias, problems);
     if (rc == 0)
         rc = parse_retry_limit(o, section, problems);
-    if (rc == 0)
-        rc = add_rule(o, section, problems);
     gate_init(&o->gate, o->options.queue_size);
     o->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return rc == 0 && o->cancel_fd < 0 ? -errno : rc;
@@ -179,6 +147,7 @@ struct output *output_create(struct engine *engine, const struct plugin *plugin,
     if (!o)
         return NULL;
     o->dead_letter_fd = o->cancel_fd = -1;
+    atomic_init(&o->refs, 1);
     pthread_mutex_init(&o->lock, NULL);
     pthread_mutex_init(&o->dead_letter_lock, NULL);
     pthread_condattr_t attr;
@@ -203,7 +172,7 @@ static void drop_all(struct slot_list *l)
 {
     while (l->first) {
         struct chunk_slot *s = l->first;
-        list_remove(l, s);
+        slot_list_remove(l, s);
         chunk_slot_done(s, false);
     }
 }
@@ -225,34 +194,40 @@ void output_destroy(struct output *o)
         close(o->cancel_fd);
     if (o->dead_letter_fd >= 0)
         close(o->dead_letter_fd);
-    gate_finish(&o->gate);
-    pthread_cond_destroy(&o->changed);
-    pthread_mutex_destroy(&o->lock);
-    pthread_mutex_destroy(&o->dead_letter_lock);
-    free(o);
+    o->cancel_fd = o->dead_letter_fd = -1;
+    output_unref(o);
+}
+
+void output_ref(struct output *o)
+{
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+}
+
+void output_unref(struct output *o)
+{
+    while (o && atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) == 1) {
+        struct output *successor = o->successor;
+        gate_finish(&o->gate);
+        pthread_cond_destroy(&o->changed);
+        pthread_mutex_destroy(&o->lock);
+        pthread_mutex_destroy(&o->dead_letter_lock);
+        free(o);
+        o = successor;
+    }
 }
 
 /* -- Finishing chunks ------------------------------------------------------------------------------- */
 
-/* Back into the order of sending: the ids of chunks go up. Lock held. */
-static void insert_retry(struct output *o, struct chunk_slot *s)
-{
-    struct chunk_slot *where = o->retry.last;
-
-    while (where && where->chunk->view.id > s->chunk->view.id)
-        where = where->prev;
-    list_insert_after(&o->retry, where, s);
-}
-
 /* The pause after the nth failure in a row: doubles from base to cap, the last half of it at random. */
 static uint64_t backoff(struct output *o)
 {
-    const struct service *service = engine_service(o->base.engine);
     unsigned doublings = o->failures < 32 ? o->failures : 32;
-    uint64_t pause = service->retry_base << doublings;
+    uint64_t base, cap;
 
-    if (pause > service->retry_cap || pause >> doublings != service->retry_base)
-        pause = service->retry_cap;
+    engine_retry_pauses(o->base.engine, &base, &cap);
+    uint64_t pause = base << doublings;
+    if (pause > cap || pause >> doublings != base)
+        pause = cap;
     return pause / 2 + (uint64_t)random() % (pause / 2 + 1);
 }
 
@@ -263,7 +238,7 @@ static void schedule_retry(struct output *o, struct chunk_slot *s)
         o->not_before = loop_now() + backoff(o);
         o->failures++;
     }
-    insert_retry(o, s);
+    slot_list_insert_by_id(&o->retry, s); /* back into the order of sending */
 }
 
 static void finish_for_good(struct output *o, struct chunk_slot *s)
@@ -285,7 +260,7 @@ static struct chunk_slot *slot_of(struct output *o, struct weir_chunk *view)
     struct chunk *c = chunk_of_view(view);
     size_t n = 0;
 
-    while (c->slots[n].output != o)
+    while (atomic_load_explicit(&c->slots[n].output, memory_order_relaxed) != o)
         n++;
     return &c->slots[n];
 }
@@ -296,7 +271,7 @@ void output_finish(struct output *o, struct weir_chunk *view, enum weir_result r
     bool exhausted = false;
 
     pthread_mutex_lock(&o->lock);
-    list_remove(&o->in_flight, s);
+    slot_list_remove(&o->in_flight, s);
     if (result == WEIR_RETRY) {
         s->attempts++;
         exhausted = o->attempts_max && s->attempts >= o->attempts_max;
@@ -366,33 +341,40 @@ static void wait_until(struct output *o, uint64_t when)
     pthread_cond_timedwait(&o->changed, &o->lock, &ts);
 }
 
+/* Waits for something to change where nothing may be written now: true. Lock held. */
+static bool wait_for_turn(struct output *o)
+{
+    bool retrying = o->retry.first;
+
+    if (!o->held && o->phase != OUTPUT_LEAVING && !(retrying && o->in_flight.first) &&
+        (retrying || o->queued.first || (o->phase == OUTPUT_DRAINING && !o->in_flight.first)))
+        return false;
+    if (o->phase == OUTPUT_LEAVING && !o->in_flight.first)
+        return false;
+    pthread_cond_wait(&o->changed, &o->lock);
+    return true;
+}
+
 /* The next slot to write, moved to in_flight; waits for it. NULL: nothing more is to be written. Lock held.
  */
 static struct chunk_slot *next_slot(struct output *o)
 {
     while (o->phase != OUTPUT_CANCELLED) {
-        struct slot_list *from = NULL;
-        if (o->retry.first) {
-            uint64_t now = loop_now();
-            if (!o->in_flight.first && now >= o->not_before)
-                from = &o->retry;
-            else if (!o->in_flight.first)
-                wait_until(o, o->not_before);
-            else
-                pthread_cond_wait(&o->changed, &o->lock);
-        } else if (o->queued.first) {
-            from = &o->queued;
-        } else if (o->phase == OUTPUT_DRAINING && !o->in_flight.first) {
+        if (wait_for_turn(o))
+            continue;
+        if (o->phase == OUTPUT_LEAVING)
             return NULL;
-        } else {
-            pthread_cond_wait(&o->changed, &o->lock);
+        struct slot_list *from = o->retry.first ? &o->retry : &o->queued;
+        struct chunk_slot *s = from->first;
+        if (!s)
+            return NULL;
+        if (from == &o->retry && loop_now() < o->not_before) {
+            wait_until(o, o->not_before);
+            continue;
         }
-        if (from) {
-            struct chunk_slot *s = from->first;
-            list_remove(from, s);
-            list_insert_after(&o->in_flight, o->in_flight.last, s);
-            return s;
-        }
+        slot_list_remove(from, s);
+        slot_list_append(&o->in_flight, s);
+        return s;
     }
     return NULL;
 }
@@ -490,9 +472,20 @@ void output_cancel(struct output *o)
 
 void output_push(struct output *o, struct chunk_slot *s)
 {
-    gate_add(&o->gate, s->chunk->block_size);
     pthread_mutex_lock(&o->lock);
-    list_insert_after(&o->queued, o->queued.last, s);
+    while (o->closed) {
+        struct output *next = o->successor; /* which o holds, and the chunk's route holds o */
+        pthread_mutex_unlock(&o->lock);
+        if (!next) {
+            chunk_slot_done(s, true);
+            return;
+        }
+        o = next;
+        atomic_store_explicit(&s->output, o, memory_order_relaxed);
+        pthread_mutex_lock(&o->lock);
+    }
+    gate_add(&o->gate, s->chunk->block_size);
+    slot_list_append(&o->queued, s);
     pthread_cond_signal(&o->changed);
     pthread_mutex_unlock(&o->lock);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One configured output: a bounded queue of chunks, a thread that writes them, and what happens when a write
- * doesn't succeed. Made and freed on the control thread; its plugin's start, write and stop run on its own.
+ * doesn't succeed. Made and closed on the control thread; its plugin's start, write and stop run on its own.
+ * The structure itself is counted: routes refer to it, and a chunk of an old route may be pushed to it when
+ * its plugin is long gone.
  */
 #ifndef WEIR_CORE_OUTPUT_H
 #define WEIR_CORE_OUTPUT_H
@@ -12,37 +14,47 @@
 #include "gate.h"
 #include "instance.h"
 #include "metrics.h"
+#include "slot_list.h"
 
 struct output_options {
     const char *name, *alias, *match, *match_regex, *match_topic, *retry_limit, *dead_letter_file;
     uint64_t queue_size;
 };
 
-/* Slots in the order in which their chunks were sent. */
-struct slot_list {
-    struct chunk_slot *first, *last;
-};
-
 enum output_phase {
     OUTPUT_RUNNING,
     OUTPUT_DRAINING, /* ends when everything is finished */
+    OUTPUT_LEAVING,  /* writes nothing more: ends when what is in flight is finished */
     OUTPUT_CANCELLED /* ends now; what is not finished stays unacknowledged */
+};
+
+/* What becomes of an output in a reload; control thread. */
+enum output_role {
+    OUTPUT_IN_FORCE,
+    OUTPUT_COMING, /* starts, and is in no route yet */
+    OUTPUT_GOING   /* in no route any more */
 };
 
 struct output {
     struct weir_instance base; /* first */
     struct output_options options;
+    atomic_uint refs;      /* the engine's, those of routes, and of outputs that it is the successor of */
     unsigned attempts_max; /* writes of one chunk before it is rejected; 0: no limit */
     struct gate gate;      /* bytes from the queue's entry until finished */
     struct output *next;   /* engine's list; control thread */
     bool started, joined;  /* control thread */
     bool up;               /* its plugin's start has succeeded; control thread */
+    enum output_role role;
+    bool placed; /* while a reload puts the list in order */
     pthread_t thread;
     int cancel_fd; /* eventfd: readable once cancelled, for output_wait */
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;
     enum output_phase phase;
+    bool held;                  /* writes nothing yet: the one that it follows on is not gone */
+    bool closed;                /* the plugin is gone: what comes is passed on */
+    struct output *successor;   /* to which; NULL: to nobody */
     bool stopped;               /* the plugin said host->stopped */
     struct slot_list queued;    /* not written yet */
     struct slot_list in_flight; /* being written, or to be finished later */
@@ -57,11 +69,18 @@ struct output {
 
 extern const struct weir_option output_options[];
 
-/* As input_create. Adds its rule to the engine's router. */
+/* As input_create. */
 struct output *output_create(struct engine *, const struct plugin *, const struct section *,
                              const char *default_alias, struct problems *);
+/* Adds the rule for what it takes. `origin`: of match_regex, for messages. 0 or a negative errno after adding
+ * to problems. */
+int output_add_rule(struct output *, struct router *, const struct origin *, struct problems *);
 /* Its thread has ended (INSTANCE_STOPPED), or never began. Drops what is left unacknowledged. Takes NULL. */
 void output_destroy(struct output *);
+
+/* Any thread. */
+void output_ref(struct output *);
+void output_unref(struct output *); /* the last one frees the structure */
 
 /* Starts its thread; INSTANCE_STARTED or INSTANCE_START_FAILED follows. 0 or a negative errno. Control
  * thread. */
@@ -70,6 +89,20 @@ int output_start(struct output *);
 void output_drain(struct output *);
 /* Ends at once. Control thread. */
 void output_cancel(struct output *);
+
+/* -- Being swapped (output_swap.c). Control thread. -- */
+
+/* Before output_start: it writes nothing before output_release. */
+void output_hold(struct output *);
+void output_release(struct output *);
+/* It is in no route any more. It finishes what is in flight and ends; nobody waits at its gate. */
+void output_leave(struct output *);
+/*
+ * After its thread has ended: closes its plugin, and hands what it did not finish to `successor` (which is
+ * held), in front of everything there, in order; also what is pushed to it from now on. NULL: nobody has it,
+ * and it does not count for acknowledgement. Returns how many chunks that were.
+ */
+size_t output_close(struct output *, struct output *successor);
 
 /* Queues a chunk. Any thread; never blocks. */
 void output_push(struct output *, struct chunk_slot *);

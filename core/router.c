@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rules and the table of resolved routes. The table only grows: the number of (tag, topic) pairs is what
- * bounds it. One lock, taken once a chunk at most (an input keeps the route that it used last).
+ * Rules and the table of resolved routes. The table grows until the rules change: the number of (tag, topic)
+ * pairs is what bounds it. One lock, taken once a chunk at most (an input keeps the route that it used last).
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "router.h"
@@ -33,6 +33,9 @@ struct router {
     size_t rule_count;
     pcre2_match_data *match_data;
     struct slot *buckets[BUCKETS];
+    atomic_uint generation; /* of the rules */
+    void (*hold)(struct output *);
+    void (*release)(struct output *);
 };
 
 struct router *router_create(void)
@@ -59,26 +62,76 @@ static void rule_free(struct rule *rule)
     free(rule);
 }
 
-void router_destroy(struct router *r)
+static void drop_rules(struct router *r)
 {
-    if (!r)
-        return;
     while (r->rules) {
         struct rule *rule = r->rules;
         r->rules = rule->next;
         rule_free(rule);
     }
+    r->rules_end = &r->rules;
+    r->rule_count = 0;
+}
+
+static void drop_routes(struct slot *buckets[])
+{
     for (int i = 0; i < BUCKETS; i++) {
-        while (r->buckets[i]) {
-            struct slot *s = r->buckets[i];
-            r->buckets[i] = s->next;
+        while (buckets[i]) {
+            struct slot *s = buckets[i];
+            buckets[i] = s->next;
             route_unref(s->route);
             free(s);
         }
     }
+}
+
+void router_destroy(struct router *r)
+{
+    if (!r)
+        return;
+    drop_rules(r);
+    drop_routes(r->buckets);
     pcre2_match_data_free(r->match_data);
     pthread_mutex_destroy(&r->lock);
     free(r);
+}
+
+void router_hold_outputs(struct router *r, void (*hold)(struct output *), void (*release)(struct output *))
+{
+    r->hold = hold;
+    r->release = release;
+}
+
+static void swap_rules(struct router *a, struct router *b)
+{
+    struct rule *rules = a->rules, **end = a->rules_end;
+    size_t count = a->rule_count;
+
+    a->rules = b->rules;
+    a->rules_end = b->rules ? b->rules_end : &a->rules;
+    a->rule_count = b->rule_count;
+    b->rules = rules;
+    b->rules_end = rules ? end : &b->rules;
+    b->rule_count = count;
+}
+
+void router_take_rules(struct router *r, struct router *next)
+{
+    struct slot *old[BUCKETS];
+
+    pthread_mutex_lock(&r->lock);
+    swap_rules(r, next);
+    memcpy(old, r->buckets, sizeof(old));
+    memset(r->buckets, 0, sizeof(r->buckets));
+    atomic_fetch_add(&r->generation, 1);
+    pthread_mutex_unlock(&r->lock);
+    drop_routes(old);
+    drop_rules(next);
+}
+
+bool router_is_current(const struct router *r, const struct route *route)
+{
+    return route->generation == atomic_load_explicit(&r->generation, memory_order_acquire);
 }
 
 static int compile(const char *pattern, pcre2_code **ret, char **ret_error)
@@ -189,6 +242,10 @@ static struct route *resolve(const struct router *r, const char *tag, const char
     for (const struct rule *rule = r->rules; rule; rule = rule->next)
         if (rule_matches(r, rule, tag, topic))
             route->outputs[route->count++] = rule->output;
+    route->generation = atomic_load(&r->generation);
+    route->release = r->release;
+    for (size_t i = 0; r->hold && i < route->count; i++)
+        r->hold(route->outputs[i]);
     return route;
 }
 
@@ -228,6 +285,9 @@ struct route *route_ref(struct route *route)
 
 void route_unref(struct route *route)
 {
-    if (route && atomic_fetch_sub_explicit(&route->refs, 1, memory_order_acq_rel) == 1)
-        free(route);
+    if (!route || atomic_fetch_sub_explicit(&route->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; route->release && i < route->count; i++)
+        route->release(route->outputs[i]);
+    free(route);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which outputs a (tag, topic) goes to. Routes are resolved once and shared; rules are added before the first
- * is asked for. Any thread.
+ * Which outputs a (tag, topic) goes to. Routes are resolved once for each set of rules, and shared. Any
+ * thread, but rules are added before the first route is asked for.
  */
 #ifndef WEIR_CORE_ROUTER_H
 #define WEIR_CORE_ROUTER_H
@@ -16,6 +16,8 @@ struct router;
 /* The set of outputs of one (tag, topic). Counted. */
 struct route {
     atomic_uint refs;
+    unsigned generation; /* of the rules that it was resolved by */
+    void (*release)(struct output *);
     const char *tag, *topic; /* the route's own */
     size_t count;            /* 0: nothing matches */
     struct output *outputs[];
@@ -31,6 +33,18 @@ void router_destroy(struct router *); /* takes NULL; routes still held stay vali
  */
 int router_add(struct router *, struct output *, const char *match, const char *match_regex,
                const char *match_topic, char **ret_error);
+
+/*
+ * `hold` is called for each output of a route that is made, on any thread with the router's lock held;
+ * `release` for each when the last reference of the route goes, on any thread. Without it, outputs must
+ * outlive the routes. Before the first route.
+ */
+void router_hold_outputs(struct router *, void (*hold)(struct output *), void (*release)(struct output *));
+
+/* From now on the rules of `next` are in force; it is left without any. Routes are resolved anew. */
+void router_take_rules(struct router *, struct router *next);
+/* Whether the rules that it was resolved by are still in force. */
+bool router_is_current(const struct router *, const struct route *);
 
 /* With a reference for the caller. NULL: no memory. */
 struct route *router_get(struct router *, const char *tag, const char *topic);

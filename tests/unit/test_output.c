@@ -27,10 +27,11 @@ static unsigned events_seen, event_wanted;
 
 static struct engine *const fake_engine = (struct engine *)&service;
 
-const struct service *engine_service(struct engine *e)
+void engine_retry_pauses(struct engine *e, uint64_t *ret_base, uint64_t *ret_cap)
 {
     (void)e;
-    return &service;
+    *ret_base = service.retry_base;
+    *ret_cap = service.retry_cap;
 }
 
 struct weir_loop *engine_control(struct engine *e)
@@ -137,7 +138,12 @@ static struct output *try_output(struct setting *extra, size_t count, struct pro
 
     for (size_t i = 0; i < count; i++)
         settings[i + 1] = extra[i];
-    return output_create(fake_engine, &plugin, &section, "fake.0", problems);
+    struct output *o = output_create(fake_engine, &plugin, &section, "fake.0", problems);
+    if (o && output_add_rule(o, router, NULL, problems) < 0) {
+        output_destroy(o);
+        o = NULL;
+    }
+    return o;
 }
 
 static void begin_world(int (*write)(struct weir_chunk *), struct setting *extra, size_t count)

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way of a reload, one at a time, everything on the control thread and nothing waited for but events:
+ *
+ *   IDLE       a request begins: plan_create reads, checks, compares, and makes what is new
+ *   STARTING   the new outputs start beside the old ones; if one can't, they end again and nothing has
+ * changed SETTLING   the plan is in force (reload_apply): outputs that go hand over or drain, new inputs
+ * start IDLE       whoever asked is answered, and the next request begins
+ */
+#include "reload.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include "log.h"
+#include "reload_private.h"
+
+struct reload_request {
+    reload_fn fn; /* or NULL */
+    void *data;
+    struct reload_request *next;
+};
+
+static const uint64_t LAST_WAIT = 2000000000;
+
+/* -- What is said ----------------------------------------------------------------------------------- */
+
+void reload_say(struct reload *r, int level, const char *format, ...)
+{
+    va_list args;
+    char *text;
+
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
+    va_end(args);
+    if (!text)
+        return;
+    log_write(level, "reload", "%s", text);
+    if (r->report)
+        fprintf(r->report, "%s%s\n",
+                level == WEIR_LOG_ERROR  ? "error: "
+                : level == WEIR_LOG_WARN ? "warning: "
+                                         : "",
+                text);
+    free(text);
+}
+
+static void say_problems(struct reload *r)
+{
+    for (size_t i = 0; i < r->problems.count; i++)
+        log_write(r->problems.items[i].warning ? WEIR_LOG_WARN : WEIR_LOG_ERROR, "config", "%s",
+                  r->problems.items[i].text);
+    if (r->report)
+        problems_print(&r->problems, r->report);
+    problems_clear(&r->problems);
+}
+
+/* -- Requests --------------------------------------------------------------------------------------- */
+
+static void on_begin(void *data);
+static void on_rerouted(void *data);
+static void on_timer(void *data);
+
+struct reload *reload_create(struct engine *e)
+{
+    struct reload *r = calloc(1, sizeof(*r));
+
+    if (!r)
+        return NULL;
+    r->engine = e;
+    r->requests_end = &r->requests;
+    r->begin_call = (struct loop_call){.fn = on_begin, .data = r};
+    r->rerouted_call = (struct loop_call){.fn = on_rerouted, .data = r};
+    r->timer = loop_timer_add(e->control, on_timer, r);
+    if (!r->timer) {
+        free(r);
+        return NULL;
+    }
+    return r;
+}
+
+static void free_reroutes(struct reload *r)
+{
+    while (r->reroutes) {
+        struct reroute *next = r->reroutes->next;
+        free(r->reroutes);
+        r->reroutes = next;
+    }
+}
+
+void reload_destroy(struct reload *r)
+{
+    if (!r)
+        return;
+    reload_stop(r);
+    while (r->going) { /* it did not come back from its plugin, or weir ended first */
+        struct going *next = r->going->next;
+        free(r->going);
+        r->going = next;
+    }
+    plan_destroy(r->plan);
+    config_free(r->old_config);
+    free_reroutes(r);
+    loop_timer_remove(r->timer);
+    free(r);
+}
+
+static void begin_soon(struct reload *r)
+{
+    if (r->begin_posted || r->state != RELOAD_IDLE || !r->requests || r->engine->phase != ENGINE_RUNNING)
+        return;
+    r->begin_posted = true;
+    loop_post_call(r->engine->control, &r->begin_call);
+}
+
+void reload_ask(struct reload *r, reload_fn fn, void *data)
+{
+    struct reload_request *request = calloc(1, sizeof(*request));
+
+    if (!request) {
+        log_error("reload", "no memory");
+        if (fn)
+            fn(data, false, "error: no memory\n");
+        return;
+    }
+    *request = (struct reload_request){.fn = fn, .data = data};
+    *r->requests_end = request;
+    r->requests_end = &request->next;
+    if (r->engine->phase > ENGINE_RUNNING)
+        reload_stop(r);
+    else
+        begin_soon(r);
+}
+
+static void answer(struct reload *r, bool applied, const char *text)
+{
+    struct reload_request *request = r->requests;
+
+    r->requests = request->next;
+    if (!r->requests)
+        r->requests_end = &r->requests;
+    if (request->fn)
+        request->fn(request->data, applied, text);
+    free(request);
+}
+
+/* The end of the one under way. */
+static void conclude(struct reload *r, bool applied)
+{
+    char *text = NULL;
+
+    if (r->report) {
+        fclose(r->report);
+        text = r->report_text;
+    }
+    r->report = NULL;
+    r->report_text = NULL;
+    r->state = RELOAD_IDLE;
+    loop_timer_set(r->timer, 0, 0);
+    answer(r, applied, text ? text : applied ? "" : "error: no memory\n");
+    free(text);
+    if (r->engine->phase > ENGINE_RUNNING)
+        reload_stop(r);
+    begin_soon(r);
+}
+
+void reload_on_running(struct reload *r)
+{
+    begin_soon(r);
+}
+
+/* -- Starting --------------------------------------------------------------------------------------- */
+
+static void start_outputs(struct reload *r)
+{
+    struct plan *p = r->plan;
+
+    for (size_t i = 0; i < p->output_count && !r->failed; i++) {
+        struct output *o = p->outputs[i].made;
+        if (!o)
+            continue;
+        int rc = output_start(o);
+        if (rc < 0) {
+            reload_say(r, WEIR_LOG_ERROR, "can't start a thread for output %s: %s", p->outputs[i].alias,
+                       strerror(-rc));
+            r->failed = true;
+            continue;
+        }
+        r->starting++;
+        r->coming++;
+        r->engine->outputs_alive++;
+    }
+}
+
+static void give_up(struct reload *r)
+{
+    struct plan *p = r->plan;
+
+    r->state = RELOAD_GIVING_UP;
+    for (size_t i = 0; i < p->output_count; i++)
+        if (p->outputs[i].made && p->outputs[i].made->started)
+            output_cancel(p->outputs[i].made);
+}
+
+/* All that were started are gone again. */
+static void end_of_failure(struct reload *r)
+{
+    plan_destroy(r->plan);
+    r->plan = NULL;
+    reload_say(r, WEIR_LOG_ERROR, "nothing was changed; generation %" PRIu64 " runs on",
+               r->engine->generation);
+    conclude(r, false);
+}
+
+static void settle(struct reload *r)
+{
+    r->state = RELOAD_SETTLING;
+    r->overdue = false;
+    reload_apply(r);
+    if (r->going)
+        loop_timer_set(r->timer, r->engine->service.grace ? r->engine->service.grace : 1, 0);
+    reload_advance(r);
+}
+
+static void after_starting(struct reload *r)
+{
+    if (r->state == RELOAD_STARTING && r->failed)
+        give_up(r);
+    if (r->state == RELOAD_GIVING_UP && !r->coming)
+        end_of_failure(r);
+    else if (r->state == RELOAD_STARTING && !r->starting)
+        settle(r);
+}
+
+static void on_begin(void *data)
+{
+    struct reload *r = data;
+
+    r->begin_posted = false;
+    if (r->state != RELOAD_IDLE || !r->requests || r->engine->phase != ENGINE_RUNNING)
+        return;
+    log_info("reload", "reading the configuration");
+    r->report = open_memstream(&r->report_text, &r->report_size);
+    r->state = RELOAD_STARTING;
+    r->failed = false;
+    r->starting = r->coming = 0;
+    r->plan = plan_create(r->engine, &r->problems);
+    bool good = r->plan;
+    say_problems(r);
+    if (good) {
+        start_outputs(r);
+        after_starting(r);
+    } else {
+        end_of_failure(r);
+    }
+}
+
+void reload_on_output(struct reload *r, struct output *o, bool started)
+{
+    if (o->role != OUTPUT_COMING)
+        return;
+    r->starting--;
+    if (!started) {
+        char *why = instance_error(&o->base);
+        reload_say(r, WEIR_LOG_ERROR, "output %s can't start: %s", o->base.alias->chars,
+                   why ? why : "it does not say why");
+        free(why);
+        r->failed = true;
+    }
+    after_starting(r);
+}
+
+/* -- Settling --------------------------------------------------------------------------------------- */
+
+static void on_rerouted(void *data)
+{
+    struct reload *r = data;
+
+    r->rerouted = true;
+    free_reroutes(r);
+    reload_advance(r);
+}
+
+static bool inputs_stop(const struct engine *e)
+{
+    for (const struct input *in = e->inputs; in; in = in->next)
+        if (in->state == INPUT_STOPPING)
+            return true;
+    return false;
+}
+
+static bool inputs_start(const struct engine *e)
+{
+    for (const struct input *in = e->inputs; in; in = in->next)
+        if (in->fresh)
+            return true;
+    return false;
+}
+
+/* No input has an old route any more: what removed outputs have now is all that they get. */
+static void drain_removed(struct reload *r)
+{
+    for (struct going *g = r->going; g; g = g->next) {
+        if (g->successor || g->drained)
+            continue;
+        g->drained = true;
+        output_drain(g->output);
+    }
+}
+
+void reload_advance(struct reload *r)
+{
+    if (!r || r->state != RELOAD_SETTLING)
+        return;
+    if (r->rerouted && !inputs_stop(r->engine))
+        drain_removed(r);
+    if (r->going || !r->rerouted || inputs_start(r->engine))
+        return;
+    plan_destroy(r->plan);
+    r->plan = NULL;
+    config_free(r->old_config);
+    r->old_config = NULL;
+    reload_say(r, WEIR_LOG_INFO, "generation %" PRIu64 " is in force", r->engine->generation);
+    conclude(r, true);
+}
+
+/* The time for going is over. */
+static void on_timer(void *data)
+{
+    struct reload *r = data;
+
+    for (struct going *g = r->going; g; g = g->next) {
+        if (r->overdue)
+            log_error(g->output->base.alias->chars, "does not stop (plugin %s)%s",
+                      g->output->base.plugin->path, g->successor ? ": what follows on it waits" : "");
+        else
+            output_cancel(g->output);
+    }
+    if (!r->overdue && r->going)
+        loop_timer_set(r->timer, LAST_WAIT, 0);
+    r->overdue = true;
+}
+
+static void report_handover(struct reload *r, const struct going *g, const char *alias, size_t chunks)
+{
+    if (!chunks)
+        return;
+    if (g->successor)
+        reload_say(r, WEIR_LOG_INFO, "output %s left %zu chunks to %s", alias, chunks,
+                   g->successor->base.alias->chars);
+    else
+        reload_say(
+            r, WEIR_LOG_WARN,
+            "output %s is removed with %zu chunks that it did not deliver in its time: they count as done",
+            alias, chunks);
+}
+
+static void unlink_output(struct engine *e, struct output *o)
+{
+    struct output **at = &e->outputs;
+
+    while (*at != o)
+        at = &(*at)->next;
+    *at = o->next;
+}
+
+/* Its successor goes on where it ended. */
+static void hand_over(struct reload *r, struct going *g)
+{
+    struct output *o = g->output;
+    char *alias = strdup(o->base.alias->chars);
+
+    size_t chunks = output_close(o, g->successor);
+    report_handover(r, g, alias ? alias : "?", chunks);
+    if (g->successor)
+        output_release(g->successor);
+    free(alias);
+    unlink_output(r->engine, o);
+    output_destroy(o);
+}
+
+void reload_on_output_gone(struct reload *r, struct output *o)
+{
+    if (o->role == OUTPUT_COMING) {
+        r->coming--;
+        r->failed = true; /* it has ended by itself, if it was not told to */
+        after_starting(r);
+        return;
+    }
+    for (struct going **at = &r->going; *at; at = &(*at)->next) {
+        struct going *g = *at;
+        if (g->output != o)
+            continue;
+        *at = g->next;
+        hand_over(r, g);
+        free(g);
+        break;
+    }
+    reload_advance(r);
+}
+
+/* -- Inputs ----------------------------------------------------------------------------------------- */
+
+static struct plan_input *item_of(struct plan *p, const struct input *in)
+{
+    for (size_t i = 0; p && i < p->input_count; i++)
+        if (p->inputs[i].made == in)
+            return &p->inputs[i];
+    return NULL;
+}
+
+void reload_on_input(struct reload *r, struct input *in, bool started)
+{
+    in->fresh = !started; /* else the one that comes back, or the end of this one, is waited for */
+    if (!started) {
+        char *why = instance_error(&in->base);
+        reload_say(r, WEIR_LOG_ERROR, "input %s can't start: %s", in->base.alias->chars,
+                   why ? why : "it does not say why");
+        free(why);
+    }
+    reload_advance(r);
+}
+
+/* An input that could not start has stopped: the one that it replaced comes back, from the same positions. */
+static void bring_back(struct reload *r, struct plan_input *item)
+{
+    struct engine *e = r->engine;
+    struct problems problems = {0};
+    struct input *in = input_create(e, item->former_plugin, item->former_section, item->alias, &problems);
+    char *identity = in ? strdup(item->trial->identity) : NULL;
+
+    if (!identity) {
+        input_destroy(in);
+        reload_say(r, WEIR_LOG_ERROR, "input %s can't be brought back", item->alias);
+    } else {
+        free(in->identity);
+        in->identity = identity;
+        engine_keep_origin(e, &in->base.origin);
+        engine_keep_origin(e, &in->base.alias_origin);
+        engine_keep_origin(e, &in->tag_origin);
+        in->fresh = in->held = in->placed = true;
+        engine_add_input(e, in);
+        engine_start_input(e, in);
+        reload_say(r, WEIR_LOG_WARN, "input %s runs as it was before", item->alias);
+    }
+    problems_clear(&problems);
+}
+
+void reload_on_input_gone(struct reload *r, struct input *in)
+{
+    struct plan_input *item = in->fresh && r ? item_of(r->plan, in) : NULL;
+
+    if (!item)
+        return;
+    item->made = NULL;
+    if (r->state == RELOAD_SETTLING && item->former_section && r->engine->phase == ENGINE_RUNNING)
+        bring_back(r, item);
+}
+
+/* -- The end ---------------------------------------------------------------------------------------- */
+
+void reload_stop(struct reload *r)
+{
+    if (!r)
+        return;
+    if (r->state == RELOAD_STARTING && !r->failed) {
+        reload_say(r, WEIR_LOG_ERROR, "weir is stopping");
+        r->failed = true;
+        give_up(r);
+        if (r->coming)
+            return; /* the first request is answered when they have ended */
+        end_of_failure(r);
+    }
+    if (r->state == RELOAD_SETTLING) {
+        bool more = r->requests;
+        if (more)
+            conclude(r, true);
+    }
+    while (r->requests && r->state == RELOAD_IDLE)
+        answer(r, false, "error: weir is stopping\n");
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Putting a plan into force. Nothing here can fail: whatever could has been done before. Inputs and outputs
+ * that stay see nothing of it but new routes. Control thread, but for what runs on the loops of inputs.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "log.h"
+#include "reload_private.h"
+
+/* -- The service section ---------------------------------------------------------------------------- */
+
+static const char *const needs_restart[] = {"data_dir",    "input_threads", "http_server",
+                                            "http_listen", "http_port",     NULL};
+
+static bool needs_a_restart(const char *name)
+{
+    for (size_t i = 0; needs_restart[i]; i++)
+        if (!strcmp(needs_restart[i], name))
+            return true;
+    return false;
+}
+
+static void report_restart(struct reload *r, const struct service *now, const struct service *next)
+{
+    for (const struct weir_option *row = config_service_options; row->name; row++)
+        if (needs_a_restart(row->name) && !option_same_value(row, now, next))
+            reload_say(r, WEIR_LOG_WARN, "needs a restart: %s", row->name);
+}
+
+static void apply_log(const struct service *s)
+{
+    log_setup(s->log_level, (enum log_format)s->log_format);
+    log_open(s->log_file); /* the plan has tried it; should it fail now, the log goes on in the old file */
+}
+
+static void apply_service(struct reload *r)
+{
+    struct engine *e = r->engine;
+    const struct service old = e->service;
+
+    report_restart(r, &old, &r->plan->config->service);
+    e->service = r->plan->config->service;
+    e->service.data_dir = old.data_dir;
+    e->service.input_threads = old.input_threads;
+    e->service.http_server = old.http_server;
+    e->service.http_listen = old.http_listen;
+    e->service.http_port = old.http_port;
+    atomic_store(&e->retry_base, e->service.retry_base);
+    atomic_store(&e->retry_cap, e->service.retry_cap);
+    gate_set_limit(pool_gate(e->pool), e->service.memory_limit);
+    apply_log(&e->service);
+}
+
+/* -- Outputs ---------------------------------------------------------------------------------------- */
+
+static struct output *successor_of(const struct plan *p, const struct output *o)
+{
+    for (size_t i = 0; i < p->output_count; i++)
+        if (p->outputs[i].running == o)
+            return p->outputs[i].made;
+    return NULL;
+}
+
+static void let_go(struct reload *r, struct output *o, struct output *successor)
+{
+    struct going *g = calloc(1, sizeof(*g));
+
+    if (!g) /* as for a chunk's positions: there is no way back from here */
+        abort();
+    *g = (struct going){.output = o, .successor = successor, .next = r->going};
+    r->going = g;
+    o->role = OUTPUT_GOING;
+    if (successor)
+        output_leave(o);
+    else
+        gate_set_limit(&o->gate, UINT64_MAX);
+}
+
+static void place_origin(struct engine *e, struct weir_instance *running, const struct weir_instance *trial)
+{
+    running->origin = trial->origin;
+    running->alias_origin = trial->alias_origin;
+    engine_keep_origin(e, &running->origin);
+    engine_keep_origin(e, &running->alias_origin);
+}
+
+/* In the order of the configuration; those that go come last, until they are gone. */
+static void apply_outputs(struct reload *r)
+{
+    struct engine *e = r->engine;
+    struct plan *p = r->plan;
+    struct output *old = e->outputs, *next, **end = &e->outputs;
+
+    for (struct output *o = old; o; o = o->next)
+        o->placed = false;
+    for (size_t i = 0; i < p->output_count; i++) {
+        struct plan_output *item = &p->outputs[i];
+        struct output *o = item->stays ? item->running : item->made;
+        if (item->stays)
+            place_origin(e, &o->base, &item->trial->base);
+        o->role = OUTPUT_IN_FORCE;
+        o->placed = true;
+    }
+    struct output *gone = NULL, **gone_end = &gone;
+    for (struct output *o = old; o; o = next) {
+        next = o->next;
+        if (o->placed)
+            continue;
+        if (o->role == OUTPUT_IN_FORCE)
+            let_go(r, o, successor_of(p, o));
+        *gone_end = o;
+        gone_end = &o->next;
+    }
+    *gone_end = NULL;
+    for (size_t i = 0; i < p->output_count; i++) {
+        struct plan_output *item = &p->outputs[i];
+        *end = item->stays ? item->running : item->made;
+        end = &(*end)->next;
+    }
+    *end = gone;
+}
+
+/* Those that follow on nobody may write at once. */
+static void release_new_ones(struct plan *p)
+{
+    for (size_t i = 0; i < p->output_count; i++)
+        if (p->outputs[i].made && !p->outputs[i].running)
+            output_release(p->outputs[i].made);
+}
+
+/* -- Routes ----------------------------------------------------------------------------------------- */
+
+/* On the loop of its inputs. */
+static void on_reroute(void *data)
+{
+    struct reroute *share = data;
+    struct reload *r = share->reload;
+
+    for (size_t i = 0; i < share->count; i++)
+        input_reroute(share->inputs[i]);
+    if (atomic_fetch_sub(&r->reroutes_open, 1) == 1)
+        loop_post_call(r->engine->control, &r->rerouted_call);
+}
+
+/* Not those that stop: they may be destroyed before this is called. */
+static struct reroute *share_of(struct reload *r, struct weir_loop *loop)
+{
+    struct engine *e = r->engine;
+    size_t count = 0;
+
+    for (const struct input *in = e->inputs; in; in = in->next)
+        count += in->loop == loop && in->state != INPUT_STOPPING;
+    struct reroute *share = calloc(1, sizeof(*share) + count * sizeof(struct input *));
+    if (!share)
+        abort();
+    share->reload = r;
+    share->call = (struct loop_call){.fn = on_reroute, .data = share};
+    for (struct input *in = e->inputs; in; in = in->next)
+        if (in->loop == loop && in->state != INPUT_STOPPING)
+            share->inputs[share->count++] = in;
+    return share;
+}
+
+static void reroute_inputs(struct reload *r)
+{
+    struct engine *e = r->engine;
+
+    r->rerouted = false;
+    atomic_store(&r->reroutes_open, e->thread_count);
+    for (size_t n = 0; n < e->thread_count; n++) {
+        struct reroute *share = share_of(r, e->threads[n].loop);
+        share->next = r->reroutes;
+        r->reroutes = share;
+        loop_post_call(e->threads[n].loop, &share->call);
+    }
+}
+
+/* -- Inputs ----------------------------------------------------------------------------------------- */
+
+static void stop_old_inputs(struct engine *e, struct plan *p)
+{
+    struct input *next;
+
+    for (struct input *in = e->inputs; in; in = in->next)
+        in->wanted = in->owner;
+    for (size_t i = 0; i < p->input_count; i++)
+        if (p->inputs[i].stays)
+            p->inputs[i].running->wanted = true;
+    for (struct input *in = e->inputs; in; in = next) {
+        next = in->next;
+        if (in->wanted || in->state == INPUT_STOPPING)
+            continue;
+        if (in->state == INPUT_CREATED) {
+            engine_remove_input(e, in); /* it owns nothing, as it never ran */
+        } else {
+            engine_stop_owned(e, in);
+            next = in->next; /* it may have been one of those */
+            input_stop(in);
+        }
+    }
+}
+
+static void start_new_inputs(struct engine *e, struct plan *p)
+{
+    for (size_t i = 0; i < p->input_count; i++) {
+        struct plan_input *item = &p->inputs[i];
+        struct input *in = item->stays ? item->running : item->made;
+        in->section = &p->config->inputs[i];
+        if (item->stays) {
+            place_origin(e, &in->base, &item->trial->base);
+            in->tag_origin = item->trial->tag_origin;
+            engine_keep_origin(e, &in->tag_origin);
+            continue;
+        }
+        in->fresh = in->held = in->placed = true;
+        engine_add_input(e, in);
+        engine_start_input(e, in);
+    }
+}
+
+/* Inputs that sources own, whose plugin has changed. */
+static void renew_owned(struct engine *e)
+{
+    struct input *last = e->last_input, *next;
+
+    for (struct input *in = e->inputs; in; in = next) {
+        char *why = NULL;
+        next = in == last ? NULL : in->next; /* new ones are added at the end */
+        if (!in->owner || in->state == INPUT_STOPPING || in->owner->state == INPUT_STOPPING)
+            continue;
+        const struct plugin *now = registry_find(e->registry, WEIR_INPUT, in->base.plugin->api.name, &why);
+        if (now && now != in->base.plugin)
+            engine_renew_owned(e, in);
+        free(why);
+    }
+}
+
+/* -- All of it -------------------------------------------------------------------------------------- */
+
+static void take_over(struct reload *r)
+{
+    struct engine *e = r->engine;
+    struct plan *p = r->plan;
+
+    r->old_config = e->own_config;
+    e->config = e->own_config = p->config;
+    struct registry *old = e->own_registry;
+    e->registry = e->own_registry = p->registry;
+    p->registry = NULL;
+    registry_destroy(old);
+    e->generation++;
+}
+
+static void report_changes(struct reload *r)
+{
+    const struct plan *p = r->plan;
+    size_t stay = 0, made = 0;
+
+    for (size_t i = 0; i < p->output_count; i++) {
+        const struct plan_output *o = &p->outputs[i];
+        stay += o->stays;
+        if (!o->stays && o->running && strcmp(o->alias, o->running->base.alias->chars) != 0)
+            reload_say(r, WEIR_LOG_INFO, "output %s takes the place of %s", o->alias,
+                       o->running->base.alias->chars);
+        else if (!o->stays)
+            reload_say(r, WEIR_LOG_INFO, "output %s is %s", o->alias, o->running ? "replaced" : "new");
+    }
+    for (const struct output *o = r->engine->outputs; o; o = o->next)
+        if (o->role == OUTPUT_IN_FORCE && !plan_has_output(p, o))
+            reload_say(r, WEIR_LOG_INFO, "output %s goes", o->base.alias->chars);
+    for (size_t i = 0; i < p->input_count; i++)
+        made += !p->inputs[i].stays;
+    reload_say(r, WEIR_LOG_INFO, "%zu of %zu outputs and %zu of %zu inputs are as they were", stay,
+               p->output_count, p->input_count - made, p->input_count);
+}
+
+void reload_apply(struct reload *r)
+{
+    struct engine *e = r->engine;
+    struct plan *p = r->plan;
+
+    report_changes(r);
+    apply_service(r);
+    apply_outputs(r);
+    router_take_rules(e->router, p->router);
+    release_new_ones(p);
+    take_over(r);
+    stop_old_inputs(e, p);
+    reroute_inputs(r);
+    renew_owned(e);
+    start_new_inputs(e, p);
+    p->config = NULL; /* the engine's, from take_over on */
+    p->in_force = true;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A reload under way, shared by reload.c and reload_apply.c. Control thread. */
+#ifndef WEIR_CORE_RELOAD_PRIVATE_H
+#define WEIR_CORE_RELOAD_PRIVATE_H
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include "reload.h"
+#include "reload_plan.h"
+
+enum reload_state {
+    RELOAD_IDLE,
+    RELOAD_STARTING,  /* the new outputs start, and nothing has changed yet */
+    RELOAD_GIVING_UP, /* one could not: they end again */
+    RELOAD_SETTLING   /* in force: the old outputs hand over, the new inputs start */
+};
+
+/* An output that goes, and who gets what it has left. */
+struct going {
+    struct output *output, *successor;
+    bool drained; /* no successor: it was told to write what it has */
+    struct going *next;
+};
+
+/* The inputs of one loop, to be told of new rules. */
+struct reroute {
+    struct loop_call call;
+    struct reload *reload;
+    struct reroute *next;
+    size_t count;
+    struct input *inputs[];
+};
+
+struct reload {
+    struct engine *engine;
+    enum reload_state state;
+    struct reload_request *requests, **requests_end; /* the first is under way */
+    struct loop_call begin_call;
+    bool begin_posted;
+    struct weir_timer *timer; /* the end of the time that outputs have to go */
+    struct problems problems;
+    struct plan *plan;
+    struct config *old_config; /* while former inputs may have to come back */
+
+    size_t starting; /* outputs that have not answered */
+    size_t coming;   /* outputs that are not in force and whose thread runs */
+    bool failed;
+    struct going *going;
+    bool overdue; /* they were told to give up */
+    struct reroute *reroutes;
+    atomic_size_t reroutes_open;
+    struct loop_call rerouted_call;
+    bool rerouted;
+
+    FILE *report; /* what is said to who asked */
+    char *report_text;
+    size_t report_size;
+};
+
+/* A line of the report, and of the log. */
+void reload_say(struct reload *, int level, const char *format, ...) WEIR_PRINTF(3, 4);
+
+/* reload_apply.c: puts the plan into force; its new outputs have started. */
+void reload_apply(struct reload *);
+
+#endif
