@@ -106,13 +106,19 @@ void registry_settle(struct registry *registry)
     registry->former_count = 0;
 }
 
+void registry_clear(struct registry *registry)
+{
+    registry_settle(registry);
+    for (size_t i = 0; i < registry->plugin_count; i++)
+        plugin_unref(registry->plugins[i]);
+    registry->plugin_count = 0;
+}
+
 void registry_destroy(struct registry *registry)
 {
     if (!registry)
         return;
-    registry_settle(registry);
-    for (size_t i = 0; i < registry->plugin_count; i++)
-        plugin_unref(registry->plugins[i]);
+    registry_clear(registry);
     for (size_t i = 0; i < registry->dir_count; i++)
         free(registry->dirs[i]);
     free(registry->plugins);

@@ -76,7 +76,10 @@ struct registry *registry_renew(const struct registry *former, const char *dirs)
 /* The former one is not looked at any more: what only it had is closed with it. */
 void registry_settle(struct registry *);
 
-/* Closes what nobody else uses. Takes NULL. */
+/* Leaves it empty: another registry has taken over. What nobody else uses is closed. */
+void registry_clear(struct registry *);
+
+/* The same, and frees it. Takes NULL. */
 void registry_destroy(struct registry *);
 
 #endif

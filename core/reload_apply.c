@@ -246,6 +246,7 @@ static void take_over(struct reload *r)
     r->old_config = e->own_config;
     e->config = e->own_config = p->config;
     struct registry *old = e->own_registry;
+    registry_clear(e->registry); /* the first one is not ours to free */
     e->registry = e->own_registry = p->registry;
     p->registry = NULL;
     registry_destroy(old);

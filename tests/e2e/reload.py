@@ -39,7 +39,7 @@ class Reloaded:
                         **(service or {})}
         self.write(inputs, outputs)
         self.weir = lab.start(["-c", lab.path("weir.yaml")], **kwargs)
-        until(self.is_ready, lambda: "ready; " + self.weir.log_text()[-3000:])
+        until(self.runs, lambda: "it runs; " + self.weir.log_text()[-3000:])
 
     def write(self, inputs, outputs, **service):
         self.inputs, self.outputs = inputs, outputs
@@ -55,10 +55,10 @@ class Reloaded:
         connection.close()
         return answer.status, body
 
-    def is_ready(self):
+    def runs(self):
         assert self.weir.running(), self.weir.log_text()
         try:
-            return self.ask("/readyz")[0] == 200
+            return all(one["state"] == "running" for one in self.status()["inputs"])
         except OSError:
             return False
 
