@@ -111,6 +111,28 @@ START_TEST(no_wakeup_is_lost)
 }
 END_TEST
 
+START_TEST(another_limit_wakes_those_who_wait)
+{
+    struct gate g;
+    struct numbered a = {{.wake = note}, 1}, b = {{.wake = note}, 2};
+
+    woken = 0;
+    gate_init(&g, 10);
+    gate_add(&g, 20);
+    ck_assert(!gate_enter(&g, &a.waiter));
+    gate_set_limit(&g, 15);
+    ck_assert_int_eq(woken, 1); /* to try again, in vain */
+    ck_assert(!gate_enter(&g, &a.waiter));
+    ck_assert(!gate_enter(&g, &b.waiter));
+    gate_set_limit(&g, UINT64_MAX);
+    ck_assert_int_eq(woken, 3);
+    ck_assert_int_eq(order[1], 1);
+    ck_assert_int_eq(order[2], 2);
+    ck_assert(gate_enter(&g, &a.waiter));
+    gate_finish(&g);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("gate");
@@ -119,6 +141,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, room_and_no_room);
     tcase_add_test(t, forgotten_waiters_are_not_woken);
+    tcase_add_test(t, another_limit_wakes_those_who_wait);
     tcase_add_test(t, no_wakeup_is_lost);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -284,6 +284,34 @@ START_TEST(help_is_one_line)
 }
 END_TEST
 
+/* An instance that replaces another has the same metrics; whichever of them goes first. */
+START_TEST(shared_by_owners)
+{
+    static int heirs[3];
+    struct weir_metric *mine = get(WEIR_COUNTER, "shared", "input", "a");
+    struct metrics_label label = {"input", "a"};
+    metric_add(mine, 5);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_ptr_eq(metrics_get(metrics, WEIR_COUNTER, "shared", "Help.", &label, 1, &heirs[i]), mine);
+        ck_assert_ptr_eq(metrics_get(metrics, WEIR_COUNTER, "shared", "Help.", &label, 1, &heirs[i]), mine);
+    }
+    metrics_drop(metrics, &heirs[1]);
+    metrics_drop(metrics, &owner);
+    metric_add(mine, 1);
+    metrics_drop(metrics, &heirs[_i ? 0 : 2]);
+    ck_assert_ptr_eq(get(WEIR_COUNTER, "shared", "input", "a"), mine);
+    metrics_drop(metrics, &owner);
+    char *text = text_of();
+    ck_assert_str_eq(text,
+                     "# HELP shared_total Help.\n# TYPE shared_total counter\nshared_total{input=\"a\"} 6\n");
+    free(text);
+    metrics_drop(metrics, &heirs[_i ? 2 : 0]);
+    text = text_of();
+    ck_assert_str_eq(text, "");
+    free(text);
+}
+END_TEST
+
 START_TEST(dropped_with_its_owner)
 {
     struct metrics_label label = {"input", "b"};
@@ -388,6 +416,7 @@ int main(void)
     tcase_add_test(t, bytes_that_are_not_utf8_are_replaced);
     tcase_add_test(t, help_is_one_line);
     tcase_add_test(t, dropped_with_its_owner);
+    tcase_add_loop_test(t, shared_by_owners, 0, 2);
     tcase_add_test(t, many_inputs_come_and_go);
     tcase_add_test(t, a_failed_write_is_told);
     tcase_add_test(t, threads_count_and_write);

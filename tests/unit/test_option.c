@@ -627,6 +627,69 @@ START_TEST(manual)
 }
 END_TEST
 
+/* Whether two values of an option, as text, count as the same. */
+static bool same(const char *name, const char *first, const char *second)
+{
+    struct values both[2] = {{0}, {0}};
+    const char *texts_of[2] = {first, second};
+    struct option_memory *memories[2];
+
+    for (int i = 0; i < 2; i++) {
+        char *value = (char *)texts_of[i];
+        struct setting one = {.name = (char *)name, .values = &value, .count = 1};
+        struct section s = {.settings = &one, .count = value ? 1 : 0};
+        struct option_table table = {options, sizeof(*options), &both[i], sizeof(both[i])};
+        ck_assert_int_eq(option_parse(&s, "x", &table, 1, &memories[i], &problems), 0);
+    }
+    bool found = option_same(options, sizeof(*options), &both[0], &both[1]);
+    ck_assert(option_same(options, sizeof(*options), &both[1], &both[0]) == found);
+    option_free(memories[0]);
+    option_free(memories[1]);
+    return found;
+}
+
+static const struct {
+    const char *name, *first, *second;
+    bool same;
+} pairs[] = {
+    {"flag", "yes", "on", true},
+    {"flag", NULL, "true", true},
+    {"flag", NULL, "off", false},
+    {"number", "5", NULL, true},
+    {"count", "5", NULL, true},
+    {"number", "6", NULL, false},
+    {"size", "32768", "32k", true},
+    {"size", "32769", "32k", false},
+    {"rotate_wait", "5000ms", NULL, true},
+    {"rotate_wait", "5001ms", NULL, false},
+    {"text", NULL, "", false},
+    {"text", "a", "a", true},
+    {"text", "a", "b", false},
+    {"path", "/default", NULL, true},
+    {"path", "/other", NULL, false},
+    {"password", "x", "x", true},
+    {"password", "x", "X", false},
+    {"password", "x", NULL, false},
+    {"list", "a,b", NULL, true},
+    {"list", "a , b", "a,b", true},
+    {"list", "a,b,c", NULL, false},
+    {"list", "b,a", NULL, false},
+    {"format", "json_lines", NULL, true},
+    {"format", "raw", NULL, false},
+    {"rdkafka.a", "1", "1", true},
+    {"rdkafka.a", "1", "2", false},
+    {"rdkafka.a", "1", NULL, false},
+    {"flush", "1", "2", true},
+    {"storage.x", "1", NULL, true},
+};
+
+START_TEST(same_values)
+{
+    ck_assert_msg(same(pairs[_i].name, pairs[_i].first, pairs[_i].second) == pairs[_i].same, "%s: %s, %s",
+                  pairs[_i].name, pairs[_i].first, pairs[_i].second);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("option");
@@ -634,6 +697,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, defaults);
+    tcase_add_loop_test(tcase, same_values, 0, sizeof(pairs) / sizeof(*pairs));
     tcase_add_test(tcase, all_set);
     tcase_add_test(tcase, wrong_types);
     tcase_add_test(tcase, long_values_are_shown_short);

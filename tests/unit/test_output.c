@@ -404,6 +404,98 @@ END_TEST
 
 static const char *const bad_limits[] = {"-1", "0", "many", "1000000", ""};
 
+/* -- Being swapped -- */
+
+/* Another output, held, in no route. */
+static struct output *start_successor(void)
+{
+    struct setting setting = {.name = (char *)"name", .values = value_fake, .count = 1};
+    struct section section = {.settings = &setting, .count = 1};
+    struct problems problems = {0};
+    struct output *next = output_create(fake_engine, &plugin, &section, "fake.1", &problems);
+
+    ck_assert_ptr_nonnull(next);
+    output_hold(next);
+    events_seen = 0;
+    ck_assert_int_eq(output_start(next), 0);
+    await(INSTANCE_STARTED);
+    return next;
+}
+
+/* Ten chunks: five are delivered, one is to be written again, one is never finished, and two wait. */
+static void leave_some_behind(void)
+{
+    for (int i = 0; i < 10; i++)
+        send_chunk(i);
+    wait_writes(10);
+    for (int i = 0; i < 10; i++)
+        if (i != 9)
+            output_finish(output, fake.kept[i], i == 5 ? WEIR_RETRY : WEIR_DELIVERED);
+    send_chunk(10);
+    output_leave(output);
+    send_chunk(11);
+    events_seen = 0;
+    output_cancel(output);
+    await(INSTANCE_STOPPED);
+    pthread_join(output->thread, NULL);
+    output->joined = true;
+}
+
+START_TEST(a_successor_goes_on_where_the_old_one_ended)
+{
+    static const int left[] = {5, 9, 10, 11, 12};
+
+    begin_world(keep, NULL, 0);
+    struct output *next = start_successor();
+    leave_some_behind();
+    fake.writes = 0;
+    fake.write = deliver;
+    ck_assert_uint_eq(output_close(output, next), 4);
+    send_chunk(12); /* of a route from before */
+    ck_assert_uint_eq(atomic_load(&next->gate.used) > 0, true);
+    ck_assert_uint_eq(fake.writes, 0);
+    output_release(next);
+    wait_writes(5);
+    for (int i = 0; i < 5; i++)
+        ck_assert_uint_eq(fake.log[i], ids[left[i]]);
+    events_seen = 0;
+    output_drain(next);
+    await(INSTANCE_STOPPED);
+    ck_assert_uint_eq(committed(), 13);
+    ck_assert_uint_eq(atomic_load(&next->gate.used), 0);
+    output_destroy(next);
+    end_world();
+}
+END_TEST
+
+START_TEST(what_a_removed_one_has_left_does_not_count)
+{
+    begin_world(keep, NULL, 0);
+    leave_some_behind();
+    ck_assert_uint_eq(committed(), 5);
+    ck_assert_uint_eq(output_close(output, NULL), 4);
+    ck_assert_uint_eq(committed(), 12);
+    send_chunk(12);
+    ck_assert_uint_eq(committed(), 13);
+    end_world();
+}
+END_TEST
+
+START_TEST(one_that_leaves_finishes_what_is_in_flight)
+{
+    begin_world(keep, NULL, 0);
+    send_chunk(0);
+    wait_writes(1);
+    output_leave(output);
+    send_chunk(1);
+    output_finish(output, fake.kept[0], WEIR_DELIVERED);
+    await(INSTANCE_STOPPED);
+    ck_assert_uint_eq(fake.writes, 1);
+    ck_assert_uint_eq(committed(), 1);
+    end_world();
+}
+END_TEST
+
 START_TEST(bad_retry_limit)
 {
     char *values[] = {(char *)bad_limits[_i]};
@@ -434,6 +526,9 @@ int main(void)
     tcase_add_test(t, cancelled_leaves_the_rest_uncommitted);
     tcase_add_test(t, cancel_ends_a_wait);
     tcase_add_test(t, waits_for_a_descriptor_or_time);
+    tcase_add_test(t, a_successor_goes_on_where_the_old_one_ended);
+    tcase_add_test(t, what_a_removed_one_has_left_does_not_count);
+    tcase_add_test(t, one_that_leaves_finishes_what_is_in_flight);
     tcase_add_loop_test(t, bad_retry_limit, 0, sizeof(bad_limits) / sizeof(*bad_limits));
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -131,6 +131,49 @@ START_TEST(a_bad_regex_says_where)
 }
 END_TEST
 
+static int held;
+
+static void hold(struct output *o)
+{
+    ck_assert(o == A || o == B);
+    held++;
+}
+
+static void release(struct output *o)
+{
+    ck_assert(o == A || o == B);
+    held--;
+}
+
+START_TEST(new_rules)
+{
+    struct router *r = router_create(), *next = router_create();
+
+    held = 0;
+    router_hold_outputs(r, hold, release);
+    ck_assert_int_eq(router_add(r, A, "a", NULL, NULL, NULL), 0);
+    ck_assert_int_eq(router_add(r, B, "*", NULL, NULL, NULL), 0);
+    struct route *old = router_get(r, "a", "");
+    ck_assert(router_is_current(r, old));
+    ck_assert_int_eq(held, 2);
+    ck_assert_int_eq(router_add(next, B, "*", NULL, NULL, NULL), 0);
+    router_take_rules(r, next);
+    ck_assert(!router_is_current(r, old));
+    expect(r, "a", "", B, NULL);
+    ck_assert_int_eq(held, 3);
+    ck_assert_ptr_eq(old->outputs[0], A); /* who has the old one keeps it */
+    route_unref(old);
+    ck_assert_int_eq(held, 1);
+    router_take_rules(r, next); /* of which there are none */
+    router_destroy(next);
+    expect(r, "a", "", NULL, NULL);
+    ck_assert_int_eq(router_add(r, A, NULL, NULL, NULL, NULL), 0);
+    expect(r, "b", "", A, NULL);
+    router_destroy(r);
+    ck_assert_int_eq(held, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("router");
@@ -142,6 +185,7 @@ int main(void)
     tcase_add_test(t, match_and_regex_add_up);
     tcase_add_test(t, a_route_is_resolved_once_and_outlives_the_router);
     tcase_add_test(t, a_bad_regex_says_where);
+    tcase_add_test(t, new_rules);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
