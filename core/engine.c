@@ -313,6 +313,8 @@ static void on_input_stopped(struct engine *e, struct input *in)
     else if (e->phase == ENGINE_RUNNING && e->inputs_held)
         start_held(e);
     reload_advance(e->reload);
+    if (e->phase == ENGINE_RUNNING && e->inputs)
+        check_all_ended(e); /* it may have been the last that had not */
 }
 
 static void on_input_events(struct engine *e, struct input *in, unsigned events)

@@ -82,6 +82,33 @@ struct reload *reload_create(struct engine *e)
     return r;
 }
 
+static bool is_in_use(const struct engine *e, const struct config *c)
+{
+    uintptr_t first = (uintptr_t)c->inputs, end = (uintptr_t)(c->inputs + c->input_count);
+
+    for (const struct input *in = e->inputs; in; in = in->next)
+        if ((uintptr_t)in->section >= first && (uintptr_t)in->section < end)
+            return true;
+    return false;
+}
+
+/* Those that no input is of; `all`: weir ends. */
+static void free_old_configs(struct reload *r, bool all)
+{
+    struct old_config **at = &r->old_configs;
+
+    while (*at) {
+        struct old_config *old = *at;
+        if (!all && is_in_use(r->engine, old->config)) {
+            at = &old->next;
+            continue;
+        }
+        *at = old->next;
+        config_free(old->config);
+        free(old);
+    }
+}
+
 static void free_reroutes(struct reload *r)
 {
     while (r->reroutes) {
@@ -102,7 +129,7 @@ void reload_destroy(struct reload *r)
         r->going = next;
     }
     plan_destroy(r->plan);
-    config_free(r->old_config);
+    free_old_configs(r, true);
     free_reroutes(r);
     loop_timer_remove(r->timer);
     free(r);
@@ -321,8 +348,7 @@ void reload_advance(struct reload *r)
         return;
     plan_destroy(r->plan);
     r->plan = NULL;
-    config_free(r->old_config);
-    r->old_config = NULL;
+    free_old_configs(r, false);
     reload_say(r, WEIR_LOG_INFO, "generation %" PRIu64 " is in force", r->engine->generation);
     conclude(r, true);
 }
@@ -375,11 +401,10 @@ static void hand_over(struct reload *r, struct going *g)
 
     size_t chunks = output_close(o, g->successor);
     report_handover(r, g, alias ? alias : "?", chunks);
-    if (g->successor)
-        output_release(g->successor);
     free(alias);
     unlink_output(r->engine, o);
     output_destroy(o);
+    reload_release(r);
 }
 
 void reload_on_output_gone(struct reload *r, struct output *o)
@@ -438,6 +463,7 @@ static void bring_back(struct reload *r, struct plan_input *item)
     } else {
         free(in->identity);
         in->identity = identity;
+        in->section = item->former_section;
         engine_keep_origin(e, &in->base.origin);
         engine_keep_origin(e, &in->base.alias_origin);
         engine_keep_origin(e, &in->tag_origin);

@@ -121,12 +121,29 @@ static void apply_outputs(struct reload *r)
     *end = gone;
 }
 
-/* Those that follow on nobody may write at once. */
-static void release_new_ones(struct plan *p)
+/*
+ * The one that it follows on; or one of an older version of its plugin, whose instances know how to share
+ * what they write to with each other only.
+ */
+static bool is_in_the_way(const struct going *g, const struct output *o)
 {
-    for (size_t i = 0; i < p->output_count; i++)
-        if (p->outputs[i].made && !p->outputs[i].running)
-            output_release(p->outputs[i].made);
+    const struct plugin *old = g->output->base.plugin, *now = o->base.plugin;
+
+    return g->successor == o || (old != now && !strcmp(old->api.name, now->api.name));
+}
+
+void reload_release(struct reload *r)
+{
+    for (size_t i = 0; i < r->plan->output_count; i++) {
+        struct plan_output *item = &r->plan->outputs[i];
+        const struct going *g = r->going;
+        while (item->made && g && !is_in_the_way(g, item->made))
+            g = g->next;
+        if (!item->made || item->released || g)
+            continue;
+        item->released = true;
+        output_release(item->made);
+    }
 }
 
 /* -- Routes ----------------------------------------------------------------------------------------- */
@@ -238,12 +255,24 @@ static void renew_owned(struct engine *e)
 
 /* -- All of it -------------------------------------------------------------------------------------- */
 
+static void keep_config(struct reload *r, struct config *config)
+{
+    struct old_config *old = config ? calloc(1, sizeof(*old)) : NULL;
+
+    if (config && !old)
+        abort();
+    if (!old)
+        return;
+    *old = (struct old_config){.config = config, .next = r->old_configs};
+    r->old_configs = old;
+}
+
 static void take_over(struct reload *r)
 {
     struct engine *e = r->engine;
     struct plan *p = r->plan;
 
-    r->old_config = e->own_config;
+    keep_config(r, e->own_config);
     e->config = e->own_config = p->config;
     struct registry *old = e->own_registry;
     registry_clear(e->registry); /* the first one is not ours to free */
@@ -285,7 +314,7 @@ void reload_apply(struct reload *r)
     apply_service(r);
     apply_outputs(r);
     router_take_rules(e->router, p->router);
-    release_new_ones(p);
+    reload_release(r);
     take_over(r);
     stop_old_inputs(e, p);
     reroute_inputs(r);

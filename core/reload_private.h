@@ -31,6 +31,11 @@ struct reroute {
     struct input *inputs[];
 };
 
+struct old_config {
+    struct config *config;
+    struct old_config *next;
+};
+
 struct reload {
     struct engine *engine;
     enum reload_state state;
@@ -40,7 +45,7 @@ struct reload {
     struct weir_timer *timer; /* the end of the time that outputs have to go */
     struct problems problems;
     struct plan *plan;
-    struct config *old_config; /* while former inputs may have to come back */
+    struct old_config *old_configs; /* which an input that came back, or may have to, is made of */
 
     size_t starting; /* outputs that have not answered */
     size_t coming;   /* outputs that are not in force and whose thread runs */
@@ -60,7 +65,11 @@ struct reload {
 /* A line of the report, and of the log. */
 void reload_say(struct reload *, int level, const char *format, ...) WEIR_PRINTF(3, 4);
 
-/* reload_apply.c: puts the plan into force; its new outputs have started. */
+/* reload_apply.c */
+
+/* Puts the plan into force; its new outputs have started. */
 void reload_apply(struct reload *);
+/* Lets those new outputs write that nobody who goes is in the way of. */
+void reload_release(struct reload *);
 
 #endif

@@ -51,7 +51,8 @@ bool status_ready(const struct engine *e, FILE *file)
     if (e->phase > ENGINE_RUNNING)
         add_reason(&r, "weir", "is stopping");
     for (const struct output *o = e->outputs; o; o = o->next)
-        judge_instance(&r, &o->base, o->up);
+        if (o->role != OUTPUT_GOING)
+            judge_instance(&r, &o->base, o->up);
     for (const struct input *in = e->inputs; in; in = in->next)
         judge_instance(&r, &in->base, in->state >= INPUT_RUNNING);
     text_close(&r.list, ']');

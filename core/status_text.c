@@ -144,7 +144,10 @@ void status_put_source(struct text_out *out, struct input *in, const struct weir
 static const char *output_state_name(struct output *o)
 {
     pthread_mutex_lock(&o->lock);
-    const char *name = o->phase != OUTPUT_RUNNING ? "stopping" : o->failures ? "retrying" : "running";
+    const char *name = o->phase != OUTPUT_RUNNING ? "stopping"
+                       : o->held                  ? "waiting" /* for the one that it follows on */
+                       : o->failures              ? "retrying"
+                                                  : "running";
     pthread_mutex_unlock(&o->lock);
     return o->up ? name : "starting";
 }

@@ -263,6 +263,26 @@ def test_an_output_that_fails_beside_others_that_start(lab, start):
     assert lab.path("good").read_bytes() == b""
 
 
+def test_an_input_that_can_not_start(lab, start):
+    """It starts only after the one that it replaces has stopped: so that one comes back, from where it was."""
+    count = {"name": "counter", "alias": "c", "count": 1000000, "batch": 10, "interval": "1ms"}
+    r = start([count], [stdout()])
+    for n in range(3):
+        said = r.change([{**count, "broken": True}], [stdout()])
+        assert "error: input c can't start: it is broken" in said and "input c runs as it was before" in said, said
+        size = len(r.weir.output())
+        r.weir.wait_output(lambda data: len(data) > size + 100)
+    said = r.change([count, {**count, "alias": "d", "broken": True}], [stdout()])
+    assert "input d can't start" in said
+    assert r.aliases()[0] == ["c"]
+    r.change([{**count, "batch": 20}], [stdout()])
+    size = len(r.weir.output())
+    r.weir.wait_output(lambda data: len(data) > size + 100)
+    r.weir.stop()
+    found = [int(text) for text in r.weir.output().split()]
+    assert found == list(range(len(found)))
+
+
 # -- Under load ------------------------------------------------------------------------------------------------
 
 

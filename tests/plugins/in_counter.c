@@ -19,6 +19,7 @@ struct counter_config {
     int64_t count;
     int64_t batch;
     uint64_t interval;
+    bool broken;
 };
 
 struct counter {
@@ -135,6 +136,10 @@ static int counter_start(void *self)
     struct counter *counter = self;
     struct weir_stream_state state = {.struct_size = sizeof(state)};
 
+    if (counter->config->broken) {
+        counter->host->error(counter->instance, "it is broken");
+        return -EIO;
+    }
     counter->stream = counter->host->stream_open(counter->instance, "counter");
     counter->timer = counter->host->timer_add(counter->host->loop(counter->instance), counter_tick, counter);
     if (!counter->stream || !counter->timer) {
@@ -187,6 +192,10 @@ static const struct weir_option counter_options[] = {
      .offset = offsetof(struct counter_config, interval),
      .def = "0",
      .help = "the time between two chunks; 0: as fast as they are taken"},
+    {.name = "broken",
+     .type = WEIR_OPTION_BOOL,
+     .offset = offsetof(struct counter_config, broken),
+     .help = "it can't start"},
     {.name = NULL}};
 
 const struct weir_plugin weir_plugin_descriptor = {
