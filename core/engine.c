@@ -283,8 +283,12 @@ static void check_all_ended(struct engine *e)
 
 void engine_stop_input(struct engine *e, struct input *in)
 {
-    engine_stop_owned(e, in);
-    input_stop(in);
+    if (in->state == INPUT_CREATED) { /* it still waits for another one to stop */
+        engine_remove_input(e, in);
+    } else {
+        engine_stop_owned(e, in);
+        input_stop(in);
+    }
 }
 
 /* A source stays until its inputs are gone: they refer to it, and the next one of its identity waits for it.

@@ -92,7 +92,7 @@ const struct weir_instance *engine_find_alias(const struct engine *, const char 
 /* Starts an input on the next loop; one that is `held` waits until the one of the same identity has stopped.
  */
 void engine_start_input(struct engine *, struct input *);
-/* Tells an input to stop, and those that it owns. */
+/* Tells an input to stop, and those that it owns; one that has not begun is gone at once. */
 void engine_stop_input(struct engine *, struct input *);
 /* Begins the way to the end, once; `status` counts if it is the first that is not 0. `hurry`: bounded by
  * service.grace. */

@@ -464,7 +464,7 @@ void engine_renew_owned(struct engine *e, struct input *in)
                   why ? why : "no memory");
         free(why);
     } else {
-        next->held = next->placed = true;
+        next->fresh = next->held = next->placed = true;
         engine_add_input(e, next);
         engine_stop_input(e, in);
         engine_start_input(e, next);
