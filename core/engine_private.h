@@ -105,9 +105,9 @@ void engine_keep_origin(struct engine *, struct origin *);
 
 /* engine_set.c */
 
-/* Makes an owned input anew, with the plugin that the registry has now; the running one stops. What is wrong
- * is logged, and then it runs on. */
-void engine_renew_owned(struct engine *, struct input *);
+/* Makes an owned input anew, with that version of its plugin, held until the one there is has stopped. False:
+ * it can't be made, which is logged. */
+bool engine_renew_owned(struct engine *, struct input *, const struct plugin *);
 /* The inputs that `owner` asked for stop as well. */
 void engine_stop_owned(struct engine *, const struct input *owner);
 

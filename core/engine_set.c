@@ -223,13 +223,16 @@ static int take_over(struct input *in, struct input *owner, struct spec *s)
     return in->id && in->settings ? 0 : -ENOMEM;
 }
 
+/* plugin NULL: what the registry has under that name. */
 static struct input *create_owned(struct engine *e, struct input *owner, struct spec *s,
-                                  struct problems *problems)
+                                  const struct plugin *plugin, struct problems *problems)
 {
     char *why = NULL, *alias = NULL;
     const struct setting *name = section_get(&s->section, "name");
-    const struct plugin *plugin = registry_find(e->registry, WEIR_INPUT, name->values[0], &why);
     struct input *in = NULL;
+
+    if (!plugin)
+        plugin = registry_find(e->registry, WEIR_INPUT, name->values[0], &why);
 
     if (!plugin)
         problem_error(problems, NULL, "%s", why ? why : "no memory");
@@ -276,7 +279,7 @@ static void apply_spec(struct engine *e, struct input *owner, struct spec *s, co
         running->wanted = true;
         return;
     }
-    struct input *in = create_owned(e, owner, s, &problems);
+    struct input *in = create_owned(e, owner, s, NULL, &problems);
     if (in && !fits_in(e, in, running, &problems)) {
         input_destroy(in);
         in = NULL;
@@ -452,23 +455,23 @@ static int spec_of(struct spec *s, const struct input *in)
     return parse_settings(&s->section, in->settings);
 }
 
-void engine_renew_owned(struct engine *e, struct input *in)
+bool engine_renew_owned(struct engine *e, struct input *in, const struct plugin *plugin)
 {
     struct spec s = {0};
     struct problems problems = {0};
-    struct input *next = spec_of(&s, in) == 0 ? create_owned(e, in->owner, &s, &problems) : NULL;
+    struct input *next = spec_of(&s, in) == 0 ? create_owned(e, in->owner, &s, plugin, &problems) : NULL;
 
-    if (!next) {
-        char *why = join_problems(&problems);
-        log_error(in->base.alias->chars, "the new version of its plugin is not used: %s",
-                  why ? why : "no memory");
-        free(why);
-    } else {
+    if (next) {
         next->fresh = next->held = next->placed = true;
         engine_add_input(e, next);
-        engine_stop_input(e, in);
         engine_start_input(e, next);
+    } else {
+        char *why = join_problems(&problems);
+        log_error(in->base.alias->chars, "can't be made with version %s of its plugin: %s",
+                  plugin->api.version ? plugin->api.version : "?", why ? why : "no memory");
+        free(why);
     }
     problems_clear(&problems);
     spec_free(&s);
+    return next;
 }

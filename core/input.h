@@ -39,6 +39,7 @@ struct input {
     bool gave_set;                 /* an answer may still be on its way to the loop */
     unsigned asking;               /* requests for the status that have no answer yet */
     bool fresh;                    /* of a reload that waits for its start */
+    bool failed;                   /* and it could not start */
     bool gone;                     /* a source that has stopped, whose inputs have not yet */
     const struct section *section; /* in the configuration in force; NULL for an owned input */
     struct input *prev, *next;

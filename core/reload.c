@@ -109,6 +109,16 @@ static void free_old_configs(struct reload *r, bool all)
     }
 }
 
+static void free_old_plugins(struct reload *r)
+{
+    while (r->old_plugins) {
+        struct old_plugin *next = r->old_plugins->next;
+        plugin_unref(r->old_plugins->plugin);
+        free(r->old_plugins);
+        r->old_plugins = next;
+    }
+}
+
 static void free_reroutes(struct reload *r)
 {
     while (r->reroutes) {
@@ -130,6 +140,7 @@ void reload_destroy(struct reload *r)
     }
     plan_destroy(r->plan);
     free_old_configs(r, true);
+    free_old_plugins(r);
     free_reroutes(r);
     loop_timer_remove(r->timer);
     free(r);
@@ -349,6 +360,7 @@ void reload_advance(struct reload *r)
     plan_destroy(r->plan);
     r->plan = NULL;
     free_old_configs(r, false);
+    free_old_plugins(r);
     reload_say(r, WEIR_LOG_INFO, "generation %" PRIu64 " is in force", r->engine->generation);
     conclude(r, true);
 }
@@ -439,6 +451,7 @@ static struct plan_input *item_of(struct plan *p, const struct input *in)
 
 void reload_on_input(struct reload *r, struct input *in, bool started)
 {
+    in->failed = !started;
     in->fresh = !started; /* else the one that comes back, or the end of this one, is waited for */
     if (!started) {
         char *why = instance_error(&in->base);
@@ -475,14 +488,43 @@ static void bring_back(struct reload *r, struct plan_input *item)
     problems_clear(&problems);
 }
 
+/* Whether its source has asked for it anew meanwhile. */
+static bool is_asked_for_again(const struct engine *e, const struct input *in)
+{
+    for (const struct input *other = e->inputs; other; other = other->next)
+        if (other->owner == in->owner && other->state != INPUT_STOPPING && !strcmp(other->id, in->id))
+            return true;
+    return false;
+}
+
+/* The same for one that a source owns. */
+static void bring_back_owned(struct reload *r, struct input *in)
+{
+    const char *name = in->base.plugin->api.name;
+
+    if (is_asked_for_again(r->engine, in))
+        return;
+    for (const struct old_plugin *old = r->old_plugins; old; old = old->next) {
+        if (old->plugin == in->base.plugin || strcmp(old->plugin->api.name, name) != 0)
+            continue;
+        if (engine_renew_owned(r->engine, in, old->plugin))
+            reload_say(r, WEIR_LOG_WARN, "input %s runs as it was before", in->base.alias->chars);
+        return;
+    }
+}
+
 void reload_on_input_gone(struct reload *r, struct input *in)
 {
-    struct plan_input *item = in->fresh && r ? item_of(r->plan, in) : NULL;
-
-    if (!item)
+    if (!r || !in->failed)
         return;
-    item->made = NULL;
-    if (r->state == RELOAD_SETTLING && item->former_section && r->engine->phase == ENGINE_RUNNING)
+    struct plan_input *item = item_of(r->plan, in);
+    if (item)
+        item->made = NULL;
+    if (r->state != RELOAD_SETTLING || r->engine->phase != ENGINE_RUNNING)
+        return;
+    if (in->owner && in->owner->state != INPUT_STOPPING)
+        bring_back_owned(r, in);
+    else if (item && item->former_section)
         bring_back(r, item);
 }
 

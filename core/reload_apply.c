@@ -236,9 +236,25 @@ static void start_new_inputs(struct engine *e, struct plan *p)
     }
 }
 
-/* Inputs that sources own, whose plugin has changed. */
-static void renew_owned(struct engine *e)
+/* The version that inputs had, for those that can't start with the new one. */
+static void keep_plugin(struct reload *r, const struct plugin *plugin)
 {
+    struct old_plugin *old;
+
+    for (old = r->old_plugins; old; old = old->next)
+        if (old->plugin == plugin)
+            return;
+    old = calloc(1, sizeof(*old));
+    if (!old)
+        abort();
+    *old = (struct old_plugin){.plugin = plugin_ref(plugin), .next = r->old_plugins};
+    r->old_plugins = old;
+}
+
+/* Inputs that sources own, whose plugin has changed. */
+static void renew_owned(struct reload *r)
+{
+    struct engine *e = r->engine;
     struct input *last = e->last_input, *next;
 
     for (struct input *in = e->inputs; in; in = next) {
@@ -247,8 +263,10 @@ static void renew_owned(struct engine *e)
         if (!in->owner || in->state == INPUT_STOPPING || in->owner->state == INPUT_STOPPING)
             continue;
         const struct plugin *now = registry_find(e->registry, WEIR_INPUT, in->base.plugin->api.name, &why);
-        if (now && now != in->base.plugin)
-            engine_renew_owned(e, in);
+        if (now && now != in->base.plugin && engine_renew_owned(e, in, now)) {
+            keep_plugin(r, in->base.plugin);
+            engine_stop_input(e, in);
+        }
         free(why);
     }
 }
@@ -318,7 +336,7 @@ void reload_apply(struct reload *r)
     take_over(r);
     stop_old_inputs(e, p);
     reroute_inputs(r);
-    renew_owned(e);
+    renew_owned(r);
     start_new_inputs(e, p);
     p->config = NULL; /* the engine's, from take_over on */
     p->in_force = true;

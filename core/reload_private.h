@@ -36,6 +36,11 @@ struct old_config {
     struct old_config *next;
 };
 
+struct old_plugin {
+    const struct plugin *plugin;
+    struct old_plugin *next;
+};
+
 struct reload {
     struct engine *engine;
     enum reload_state state;
@@ -46,6 +51,8 @@ struct reload {
     struct problems problems;
     struct plan *plan;
     struct old_config *old_configs; /* which an input that came back, or may have to, is made of */
+
+    struct old_plugin *old_plugins; /* of inputs that sources own, until the new versions have started */
 
     size_t starting; /* outputs that have not answered */
     size_t coming;   /* outputs that are not in force and whose thread runs */

@@ -156,6 +156,36 @@ def test_another_version_of_in_tail(lab, sink, owned):
     sink.check(end)
 
 
+@pytest.mark.parametrize("owned", [False, True])
+def test_a_version_of_an_input_that_does_not_start(lab, sink, owned):
+    """The one that it replaces comes back, from where it was."""
+    good = (harness.TEST_PLUGINS / "in_counter.so").read_bytes()
+    mark, plugin, listing = b"version-of-this-input:v0000", sink.folder / "in_counter.so", lab.path("set")
+    assert good.count(mark) == 1
+
+    def install(data):
+        new = sink.folder / "new"
+        new.write_bytes(data)
+        new.chmod(0o755)
+        new.rename(plugin)
+    install(good)
+    listing.write_text("one\tcounter\tcount=100000000\tbatch=10\tinterval=1ms\ttag=t\n")
+    source = {"name": "set", "alias": "source", "path": listing, "interval": "20ms"}
+    count = {"name": "counter", "alias": "c", "tag": "t", "count": 100000000, "batch": 10, "interval": "1ms"}
+    r = start(lab, sink, [source if owned else count], [stdout()], ["in_set"])
+    for n in range(4):
+        size = len(r.weir.output())
+        r.weir.wait_output(lambda data: len(data) > size + 100)
+        install(good.replace(mark, mark[:-4] + b"bad%d" % n) if n % 2 == 0 else good + b"x" * n)
+        said = r.reload()
+        assert ("can't start: it is broken" in said and "runs as it was before" in said) == (n % 2 == 0), said
+    size = len(r.weir.output())
+    r.weir.wait_output(lambda data: len(data) > size + 100)
+    r.weir.stop()
+    found = [int(text) for text in r.weir.output().split()]
+    assert found == list(range(len(found)))
+
+
 # -- Another plugin, other options -----------------------------------------------------------------------------
 
 

@@ -11,6 +11,9 @@
 #include <weir/event.h>
 #include <weir/plugin.h>
 
+/* A test changes it in the built file; one that begins with "vbad" can't start. */
+static const volatile char version[] = "version-of-this-input:v0000";
+
 /* A record with its one key and a number of up to 20 digits. */
 #define RECORD_ROOM (WEIR_MAX_RECORD + WEIR_MAX_STR + 3 + WEIR_MAX_STR + 20)
 #define SECOND      1000000000u
@@ -136,7 +139,7 @@ static int counter_start(void *self)
     struct counter *counter = self;
     struct weir_stream_state state = {.struct_size = sizeof(state)};
 
-    if (counter->config->broken) {
+    if (counter->config->broken || version[sizeof("version-of-this-input:v") - 1] == 'b') {
         counter->host->error(counter->instance, "it is broken");
         return -EIO;
     }
