@@ -19,18 +19,19 @@
  *
  * LIFE OF AN INSTANCE
  *   create -> start -> write... or resume... -> stop -> (plugin calls host->stopped) -> destroy.
- *   `weir check` calls create and destroy only, and so does a reload, for what turns out to be unchanged. If
- *   create fails nothing else is called; if start fails, destroy is next. Between stop and host->stopped()
- * the instance winds down; after host->stopped() only destroy is called.
+ *   `weir check` calls create and destroy only, and so does a reload, for what turns out to be
+ *   unchanged. If create fails nothing else is called; if start fails, destroy is next. Between stop and
+ *   host->stopped() the instance winds down; after host->stopped() only destroy is called.
  *
  * BEING REPLACED
- *   A reload may replace an instance by one with other options, of another plugin, or of another version of
- * the same file, while weir runs. An output starts while the one that it follows on still runs, and is given
- *   chunks only after that one's destroy; so start must not need for itself alone what the other has. An
- * input starts after the other's destroy. Two versions of a file are two plugins with static data of their
- *   own. After the destroy of its last instance the code is unmapped: no thread, no thread-specific
- * destructor and no atexit handler of the plugin may be left (or link it with -z nodelete). An input should
- * send a draft in the callback in which it began it, or outputs that were removed meanwhile do not get it.
+ *   A reload may replace an instance by one with other options, of another plugin, or of another version
+ *   of the same file, while weir runs. An output starts while the one that it follows on still runs, and
+ *   is given chunks only after that one's destroy; so start must not need for itself alone what the other
+ *   has. An input starts after the other's destroy. Two versions of a file are two plugins with static
+ *   data of their own. After the destroy of its last instance the code is unmapped: no thread, no
+ *   thread-specific destructor and no atexit handler of the plugin may be left (or link it with
+ *   -z nodelete). An input should send a draft in the callback in which it began it, or outputs that were
+ *   removed meanwhile do not get it.
  *
  * VERSIONS
  *   WEIR_ABI_VERSION changes only if an old plugin can no longer be loaded; that is not planned. New

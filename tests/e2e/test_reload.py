@@ -2,6 +2,7 @@
 """A changed configuration: only what differs is changed, a bad one changes nothing, and nothing is lost."""
 import json
 import os
+import random
 import signal
 import threading
 
@@ -310,6 +311,52 @@ def test_two_hundred_reloads_under_load(lab, start):
     r.weir.stop()
     assert numbers(r.weir.output()) == list(range(ends[0]))
     assert numbers(lab.path("later.out").read_bytes()) == list(range(ends[1]))
+
+
+def test_any_changes_under_load(lab, start):
+    """Five files whose inputs come, go and change, beside outputs that do; one output gets every line once, in order."""
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    choose = random.Random(seed)
+    paths = [lab.path("%d.log" % n) for n in range(5)]
+    for path in paths:
+        path.write_bytes(b"")
+
+    def an_input(n):
+        names = {} if n % 2 else {"alias": "in%d" % n}
+        return tail(paths[n], tag="t%d" % n, **names, **choose.choice([{}, {"topic": "x"}, {"skip_empty_lines": True}]))
+
+    def an_output(n):
+        alias = choose.choice(["one", "two", "three", None])
+        where = {"path": lab.path("o%d" % n), "match": choose.choice(["*", "t1", "t*", "t3"])}
+        kind = choose.choice([{"name": "later", "delay": "%dms" % choose.randrange(1, 30)},
+                              {"name": "slow", "delay": "1ms"}, {"name": "slow", "delay": "1h"},
+                              {"name": "later", "path": "/nonexistent/x"}])
+        return {**where, **kind, **({"alias": alias} if alias else {})}
+    everything = stdout(alias="all", match="*")
+    r = start([an_input(n) for n in range(5)], [everything], {"grace": "20ms", "input_threads": 2})
+    first = [n * 10000000 for n in range(5)]
+    writers = [Writer(path, 200 if harness.SANITIZER else 2000, first=first[n]) for n, path in enumerate(paths)]
+    applied = 0
+    for _ in range(scaled(150, 30)):
+        chosen = choose.sample(range(5), choose.randrange(1, 6))
+        outputs = [everything, *(an_output(n) for n in range(choose.randrange(4)))]
+        choose.shuffle(outputs)
+        r.write([an_input(n) for n in chosen], outputs)
+        code, _ = r.ask("/api/v1/reload", "POST")  # two outputs of the same alias, or one that can't start: refused
+        assert code in (200, 409)
+        applied += code == 200
+    ends = [writer.stop() for writer in writers]
+    r.change([an_input(n) for n in range(5)], [everything])
+    assert applied and r.status()["generation"] == applied + 2
+
+    def have_all():
+        found = numbers(harness.whole_lines(r.weir.output()))
+        return sum(ends) - sum(first) <= len(found) and found
+    found = until(have_all, "all lines; seed %d" % seed)
+    r.weir.stop()
+    for n in range(5):
+        assert [number for number in found if number // 10000000 == n] == list(range(first[n], ends[n])), seed
 
 
 def test_requests_at_the_same_time_wait_for_each_other(lab, start):
