@@ -99,16 +99,17 @@ class Certificates:
 class Etcd:
     """Members 0 to nodes - 1, each in a folder of its own."""
 
-    def __init__(self, folder, nodes=1, tls=None, peer_ports=None, options=()):
-        """tls: (Certificates, name of the server's). peer_ports: where members say that they are, for proxies."""
+    def __init__(self, folder, nodes=1, tls=None, ports=None, advertised=None, options=()):
+        """tls: (Certificates, name of the server's). ports: for clients, then for peers. advertised: where members say
+        that they are, for proxies."""
         for program in ("etcd", "etcdctl"):
             if shutil.which(program) is None:
                 missing("%s is not installed" % program)
         self.folder, self.nodes, self.tls, self.options = folder, nodes, tls, list(options)
         folder.mkdir(exist_ok=True)
-        ports = free_ports(2 * nodes)
+        ports = ports or free_ports(2 * nodes)
         self.ports, self.peers = ports[:nodes], ports[nodes:]
-        self.advertised = peer_ports or self.peers
+        self.advertised = advertised or self.peers
         self.scheme = "https" if tls else "http"
         self.processes = [None] * nodes
         self.token = None

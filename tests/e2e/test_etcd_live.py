@@ -3,6 +3,7 @@
 import json
 import socket
 
+from etcd_agent import Agent
 from harness import Writer, append, line, lines, numbers, scaled, until
 
 pytest_plugins = ["etcd_fixtures"]
@@ -258,7 +259,6 @@ def test_status_key(lab, etcd, agent):
 
 def test_two_sources(lab, make_etcd):
     """Each has its own inputs."""
-    from etcd_fixtures import Agent
     etcd = make_etcd()
     a, b = lab.path("a.log"), lab.path("b.log")
     append(a, line(0))
