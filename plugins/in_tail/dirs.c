@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include "file.h"
 #include "scan.h"
+#include "search.h"
+#include "walk.h"
 
 static const uint32_t SELF_EVENTS = IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR;
 static const uint32_t NAME_EVENTS = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB;
@@ -124,9 +126,18 @@ static void look_at_links(struct tail_dir *dir, const char *name, bool modified)
         next = l->next;
         struct link_to *link = TAIL_OF(l, struct link_to, link);
         if (strcmp(link->name, name) == 0 && !(modified && tail_file_at(dir->tail, link->path))) {
-            tail_look(dir->tail, link->path);
+            dir->tail->rescan |= !tail_look(dir->tail, link->path);
         }
     }
+}
+
+/* What appears while the first walk goes on was not there at the first start. */
+static void look_at_new(struct tail_instance *tail, const char *path, bool appeared)
+{
+    bool starting = tail->starting;
+    tail->starting = starting && !appeared;
+    tail->rescan |= !tail_look(tail, path);
+    tail->starting = starting;
 }
 
 static void dir_event(struct tail_sub *sub, uint32_t events, const char *name)
@@ -147,13 +158,14 @@ static void dir_event(struct tail_sub *sub, uint32_t events, const char *name)
     snprintf(path, sizeof(path), "%s/%s", strcmp(dir->path, "/") == 0 ? "" : dir->path, name);
     int match = tail_glob_match(tail->glob, path);
     if ((match & TAIL_IS_FILE) && !(modified && tail_file_at(tail, path))) { /* open: watched itself */
-        tail_look(tail, path);
+        look_at_new(tail, path, events & (IN_CREATE | IN_MOVED_TO));
     }
-    if (tail->parked_count > 0 && (events & (IN_MOVED_FROM | IN_MODIFY)) && !tail_file_at(tail, path)) {
-        tail->research = true; /* a closed file may have been written to just before it was renamed */
-        tail_wake(tail);
+    if (tail->parked_count > 0 && (events & (IN_MOVED_TO | IN_MODIFY)) && !tail_file_at(tail, path)) {
+        tail_search_at(tail, path); /* a closed file may have been written to just before it was renamed */
     }
-    if ((match & TAIL_IS_WAY) && !modified) {
+    if ((match & TAIL_IS_WAY) && (events & (IN_CREATE | IN_MOVED_TO))) {
+        tail_scan_way(tail, path);
+    } else if ((match & TAIL_IS_WAY) && !modified) {
         tail_rescan(tail);
     }
     look_at_links(dir, name, modified);
@@ -317,8 +329,6 @@ void tail_dirs_sweep(struct tail_instance *tail)
         }
     }
 }
-
-/* Followed files whose path the walk did not meet. */
 
 void tail_dirs_clear(struct tail_instance *tail)
 {

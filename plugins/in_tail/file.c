@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "dirs.h"
 #include "known.h"
+#include "scan.h"
 
 static const uint32_t FILE_EVENTS = IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF;
 
@@ -95,6 +96,7 @@ static void file_free(struct tail_file *file)
 {
     struct tail_instance *tail = file->tail;
     tail_unsubscribe(tail, &file->sub);
+    tail_scan_pass(tail, &file->member);
     tail_list_remove(&file->member);
     tail_list_remove(&file->ready);
     if (file->wait) {
@@ -113,6 +115,7 @@ void tail_file_touch(struct tail_file *file)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     file->active = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    tail_scan_pass(file->tail, &file->member);
     tail_list_remove(&file->member);
     tail_list_add(&file->tail->files, &file->member);
 }

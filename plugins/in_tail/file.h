@@ -53,6 +53,11 @@ void tail_file_touch(struct tail_file *);
 bool tail_file_park(struct tail_file *);
 struct tail_file *tail_file_of(const struct tail_instance *, const struct tail_identity *);
 
+/* -- look.c -- */
+
+/* Whether the path of a followed file still leads to it. */
+bool tail_leads_to(const struct tail_file *);
+
 /* -- names.c -- */
 
 struct tail_file *tail_file_at(const struct tail_instance *, const char *path);

@@ -4,8 +4,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
-enum { SLICE = 1 << 20 };                    /* bytes read before the loop's other events have their turn */
+enum {
+    SLICE = 1 << 20, /* bytes read before the loop's other events have their turn */
+    TURN = 8 << 10   /* a turn is never free, and costs as much as reading so many */
+};
+static const uint64_t SCAN_SLICE = 500000;   /* ns */
 static const uint64_t POST_AGAIN = 20000000; /* ns, when posting failed for want of memory */
 
 struct tail_hub {
@@ -14,7 +19,8 @@ struct tail_hub {
     struct tail_hub *next; /* of this thread: there is one for each loop */
     struct tail_notify *notify;
     struct weir_timer *again;
-    struct tail_link queue, members;
+    struct tail_link queue, scans, members;
+    uint64_t slice_end; /* ns, monotonic */
     struct tail_prefix prefix;
     uint8_t *buffer;
     size_t buffer_size;
@@ -53,7 +59,7 @@ static void run_again(void *data)
 
 static void post(struct tail_hub *hub)
 {
-    if (hub->posted || hub->busy || tail_list_empty(&hub->queue)) {
+    if (hub->posted || hub->busy || (tail_list_empty(&hub->queue) && tail_list_empty(&hub->scans))) {
         return;
     }
     if (hub->host->post(hub->loop, run_posted, hub) == 0) {
@@ -63,20 +69,58 @@ static void post(struct tail_hub *hub)
     }
 }
 
-static void run(struct tail_hub *hub)
+static uint64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void tail_hub_slice(struct tail_hub *hub, uint64_t length)
+{
+    hub->slice_end = now() + length;
+}
+
+bool tail_hub_enough(const struct tail_hub *hub)
+{
+    return now() >= hub->slice_end;
+}
+
+static void read_slice(struct tail_hub *hub)
 {
     size_t spent = 0;
-    hub->busy = true;
     /* members of the queue may be added while it runs; those have their turn after the others */
     while (spent < SLICE && !tail_list_empty(&hub->queue)) {
         struct tail_worker *worker = TAIL_OF(hub->queue.next, struct tail_worker, queued);
         bool more = false;
         tail_list_remove(&worker->queued);
-        spent += worker->work(worker, &more) + 1024; /* a turn is never free */
+        spent += worker->work(worker, &more) + TURN;
         if (more) {
             tail_hub_queue(hub, worker);
         }
     }
+}
+
+static void scan_slice(struct tail_hub *hub)
+{
+    if (tail_list_empty(&hub->scans)) {
+        return;
+    }
+    tail_hub_slice(hub, SCAN_SLICE);
+    while (!tail_list_empty(&hub->scans) && !tail_hub_enough(hub)) {
+        struct tail_worker *worker = TAIL_OF(hub->scans.next, struct tail_worker, scanning);
+        tail_list_remove(&worker->scanning);
+        if (worker->scan(worker)) {
+            tail_hub_scan(hub, worker);
+        }
+    }
+}
+
+static void run(struct tail_hub *hub)
+{
+    hub->busy = true;
+    read_slice(hub);
+    scan_slice(hub);
     hub->busy = false;
     post(hub);
 }
@@ -118,6 +162,7 @@ static struct tail_hub *hub_create(const struct weir_host *host, struct weir_loo
     hub->host = host;
     hub->loop = loop;
     tail_list_init(&hub->queue);
+    tail_list_init(&hub->scans);
     tail_list_init(&hub->members);
     hub->again = host->timer_add(loop, run_again, hub);
     if (!hub->again) {
@@ -141,6 +186,7 @@ int tail_hub_join(const struct weir_host *host, struct weir_loop *loop, struct t
         return -ENOMEM;
     }
     tail_list_init(&worker->queued);
+    tail_list_init(&worker->scanning);
     tail_list_add(&hub->members, &worker->member);
     *ret = hub;
     return 0;
@@ -149,6 +195,7 @@ int tail_hub_join(const struct weir_host *host, struct weir_loop *loop, struct t
 void tail_hub_leave(struct tail_hub *hub, struct tail_worker *worker)
 {
     tail_list_remove(&worker->queued);
+    tail_list_remove(&worker->scanning);
     tail_list_remove(&worker->member);
     if (!tail_list_empty(&hub->members)) {
         return;
@@ -174,9 +221,12 @@ void tail_hub_queue(struct tail_hub *hub, struct tail_worker *worker)
     post(hub);
 }
 
-void tail_hub_unqueue(struct tail_worker *worker)
+void tail_hub_scan(struct tail_hub *hub, struct tail_worker *worker)
 {
-    tail_list_remove(&worker->queued);
+    if (tail_list_empty(&worker->scanning)) {
+        tail_list_add(&hub->scans, &worker->scanning);
+    }
+    post(hub);
 }
 
 struct tail_notify *tail_hub_notify(struct tail_hub *hub, int *ret_error, bool *ret_first)

@@ -17,10 +17,13 @@ struct tail_hub;
 
 /* One that takes turns; lies in the instance. */
 struct tail_worker {
-    struct tail_link queued; /* in the hub's queue, or in no list */
+    struct tail_link queued;   /* in the hub's queue, or in no list */
+    struct tail_link scanning; /* in the hub's list of those with something to look for */
     struct tail_link member;
     /* Does a slice of the work and returns what it cost in bytes; *ret_more: whether some is left. */
     size_t (*work)(struct tail_worker *, bool *ret_more);
+    /* Looks for files until tail_hub_enough. Returns whether it is to go on. */
+    bool (*scan)(struct tail_worker *);
     /* Events were lost: everything must be looked at. */
     void (*overflow)(struct tail_worker *);
 };
@@ -32,8 +35,13 @@ void tail_hub_leave(struct tail_hub *, struct tail_worker *);
 
 /* Gives the worker a turn, soon. Queued already: nothing. */
 void tail_hub_queue(struct tail_hub *, struct tail_worker *);
-/* Takes it out of the queue. */
-void tail_hub_unqueue(struct tail_worker *);
+/* The same for looking, which is done in slices of half a millisecond, when those that read had their turn.
+ */
+void tail_hub_scan(struct tail_hub *, struct tail_worker *);
+/* Begins a slice of so many nanoseconds. */
+void tail_hub_slice(struct tail_hub *, uint64_t length);
+/* Whether the slice is over: the rest waits, so that nobody on the loop is held up. */
+bool tail_hub_enough(const struct tail_hub *);
 
 /* NULL and *ret_error (an errno) where this loop has no inotify; *ret_first: the first who asked in that
  * case. */

@@ -1,23 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of streams whose files are not open. Owns its entries. Loop thread. */
-#include "allow.h"
 #include "known.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
+
+/* -- Places ----------------------------------------------------------------------------------------- */
+
+static struct tail_place *place_find(const struct tail_instance *tail, const char *path, size_t size)
+{
+    struct tail_table_node *node = tail_table_first(&tail->places, tail_hash(path, size));
+    for (; node; node = tail_table_next(node)) {
+        struct tail_place *place = TAIL_OF(node, struct tail_place, node);
+        if (strlen(place->path) == size && memcmp(place->path, path, size) == 0) {
+            return place;
+        }
+    }
+    return NULL;
+}
+
+/* The directory of that path, with one more reference. NULL: no memory. */
+static struct tail_place *place_get(struct tail_instance *tail, const char *path, size_t size)
+{
+    struct tail_place *place = place_find(tail, path, size);
+    if (!place) {
+        place = calloc(1, sizeof(*place) + size + 1);
+        if (!place || tail_table_add(&tail->places, &place->node, tail_hash(path, size)) < 0) {
+            free(place);
+            return NULL;
+        }
+        place->tail = tail;
+        memcpy(place->path, path, size);
+    }
+    place->references++;
+    return place;
+}
+
+void tail_place_unref(struct tail_place *place)
+{
+    if (--place->references == 0) {
+        tail_table_remove(&place->tail->places, &place->node);
+        free(place);
+    }
+}
+
+/* -- The table -------------------------------------------------------------------------------------- */
 
 void tail_known_free(struct tail_known *known)
 {
-    free(known ? known->path : NULL);
-    free(known);
+    if (known) {
+        tail_place_unref(known->place);
+        free(known);
+    }
+}
+
+bool tail_known_is_at(const struct tail_known *known, const char *path)
+{
+    size_t size = strlen(known->place->path);
+    return strncmp(path, known->place->path, size) == 0 && path[size] == '/' &&
+           strcmp(path + size + 1, known->name) == 0;
+}
+
+static void path_of(const struct tail_known *known, char ret[PATH_MAX])
+{
+    snprintf(ret, PATH_MAX, "%s/%s", known->place->path, known->name);
 }
 
 int tail_known_add(struct tail_instance *tail, const struct weir_stream_state *state, bool finished)
@@ -28,20 +78,26 @@ int tail_known_add(struct tail_instance *tail, const struct weir_stream_state *s
                  state->key);
         return 0;
     }
-    size_t size = strlen(state->key) + 1;
-    struct tail_known *known = calloc(1, sizeof(*known) + size);
-    char *path = strndup(meta.path, meta.path_size);
-    if (!known || !path || tail_table_add(&tail->known, &known->node, meta.identity.ino) < 0) {
-        free(path);
+    const char *slash = memrchr(meta.path, '/', meta.path_size);
+    size_t size = strlen(state->key) + 1, dir_size = slash ? (size_t)(slash - meta.path) : 0;
+    size_t name_size = meta.path_size - (slash ? dir_size + 1 : 0);
+    struct tail_known *known = calloc(1, sizeof(*known) + size + name_size + 1);
+    struct tail_place *place = known ? place_get(tail, meta.path, dir_size) : NULL;
+    if (!place || tail_table_add(&tail->known, &known->node, meta.identity.ino) < 0) {
+        if (place) {
+            tail_place_unref(place);
+        }
         free(known);
         return -ENOMEM;
     }
     memcpy(known->key, state->key, size);
+    known->name = known->key + size;
+    memcpy(known->key + size, meta.path + meta.path_size - name_size, name_size);
+    known->place = place;
     known->identity = meta.identity;
     known->fingerprint = meta.fingerprint;
     known->offset = state->offset;
     known->token = state->token;
-    known->path = path;
     known->finished = finished;
     known->away = meta.away;
     return 0;
@@ -69,11 +125,16 @@ static void drop(struct tail_instance *tail, struct tail_known *known)
 
 void tail_known_clear(struct tail_instance *tail)
 {
-    struct tail_table_node *node;
-    while ((node = tail_table_any(&tail->known))) {
-        drop(tail, TAIL_OF(node, struct tail_known, node));
+    struct tail_table_node *node, *next;
+    for (size_t i = 0; i < tail->known.size; i++) {
+        for (node = tail->known.buckets[i]; node; node = next) {
+            next = node->next;
+            tail_known_free(TAIL_OF(node, struct tail_known, node));
+        }
     }
+    tail->parked_count = 0;
     tail_table_clear(&tail->known);
+    tail_table_clear(&tail->places);
 }
 
 static void forget(struct tail_instance *tail, struct tail_known *known)
@@ -113,7 +174,7 @@ static int judge(const struct tail_known *known, int fd, const struct tail_statu
         return GONE; /* the inode number is used again, so the file that had it is no more */
     }
     if (tail_identity_equal_but_device(&known->identity, &status->identity) &&
-        known->fingerprint.length > 0 && strcmp(known->path, path) == 0) {
+        known->fingerprint.length > 0 && tail_known_is_at(known, path)) {
         int r = same_content(fd, status->size, known);
         return r < 0 ? r : r ? SAME : UNRELATED;
     }
@@ -160,7 +221,7 @@ bool tail_known_moved(struct tail_instance *tail, int fd, const struct tail_stat
     for (; node; node = tail_table_next(node)) {
         const struct tail_known *known = TAIL_OF(node, struct tail_known, node);
         /* where it always was, though no pattern matches there: the patterns were changed */
-        bool moved = known->away || strcmp(known->path, path) != 0;
+        bool moved = known->away || !tail_known_is_at(known, path);
         int r = moved ? judge(known, fd, status, path) : UNRELATED;
         /* it was truncated, too: an inode that surely is the same is enough to read what it says now */
         if (r == SAME || (r == CHANGED && tail_identity_is_certain(&status->identity))) {
@@ -212,130 +273,33 @@ bool tail_known_unchanged(const struct tail_instance *tail, const char *path, co
     struct tail_table_node *node = tail->parked_count ? tail_table_first(&tail->known, s->st_ino) : NULL;
     for (; node; node = tail_table_next(node)) {
         const struct tail_known *known = TAIL_OF(node, struct tail_known, node);
-        if (as_it_was(known, s) && strcmp(known->path, path) == 0) {
+        if (as_it_was(known, s) && tail_known_is_at(known, path)) {
             return true;
         }
     }
     return false;
 }
 
-void tail_known_poll(struct tail_instance *tail, void (*fn)(struct tail_instance *, const char *))
+bool tail_known_poll(struct tail_instance *tail, size_t *bucket,
+                     void (*fn)(struct tail_instance *, const char *))
 {
     struct stat s;
     char path[PATH_MAX];
-    for (size_t i = 0; i < tail->known.size && tail->parked_count; i++) {
-        for (struct tail_table_node *n = tail->known.buckets[i]; n; n = n->next) {
-            struct tail_known *known = TAIL_OF(n, struct tail_known, node);
-            if (known->parked && (stat(known->path, &s) < 0 || !as_it_was(known, &s))) {
-                snprintf(path, sizeof(path), "%s", known->path);
-                fn(tail, path);
-                break; /* the table may be another one now; the rest of these has its turn next time */
-            }
+    size_t i = *bucket;
+    if (!tail->parked_count || i >= tail->known.size) {
+        return true;
+    }
+    *bucket = i + 1;
+    for (struct tail_table_node *n = tail->known.buckets[i]; n; n = n->next) {
+        struct tail_known *known = TAIL_OF(n, struct tail_known, node);
+        if (!known->parked) {
+            continue;
         }
-    }
-}
-
-/* -- Searching for files that were renamed while nobody looked ------------------------------------- */
-
-static size_t directory_length(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? (size_t)(slash - path) : 0;
-}
-
-/* Whether there is something to expect from the file: unread bytes, or a writer that may still have it. */
-static bool worth_opening(const struct tail_instance *tail, const struct tail_known *known,
-                          const struct stat *s)
-{
-    struct timespec now;
-    if (tail->searching_late) {
-        return (uint64_t)s->st_size != known->offset;
-    }
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t age = (uint64_t)(now.tv_sec > s->st_mtim.tv_sec ? now.tv_sec - s->st_mtim.tv_sec : 0);
-    return (uint64_t)s->st_size != known->offset || age <= tail->config->rotate_wait / 1000000000u + 1;
-}
-
-static bool is_missed(const struct tail_instance *tail, const struct stat *s)
-{
-    struct tail_table_node *node = tail_table_first(&tail->known, s->st_ino);
-    for (; node; node = tail_table_next(node)) {
-        const struct tail_known *known = TAIL_OF(node, struct tail_known, node);
-        if (known->identity.dev == s->st_dev && worth_opening(tail, known, s)) {
-            return true;
+        path_of(known, path);
+        if (stat(path, &s) < 0 || !as_it_was(known, &s)) {
+            fn(tail, path);
+            break; /* the table may be another one now; the rest of these has its turn next time */
         }
     }
     return false;
-}
-
-static void search_entry(struct tail_instance *tail, int dir, const char *dir_path, const char *name,
-                         void (*fn)(struct tail_instance *, const char *, int))
-{
-    struct stat s;
-    if (fstatat(dir, name, &s, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(s.st_mode) || !is_missed(tail, &s)) {
-        return;
-    }
-    char path[PATH_MAX + NAME_MAX];
-    int fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) {
-        tail_log(tail, WARN, "%s/%s was followed under another name, but can't be opened now: %s", dir_path,
-                 name, strerror(errno));
-    } else {
-        snprintf(path, sizeof(path), "%s/%s", dir_path, name);
-        if (tail_allowed(tail, fd, path)) {
-            fn(tail, path, fd);
-        } else {
-            close(fd);
-        }
-    }
-}
-
-static void search_directory(struct tail_instance *tail, const char *path,
-                             void (*fn)(struct tail_instance *, const char *, int))
-{
-    DIR *dir = opendir(*path ? path : "/");
-    struct dirent *entry;
-    while (dir && (entry = readdir(dir))) {
-        search_entry(tail, dirfd(dir), path, entry->d_name, fn);
-    }
-    if (dir) {
-        closedir(dir);
-    }
-}
-
-/* The directory of a stream that was not looked for yet; marks all others of the same one. NULL: none left.
- */
-static char *next_directory(struct tail_instance *tail)
-{
-    char *path = NULL;
-    size_t length = 0;
-    for (size_t i = 0; i < tail->known.size; i++) {
-        for (struct tail_table_node *n = tail->known.buckets[i]; n; n = n->next) {
-            struct tail_known *known = TAIL_OF(n, struct tail_known, node);
-            if (known->looked || (path && (directory_length(known->path) != length ||
-                                           strncmp(known->path, path, length) != 0))) {
-                continue;
-            }
-            if (!path) {
-                length = directory_length(known->path);
-                path = strndup(known->path, length);
-            }
-            known->looked = path != NULL;
-        }
-    }
-    return path;
-}
-
-void tail_known_search(struct tail_instance *tail, void (*fn)(struct tail_instance *, const char *, int))
-{
-    char *path;
-    for (size_t i = 0; i < tail->known.size; i++) {
-        for (struct tail_table_node *n = tail->known.buckets[i]; n; n = n->next) {
-            TAIL_OF(n, struct tail_known, node)->looked = false;
-        }
-    }
-    while ((path = next_directory(tail))) {
-        search_directory(tail, path, fn);
-        free(path);
-    }
 }

@@ -7,17 +7,25 @@
 #include "identity.h"
 #include "tail.h"
 
+/* A directory in which known files were last seen. */
+struct tail_place {
+    struct tail_table_node node; /* hash: path */
+    struct tail_instance *tail;
+    size_t references;
+    char path[]; /* "" is the root */
+};
+
 struct tail_known {
     struct tail_table_node node; /* hash: inode */
     struct tail_identity identity;
     struct tail_fingerprint fingerprint;
     uint64_t offset, token;
-    char *path;             /* the last one known */
+    struct tail_place *place; /* of its last known path */
+    const char *name;
     uint64_t size, changed; /* parked: as it was then */
     bool finished, away;
     bool parked; /* closed only because it has nothing new */
-    bool looked; /* during a search: its directory has been looked through */
-    char key[];
+    char key[];  /* and behind it the name */
 };
 
 /* Reads all of the instance's streams, and sets first_start. 0 or -ENOMEM. */
@@ -43,16 +51,17 @@ bool tail_known_moved(struct tail_instance *, int fd, const struct tail_status *
 void tail_known_park(struct tail_instance *, const char *key, uint64_t ino, uint64_t size, uint64_t changed);
 /* Whether what is at the path is a parked file that has not changed since. */
 bool tail_known_unchanged(const struct tail_instance *, const char *path, const struct stat *);
-/* Where there are no events: looks at the parked files, and calls fn with the paths of those that changed. */
-void tail_known_poll(struct tail_instance *, void (*fn)(struct tail_instance *, const char *path));
+/*
+ * Where there are no events: looks at some of the parked files, beginning at *bucket = 0, and calls fn with
+ * the paths of those that changed. True: that was all.
+ */
+bool tail_known_poll(struct tail_instance *, size_t *bucket,
+                     void (*fn)(struct tail_instance *, const char *path));
 /* Whether the inode is one that was added as finished. */
 bool tail_known_finished(const struct tail_instance *, uint64_t dev, uint64_t ino);
 void tail_known_free(struct tail_known *); /* takes NULL */
 
-/*
- * Looks for the files of known streams under other names in the directories they were last seen in, and calls
- * fn with each that is found, open. fn takes the descriptor over.
- */
-void tail_known_search(struct tail_instance *, void (*fn)(struct tail_instance *, const char *path, int fd));
+bool tail_known_is_at(const struct tail_known *, const char *path);
+void tail_place_unref(struct tail_place *);
 
 #endif

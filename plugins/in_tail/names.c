@@ -82,7 +82,7 @@ static bool current_name(const struct tail_file *file, char *ret, size_t size)
 static void moved_to(struct tail_file *file, const char *path)
 {
     if (tail_glob_match(file->tail->glob, path) & TAIL_IS_FILE) {
-        tail_look(file->tail, path);
+        file->tail->rescan |= !tail_look(file->tail, path);
     } else if (tail_file_set_path(file, path, false) == 0) {
         tail_file_save(file);
     }
@@ -117,7 +117,7 @@ void tail_file_look(struct tail_file *file)
 {
     char now[PATH_MAX + 16];
     if (file->named) {
-        tail_look(file->tail, file->path);
+        file->tail->rescan |= !tail_look(file->tail, file->path);
     } else if (current_name(file, now, sizeof(now)) && strcmp(now, file->path) != 0) {
         moved_to(file, now);
     }

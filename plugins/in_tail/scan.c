@@ -1,173 +1,155 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which files there are to follow: one path compared with what is followed there, the walk through the
- * patterns, the search after a restart, and polling. Loop thread.
+ * Looking for files, in slices: the walk through the patterns, the comparison with what it did not meet, the
+ * search for what was renamed, and polling. Loop thread; owns what is under way.
  */
 #include "scan.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
-#include "allow.h"
 #include "dirs.h"
 #include "file.h"
 #include "known.h"
+#include "search.h"
+#include "walk.h"
 
-/* -- One path
- * ------------------------------------------------------------------------------------------------ */
+/* A directory that appeared. */
+struct way {
+    struct tail_link link;
+    char path[];
+};
 
-static void refused(struct tail_instance *tail, const char *path, int error)
+struct tail_scan {
+    struct tail_walk *walk; /* under way, or NULL */
+    struct tail_search *search;
+    struct tail_link *sweep, *poll; /* the next of the open files to be looked at, or NULL */
+    bool parked;                    /* the closed ones are to be polled */
+    struct tail_link ways;          /* struct way: to be walked through */
+    size_t bucket;                  /* of the closed ones, while polling */
+    bool whole;                     /* the walk is through everything, so what it does not meet is gone */
+    bool turn;                      /* whose it was */
+    bool late, renamed;             /* searches that are due */
+};
+
+static struct tail_scan *scan_of(struct tail_instance *tail)
 {
-    if (error == EMFILE || error == ENFILE) {
-        tail_complain(tail, "",
-                      "no more files can be opened (%s): the rest waits; raise LimitNOFILE or ulimit -n",
-                      strerror(error));
+    if (!tail->scan && (tail->scan = calloc(1, sizeof(*tail->scan)))) {
+        tail_list_init(&tail->scan->ways);
+    }
+    if (!tail->scan) {
         tail_retry(tail);
-    } else if (error != ENOENT && error != ENOTDIR && error != ENXIO) {
-        tail_complain(tail, path, "%s can't be opened: %s; it is tried again when that changes", path,
-                      strerror(error));
-        if (error != EACCES && error != EPERM) {
-            tail_retry(tail); /* of permissions an event tells */
-        }
     }
+    return tail->scan;
 }
 
-/*
- * Whether one more file may be open. Where max_open_files is reached, one that has nothing new makes room;
- * where all have, this one waits until those are through. Rotated ones are kept beyond the limit.
- */
-static bool has_room(struct tail_instance *tail)
+/* -- What is due ---------------------------------------------------------------------------------------- */
+
+void tail_rescan(struct tail_instance *tail)
 {
-    size_t max = (size_t)tail->config->max_open_files;
-    if (max == 0 || tail->open_count < max || tail->config->exit_on_eof) {
-        return true;
-    }
-    if (tail->crowded) {
-        return false; /* known already; looking through all that are open for each that is not would take long
-                       */
-    }
-    size_t counted = tail->open_count;
-    for (struct tail_link *l = tail->files.next, *next; l != &tail->files; l = next) {
-        struct tail_file *file = TAIL_OF(l, struct tail_file, member);
-        next = l->next;
-        counted -= file->rotated;
-        if (counted < max || tail_file_park(file)) {
-            return true;
-        }
-    }
-    tail->crowded = true;
-    if (tail_list_empty(&tail->ready)) {
-        tail_retry(tail); /* all have just changed: their events are about to come */
-    }
-    return false;
+    tail->rescan = true;
+    tail_wake(tail);
 }
 
-/* Opens a path that is not followed yet. */
-static void begin(struct tail_instance *tail, const char *path)
+void tail_scan_way(struct tail_instance *tail, const char *path)
 {
-    struct tail_status status;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0) {
-        refused(tail, path, errno);
+    struct tail_scan *scan = scan_of(tail);
+    size_t size = strlen(path) + 1;
+    struct way *way = scan ? malloc(sizeof(*way) + size) : NULL;
+    if (!way) {
+        tail_rescan(tail);
         return;
     }
-    int r = tail_status_read(fd, &status);
-    if (r < 0 || !S_ISREG(status.mode)) {
-        close(fd);
-        return; /* changed since it was looked at: an event will tell */
-    }
-    if (!tail_allowed(tail, fd, path)) {
-        close(fd);
-        return;
-    }
-    tail_calm(tail, path);
-    struct tail_file *other = tail_file_of(tail, &status.identity);
-    if (!other) {
-        if (tail_file_begin(tail, path, fd, &status, true) < 0) {
-            tail_retry(tail);
-        }
-        return;
-    }
-    close(fd);
-    if (!other->named && tail_file_rename(other, path) < 0) {
-        tail_retry(tail);
-    } else if (strcmp(other->path, path) != 0) {
-        tail_log(tail, DEBUG, "%s is %s under another name: read once", path, other->path);
-    }
+    memcpy(way->path, path, size);
+    tail_list_init(&way->link);
+    tail_list_add(&scan->ways, &way->link);
+    tail_wake(tail);
 }
 
-/* Whether the path of a followed file still leads to it. */
-static bool leads_to(const struct tail_file *file)
+void tail_scan_renamed(struct tail_instance *tail, bool late)
 {
-    struct stat s;
-    return file->named && stat(file->path, &s) == 0 && s.st_ino == file->identity.ino &&
-           s.st_dev == file->identity.dev;
+    struct tail_scan *scan = tail->known.count ? scan_of(tail) : NULL;
+    if (scan) {
+        *(late ? &scan->late : &scan->renamed) = true;
+        tail_wake(tail);
+    }
 }
 
-/* The inode is followed already, under another path. Does that still hold? */
-static bool followed_elsewhere(struct tail_instance *tail, const struct stat *s)
+void tail_scan_polled(struct tail_instance *tail)
 {
-    struct tail_identity id = {.dev = s->st_dev, .ino = s->st_ino};
-    struct tail_file *other = tail_file_of(tail, &id);
-    if (other && other->named && !leads_to(other)) {
-        tail_file_lost(other);
+    struct tail_scan *scan = scan_of(tail);
+    if (scan && !scan->poll) { /* else it is under way */
+        tail_dirs_poll(tail);
+        scan->poll = tail->files.next;
+        scan->bucket = scan->parked ? scan->bucket : 0;
+        scan->parked = true;
+        tail_wake(tail);
     }
-    return other && other->named;
 }
 
-void tail_look(struct tail_instance *tail, const char *path)
+bool tail_scan_waits(const struct tail_instance *tail)
 {
-    struct stat s, l;
-    struct tail_file *file = tail_file_at(tail, path);
-    if (lstat(path, &l) == 0 && S_ISLNK(l.st_mode)) {
-        tail_dirs_follow(tail, path);
-    }
-    if (stat(path, &s) < 0) {
-        int error = errno;
-        if (file && (error == ENOENT || error == ENOTDIR || error == ELOOP)) {
-            tail_file_lost(file);
-        } else if (!file) {
-            refused(tail, path, error);
-        }
-        return;
-    }
-    if (file && s.st_ino == file->identity.ino && s.st_dev == file->identity.dev) {
-        return;
-    }
-    if (file) {
-        tail_file_lost(file);
-    }
-    if (!S_ISREG(s.st_mode)) {
-        if (!S_ISDIR(s.st_mode)) {
-            tail_complain(tail, path, "%s is not a regular file: it is not read", path);
-        }
-    } else if (!followed_elsewhere(tail, &s) && !tail_known_finished(tail, s.st_dev, s.st_ino) &&
-               !tail_known_unchanged(tail, path, &s) && has_room(tail)) {
-        begin(tail, path);
+    return tail->rescan || tail->scan;
+}
+
+static void drop_ways(struct tail_scan *scan)
+{
+    while (!tail_list_empty(&scan->ways)) {
+        struct way *way = TAIL_OF(scan->ways.next, struct way, link);
+        tail_list_remove(&way->link);
+        free(way);
     }
 }
 
-/* -- The walk -----------------------------------------------------------------------------------------------
- */
+void tail_scan_clear(struct tail_instance *tail)
+{
+    struct tail_scan *scan = tail->scan;
+    if (scan) {
+        drop_ways(scan);
+        tail_walk_destroy(scan->walk);
+        tail_search_destroy(scan->search);
+        free(scan);
+    }
+    tail->scan = NULL;
+}
+
+void tail_scan_pass(struct tail_instance *tail, const struct tail_link *member)
+{
+    struct tail_scan *scan = tail->scan;
+    if (scan && scan->sweep == member) {
+        scan->sweep = member->next;
+    }
+    if (scan && scan->poll == member) {
+        scan->poll = member->next;
+    }
+}
+
+/* -- The walk ------------------------------------------------------------------------------------------- */
 
 static void walk_directory(void *data, const char *path, int need)
 {
     tail_dirs_need(data, path, need);
 }
 
-static void walk_file(void *data, const char *path, uint64_t ino, unsigned char type)
+static bool walk_file(void *data, const char *path, uint64_t ino, unsigned char type)
 {
     struct tail_instance *tail = data;
     struct tail_file *file = tail_file_at(tail, path);
+    if (file && type == DT_REG && file->identity.ino == ino) {
+        file->generation = tail->generation;
+        return true;
+    }
+    if (!tail_look(tail, path)) {
+        return false;
+    }
+    file = tail_file_at(tail, path);
     if (file) {
         file->generation = tail->generation;
+        tail->loose_inodes |= type == DT_REG && file->identity.ino != ino;
     }
-    if (!file || type != DT_REG || file->identity.ino != ino) {
-        tail_look(tail, path);
-    }
+    return true;
 }
 
 static void walk_unreadable(void *data, const char *path, int error)
@@ -179,65 +161,82 @@ static void walk_unreadable(void *data, const char *path, int error)
     }
 }
 
-static void sweep_files(struct tail_instance *tail)
+static bool walk_enough(void *data)
 {
-    for (struct tail_link *l = tail->files.next; l != &tail->files; l = l->next) {
-        struct tail_file *file = TAIL_OF(l, struct tail_file, member);
-        if (file->named && file->generation != tail->generation) {
-            file->generation = tail->generation;
-            tail_look(tail, file->path);
-        }
+    const struct tail_instance *tail = data;
+    return tail_hub_enough(tail->hub);
+}
+
+/* NULL for `path`: everything. */
+static void walk_begin(struct tail_instance *tail, const char *path)
+{
+    struct tail_walk_visitor visitor = {walk_directory, walk_file, walk_unreadable, walk_enough, tail};
+    struct tail_scan *scan = tail->scan;
+    scan->walk = tail_walk_create(tail->glob, &visitor, path);
+    scan->whole = !path;
+    if (!scan->walk) {
+        tail_retry(tail);
+    } else if (!path) {
+        tail->generation++;
     }
 }
 
-void tail_walk(struct tail_instance *tail)
+static void walk_on(struct tail_instance *tail)
 {
-    struct tail_glob_visitor visitor = {walk_directory, walk_file, walk_unreadable, tail};
-    tail->rescan = false;
-    tail->generation++;
-    tail_glob_walk(tail->glob, &visitor);
-    sweep_files(tail);
+    struct tail_scan *scan = tail->scan;
+    if (tail_walk_step(scan->walk)) {
+        tail_walk_destroy(scan->walk);
+        scan->walk = NULL;
+        scan->sweep = scan->whole ? tail->files.next : NULL;
+    }
+}
+
+/* Followed files whose path the walk did not meet. */
+static void sweep_on(struct tail_instance *tail)
+{
+    struct tail_scan *scan = tail->scan;
+    while (scan->sweep != &tail->files) {
+        struct tail_file *file = TAIL_OF(scan->sweep, struct tail_file, member);
+        scan->sweep = scan->sweep->next;
+        if (file->named && file->generation != tail->generation) {
+            file->generation = tail->generation;
+            tail->rescan |= !tail_look(tail, file->path);
+        }
+        if (tail_hub_enough(tail->hub)) {
+            return;
+        }
+    }
+    scan->sweep = NULL;
     tail_dirs_sweep(tail);
 }
 
-/* -- After a restart
- * ------------------------------------------------------------------------------------------ */
+/* -- Searching and polling ------------------------------------------------------------------------------ */
 
-static void search_found(struct tail_instance *tail, const char *path, int fd)
+static void search_begin(struct tail_instance *tail)
 {
-    struct tail_status status;
-    if (tail_status_read(fd, &status) < 0 || !S_ISREG(status.mode) || tail_file_of(tail, &status.identity)) {
-        close(fd);
-        return;
+    struct tail_scan *scan = tail->scan;
+    bool late = !scan->renamed;
+    scan->search = tail_search_create(tail, late);
+    if (!scan->search) {
+        tail_retry(tail);
     }
-    if (tail_known_moved(tail, fd, &status, path)) {
-        if (tail->searching_late) {
-            tail->host->metric_add(tail->numbers.late, 1);
-            tail_log(tail, WARN,
-                     "%s was rotated and is still written to after rotate_wait: it is read after all", path);
-        } else {
-            tail_log(tail, INFO, "%s was renamed while nobody looked: what is left of it is read", path);
-        }
-        tail_file_begin(tail, path, fd, &status, false);
-    } else {
-        close(fd);
-    }
+    *(late ? &scan->late : &scan->renamed) = false;
 }
 
-void tail_search(struct tail_instance *tail, bool late)
+static void search_on(struct tail_instance *tail)
 {
-    tail->searching_late = late;
-    tail_known_search(tail, search_found);
+    struct tail_scan *scan = tail->scan;
+    if (tail_search_step(scan->search)) {
+        tail_search_destroy(scan->search);
+        scan->search = NULL;
+    }
 }
-
-/* -- Polling
- * ---------------------------------------------------------------------------------------------------- */
 
 static void poll_file(struct tail_file *file)
 {
     struct stat s;
-    if (file->named && !leads_to(file)) {
-        tail_look(file->tail, file->path);
+    if (file->named && !tail_leads_to(file)) {
+        file->tail->rescan |= !tail_look(file->tail, file->path);
     }
     if (fstat(file->fd, &s) == 0) {
         uint64_t changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
@@ -249,19 +248,125 @@ static void poll_file(struct tail_file *file)
 
 static void look_at_parked(struct tail_instance *tail, const char *path)
 {
-    tail_look(tail, path);
-    tail->research = true;
-    tail_wake(tail);
+    tail->rescan |= !tail_look(tail, path);
+    tail_scan_renamed(tail, false);
 }
 
-void tail_poll_all(struct tail_instance *tail)
+static void poll_on(struct tail_instance *tail)
 {
-    tail_dirs_poll(tail);
-    tail_known_poll(tail, look_at_parked);
-    for (struct tail_link *l = tail->files.next; l != &tail->files; l = l->next) {
-        struct tail_file *file = TAIL_OF(l, struct tail_file, member);
+    struct tail_scan *scan = tail->scan;
+    while (scan->poll != &tail->files) {
+        struct tail_file *file = TAIL_OF(scan->poll, struct tail_file, member);
+        scan->poll = scan->poll->next;
         if (file->polled) {
             poll_file(file);
         }
+        if (tail_hub_enough(tail->hub)) {
+            return;
+        }
     }
+    scan->poll = NULL;
+}
+
+static void poll_parked(struct tail_instance *tail)
+{
+    struct tail_scan *scan = tail->scan;
+    while (!tail->crowded && !tail_known_poll(tail, &scan->bucket, look_at_parked)) {
+        if (tail_hub_enough(tail->hub)) {
+            return;
+        }
+    }
+    scan->parked = tail->crowded;
+}
+
+/* -- What comes next ------------------------------------------------------------------------------------ */
+
+static void way_begin(struct tail_instance *tail)
+{
+    struct way *way = TAIL_OF(tail->scan->ways.next, struct way, link);
+    tail_list_remove(&way->link);
+    walk_begin(tail, way->path);
+    free(way);
+}
+
+/* False: there is nothing. */
+static bool next(struct tail_instance *tail)
+{
+    struct tail_scan *scan = tail->scan;
+    if (scan->renamed && tail->starting && tail->generation) {
+        search_begin(tail); /* behind the first walk: it ends the start */
+    } else if (tail->rescan) {
+        tail->rescan = false;
+        drop_ways(scan);
+        walk_begin(tail, NULL);
+    } else if (!tail_list_empty(&scan->ways)) {
+        way_begin(tail);
+    } else if (scan->renamed || scan->late) {
+        search_begin(tail);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* One step of what is under way, or of what is due. False: there is nothing. */
+static bool look_on(struct tail_instance *tail)
+{
+    struct tail_scan *scan = tail->scan;
+    if (scan->walk) {
+        walk_on(tail);
+    } else if (scan->sweep) {
+        sweep_on(tail);
+    } else if (scan->search) {
+        search_on(tail);
+    } else if (next(tail)) {
+        return true;
+    } else if (scan->parked) {
+        poll_parked(tail);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/*
+ * Polling takes turns with the rest, however long either is. It goes on while files wait for room: the news
+ * of the open ones makes it.
+ */
+static bool go_on(struct tail_instance *tail)
+{
+    struct tail_scan *scan = tail->scan;
+    scan->turn = !scan->turn;
+    if (scan->poll && (tail->crowded || scan->turn || !look_on(tail))) {
+        poll_on(tail);
+        return true;
+    }
+    return scan->poll || look_on(tail);
+}
+
+static bool can_go_on(const struct tail_instance *tail)
+{
+    return !tail->crowded || (tail->scan && tail->scan->poll);
+}
+
+bool tail_scan_due(const struct tail_instance *tail)
+{
+    return (tail->rescan || tail->scan) && can_go_on(tail);
+}
+
+bool tail_scan_step(struct tail_instance *tail)
+{
+    if (!scan_of(tail)) {
+        return false;
+    }
+    while (can_go_on(tail)) {
+        if (!go_on(tail)) {
+            tail_scan_clear(tail);
+            return false;
+        }
+        if (tail_hub_enough(tail->hub)) {
+            return can_go_on(tail);
+        }
+    }
+    return false;
 }

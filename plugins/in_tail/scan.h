@@ -1,21 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which files there are to follow: the walk through the patterns, the watched directories, and one path at a
- * time. */
+/* Which files there are to follow: one path at a time, and everything, in slices. */
 #ifndef TAIL_SCAN_H
 #define TAIL_SCAN_H
 
 #include "tail.h"
 
-/* Walks through all patterns: begins what is new, and looks at whatever was not met again. */
-void tail_walk(struct tail_instance *);
-/* Compares one path that matches with what is followed there, and acts on the difference. */
-void tail_look(struct tail_instance *, const char *path);
-/*
- * Begins to follow known files that were renamed, out of the patterns too, while nobody looked. late: only
- * those with something to read, which was written after they were closed.
+/* What is under way; made when there is something to look for. */
+struct tail_scan;
+
+/* All patterns are to be walked through, soon: what is new is begun, and whatever was not met is looked at.
  */
-void tail_search(struct tail_instance *, bool late);
-/* Looks at everything that inotify does not cover. */
-void tail_poll_all(struct tail_instance *);
+void tail_rescan(struct tail_instance *);
+/* The same for what is in or below a directory that has just appeared. */
+void tail_scan_way(struct tail_instance *, const char *path);
+/* Known files that were renamed while nobody looked are to be found; late: those written to after they were
+ * closed. */
+void tail_scan_renamed(struct tail_instance *, bool late);
+/* Everything that inotify does not cover is to be looked at. */
+void tail_scan_polled(struct tail_instance *);
+
+/* Goes on until tail_hub_enough. Returns whether something is left that can be done now. */
+bool tail_scan_step(struct tail_instance *);
+/* Whether something is left to look for, and whether it can be done now. */
+bool tail_scan_waits(const struct tail_instance *);
+bool tail_scan_due(const struct tail_instance *);
+/* The file moves in the list of open files, or leaves it. */
+void tail_scan_pass(struct tail_instance *, const struct tail_link *member);
+/* Forgets what is under way. */
+void tail_scan_clear(struct tail_instance *);
+
+/*
+ * Compares one path that matches with what is followed there, and acts on the difference. False: it must wait
+ * until others are closed.
+ */
+bool tail_look(struct tail_instance *, const char *path);
 
 #endif

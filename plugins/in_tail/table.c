@@ -7,7 +7,7 @@
 
 static int grow(struct tail_table *t)
 {
-    size_t size = t->size ? t->size * 2 : 4;
+    uint32_t size = t->size ? t->size * 2 : 1;
     struct tail_table_node **buckets = calloc(size, sizeof(*buckets));
     if (!buckets) {
         return -ENOMEM;
@@ -22,18 +22,20 @@ static int grow(struct tail_table *t)
     free(t->buckets);
     t->buckets = buckets;
     t->size = size;
+    t->low = 0;
     return 0;
 }
 
 int tail_table_add(struct tail_table *t, struct tail_table_node *n, uint64_t hash)
 {
-    if (t->count >= t->size && grow(t) < 0 && !t->size) {
+    if (t->count >= t->size && t->size < UINT32_C(1) << 31 && grow(t) < 0 && !t->size) {
         return -ENOMEM; /* a table that can't grow only gets slower */
     }
-    struct tail_table_node **bucket = &t->buckets[hash & (t->size - 1)];
+    uint32_t index = (uint32_t)(hash & (t->size - 1));
     n->hash = hash;
-    n->next = *bucket;
-    *bucket = n;
+    n->next = t->buckets[index];
+    t->buckets[index] = n;
+    t->low = index < t->low ? index : t->low;
     t->count++;
     return 0;
 }
@@ -67,14 +69,12 @@ struct tail_table_node *tail_table_next(const struct tail_table_node *n)
     return same(n->next, n->hash);
 }
 
-struct tail_table_node *tail_table_any(const struct tail_table *t)
+struct tail_table_node *tail_table_any(struct tail_table *t)
 {
-    for (size_t i = 0; t->count && i < t->size; i++) {
-        if (t->buckets[i]) {
-            return t->buckets[i];
-        }
+    while (t->count && !t->buckets[t->low]) {
+        t->low++;
     }
-    return NULL;
+    return t->count ? t->buckets[t->low] : NULL;
 }
 
 void tail_table_clear(struct tail_table *t)

@@ -13,7 +13,8 @@ struct tail_table_node {
 
 struct tail_table {
     struct tail_table_node **buckets;
-    size_t size, count; /* size is 0 or a power of two */
+    uint32_t size, count; /* size is 0 or a power of two */
+    uint32_t low;         /* all buckets before this one are empty */
 };
 
 /* -ENOMEM leaves the table as it was. */
@@ -22,7 +23,7 @@ void tail_table_remove(struct tail_table *, struct tail_table_node *); /* must b
 struct tail_table_node *tail_table_first(const struct tail_table *, uint64_t hash);
 struct tail_table_node *tail_table_next(const struct tail_table_node *); /* the next of the same hash */
 /* Any node, or NULL when empty. */
-struct tail_table_node *tail_table_any(const struct tail_table *);
+struct tail_table_node *tail_table_any(struct tail_table *);
 /* Frees the buckets, not the members. */
 void tail_table_clear(struct tail_table *);
 

@@ -18,21 +18,25 @@
 #include "known.h"
 #include "scan.h"
 
-static const uint64_t RETRY = 1000000000; /* ns */
+static const uint64_t RETRY = 1000000000;    /* ns */
+static const uint64_t START_SLICE = 5000000; /* ns that the first look at the files may take at once */
 
 /* -- What the other parts ask for ---------------------------------------------------------------------- */
 
-void tail_wake(struct tail_instance *tail)
+static bool has_work(const struct tail_instance *tail)
 {
-    if (tail->rescan || tail->research || (!tail->paused && !tail_list_empty(&tail->ready))) {
-        tail_hub_queue(tail->hub, &tail->worker);
-    }
+    return (!tail->paused && !tail_list_empty(&tail->ready)) ||
+           (tail->crowded && tail_list_empty(&tail->ready));
 }
 
-void tail_rescan(struct tail_instance *tail)
+void tail_wake(struct tail_instance *tail)
 {
-    tail->rescan = true;
-    tail_wake(tail);
+    if (has_work(tail)) {
+        tail_hub_queue(tail->hub, &tail->worker);
+    }
+    if (tail_scan_due(tail)) {
+        tail_hub_scan(tail->hub, &tail->worker);
+    }
 }
 
 void tail_retry(struct tail_instance *tail)
@@ -53,8 +57,8 @@ void tail_poll(struct tail_instance *tail)
 
 void tail_end(struct tail_instance *tail)
 {
-    if (tail->config->exit_on_eof && !tail->ended && !tail->starting && !tail->rescan && !tail->retrying &&
-        tail_list_empty(&tail->files)) {
+    if (tail->config->exit_on_eof && !tail->ended && !tail->starting && !tail_scan_due(tail) &&
+        !tail->retrying && tail_list_empty(&tail->files)) {
         tail->ended = true;
         tail->host->ended(tail->instance);
     }
@@ -63,20 +67,18 @@ void tail_end(struct tail_instance *tail)
 /* -- Turns and timers --------------------------------------------------------------------------------------
  */
 
-/* All that are open have been read to their ends, and others wait: those have their turn. */
+/* All that are open have been read to their ends, and others wait: those have their turn, one for one. */
 static void make_room(struct tail_instance *tail)
 {
-    size_t before = tail->open_count;
-    tail->crowded = false;
-    for (struct tail_link *l = tail->files.next, *next; l != &tail->files; l = next) {
+    for (struct tail_link *l = tail->files.next, *next; tail_parks(tail) && l != &tail->files; l = next) {
         next = l->next;
-        tail_file_park(TAIL_OF(l, struct tail_file, member));
+        if (tail_file_park(TAIL_OF(l, struct tail_file, member))) {
+            tail->crowded = false;
+            tail_wake(tail);
+            return;
+        }
     }
-    if (tail->open_count < before) {
-        tail->rescan = true;
-    } else {
-        tail_retry(tail);
-    }
+    tail_retry(tail);
 }
 
 static void on_idle(void *data)
@@ -100,13 +102,6 @@ static size_t work(struct tail_worker *worker, bool *ret_more)
 {
     struct tail_instance *tail = TAIL_OF(worker, struct tail_instance, worker);
     size_t bytes = 0;
-    if (tail->rescan) {
-        tail_walk(tail); /* also while paused: what is new must be held open */
-    }
-    if (tail->research) {
-        tail->research = false;
-        tail_search(tail, false);
-    }
     if (!tail->paused && !tail_list_empty(&tail->ready)) {
         struct tail_file *file = TAIL_OF(tail->ready.next, struct tail_file, ready);
         tail_list_remove(&file->ready);
@@ -120,8 +115,29 @@ static size_t work(struct tail_worker *worker, bool *ret_more)
         make_room(tail);
     }
     tail_end(tail);
-    *ret_more = tail->rescan || tail->research || (!tail->paused && !tail_list_empty(&tail->ready));
+    *ret_more = !tail->paused && !tail_list_empty(&tail->ready);
     return bytes;
+}
+
+static void say_what_was_found(struct tail_instance *tail);
+
+/* The first walk is through, and the first search. */
+static void started(struct tail_instance *tail)
+{
+    tail->starting = false;
+    say_what_was_found(tail);
+}
+
+static bool scan(struct tail_worker *worker)
+{
+    struct tail_instance *tail = TAIL_OF(worker, struct tail_instance, worker);
+    bool more = tail_scan_step(tail);
+    if (tail->starting && !tail_scan_waits(tail)) {
+        started(tail);
+    }
+    tail_end(tail);
+    tail_wake(tail);
+    return more;
 }
 
 static void overflow(struct tail_worker *worker)
@@ -133,18 +149,21 @@ static void overflow(struct tail_worker *worker)
         tail_file_wake(TAIL_OF(l, struct tail_file, member));
     }
     tail_rescan(tail);
+    if (tail->parked_count) {
+        tail_scan_renamed(tail, false);
+    }
 }
 
 static void on_refresh(void *data)
 {
     struct tail_instance *tail = data;
-    tail_walk(tail);
-    tail_search(tail, true);
+    tail_rescan(tail);
+    tail_scan_renamed(tail, true);
 }
 
 static void on_poll(void *data)
 {
-    tail_poll_all(data);
+    tail_scan_polled(data);
 }
 
 static void on_retry(void *data)
@@ -248,6 +267,7 @@ static int tail_create(const struct weir_host *host, struct weir_instance *insta
     tail->instance = instance;
     tail->config = config;
     tail->worker.work = work;
+    tail->worker.scan = scan;
     tail->worker.overflow = overflow;
     tail_list_init(&tail->files);
     tail_list_init(&tail->ready);
@@ -281,6 +301,7 @@ static void close_all(struct tail_instance *tail)
     while (!tail_list_empty(&tail->files)) {
         tail_file_drop(TAIL_OF(tail->files.next, struct tail_file, member));
     }
+    tail_scan_clear(tail);
     tail_dirs_clear(tail);
     tail_known_clear(tail);
     struct weir_timer **timers[] = {&tail->refresh, &tail->poll, &tail->retry, &tail->idle};
@@ -329,17 +350,20 @@ static void say_what_was_found(struct tail_instance *tail)
 static int tail_start(void *self)
 {
     struct tail_instance *tail = self;
+    struct timespec now;
     int r = open_all(tail);
     if (r < 0) {
         tail->host->error(tail->instance, "can't start: %s", strerror(-r));
         close_all(tail);
         return r;
     }
+    clock_gettime(CLOCK_REALTIME, &now);
+    tail->started = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     tail->starting = true;
-    tail_walk(tail);
-    tail_search(tail, false);
-    tail->starting = false;
-    say_what_was_found(tail);
+    tail->rescan = true;
+    tail_scan_renamed(tail, false);
+    tail_hub_slice(tail->hub, START_SLICE);
+    scan(&tail->worker); /* few files are followed when this returns; the rest of many is found in slices */
     if (!tail->config->exit_on_eof) {
         tail->host->timer_set(tail->refresh, tail->config->refresh_interval, tail->config->refresh_interval);
         uint64_t idle = tail->config->close_inactive;

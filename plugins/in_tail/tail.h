@@ -47,22 +47,25 @@ struct tail_instance {
     struct tail_link files; /* struct tail_file.member: every open file, those longest without news first */
     struct tail_link ready; /* .ready: those that have something to be done */
     struct tail_table by_path, by_inode;
-    struct tail_table dirs;       /* struct tail_dir, by path */
-    struct tail_table known;      /* struct tail_known: streams whose files are not open, by inode */
+    struct tail_table dirs;   /* struct tail_dir, by path */
+    struct tail_table known;  /* struct tail_known: streams whose files are not open, by inode */
+    struct tail_table places; /* struct tail_place: the directories that those were last seen in, by path */
     struct tail_table complaints; /* paths that were complained about, until they are well again */
 
+    struct tail_scan *scan; /* looking for files is under way, or NULL */
+
     uint64_t generation;  /* of the last walk */
+    uint64_t started;     /* when, ns since 1970 */
     uint64_t done, total; /* for exit_on_eof: bytes read of those there */
     size_t open_count, parked_count;
-    bool first_start;    /* no stream is known: read_from_head counts */
-    bool searching_late; /* the search is for files that have grown after they were closed */
-    bool starting;       /* the walk of start goes on */
-    bool rescan;         /* a walk is due */
-    bool research;       /* a search is due: a closed file may have been renamed */
-    bool crowded;        /* files wait because max_open_files are open */
-    bool paused;         /* an output is full; resume will come */
-    bool retrying;       /* something could not be opened: the timer runs */
-    bool polling;        /* there is something that inotify does not cover */
+    bool first_start;  /* no stream is known: read_from_head counts */
+    bool starting;     /* the walk of start goes on */
+    bool rescan;       /* a walk is due */
+    bool crowded;      /* files wait because no more can be open */
+    bool loose_inodes; /* directories tell other inode numbers than files do */
+    bool paused;       /* an output is full; resume will come */
+    bool retrying;     /* something could not be opened: the timer runs */
+    bool polling;      /* there is something that inotify does not cover */
     bool ended;
 };
 
@@ -76,8 +79,6 @@ static inline bool tail_parks(const struct tail_instance *tail)
 
 /* There is work for the instance. */
 void tail_wake(struct tail_instance *);
-/* Walks through everything again, soon. */
-void tail_rescan(struct tail_instance *);
 /* Something could not be opened now: the instance looks again in a second. */
 void tail_retry(struct tail_instance *);
 /* From now on something must be looked at from time to time. */

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One path, compared with what is followed there. Loop thread. */
+#include "scan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "allow.h"
+#include "dirs.h"
+#include "file.h"
+#include "known.h"
+
+/* False: there are no descriptors. */
+static bool refused(struct tail_instance *tail, const char *path, int error)
+{
+    if (error == EMFILE || error == ENFILE) {
+        tail_complain(tail, "",
+                      "no more files can be opened (%s): the rest waits; raise LimitNOFILE or ulimit -n",
+                      strerror(error));
+        tail->crowded = true;
+        tail_retry(tail);
+        return false;
+    }
+    if (error != ENOENT && error != ENOTDIR && error != ENXIO) {
+        tail_complain(tail, path, "%s can't be opened: %s; it is tried again when that changes", path,
+                      strerror(error));
+        if (error != EACCES && error != EPERM) {
+            tail_retry(tail); /* of permissions an event tells */
+        }
+    }
+    return true;
+}
+
+/*
+ * Whether one more file may be open. Where max_open_files is reached, one that has nothing new makes room;
+ * where all have, this one waits until those are through. Rotated ones are kept beyond the limit.
+ */
+static bool has_room(struct tail_instance *tail)
+{
+    size_t max = (size_t)tail->config->max_open_files;
+    if (max == 0 || tail->open_count < max || tail->config->exit_on_eof) {
+        return true;
+    }
+    if (tail->crowded) {
+        return false; /* known already; looking through all that are open for each that is not would take long
+                       */
+    }
+    size_t counted = tail->open_count;
+    for (struct tail_link *l = tail->files.next, *next; l != &tail->files; l = next) {
+        struct tail_file *file = TAIL_OF(l, struct tail_file, member);
+        next = l->next;
+        counted -= file->rotated;
+        if (counted < max || tail_file_park(file)) {
+            return true;
+        }
+    }
+    tail->crowded = true;
+    if (tail_list_empty(&tail->ready)) {
+        tail_retry(tail); /* all have just changed: their events are about to come */
+    }
+    return false;
+}
+
+/* What came after the start is no file that was there at the first start, whenever it is found. */
+static int begin_new(struct tail_instance *tail, const char *path, int fd, const struct tail_status *status)
+{
+    bool starting = tail->starting;
+    tail->starting = starting && status->identity.born <= tail->started;
+    int r = tail_file_begin(tail, path, fd, status, true);
+    tail->starting = starting;
+    return r;
+}
+
+/* Opens a path that is not followed yet. False: there are no descriptors. */
+static bool begin(struct tail_instance *tail, const char *path)
+{
+    struct tail_status status;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0) {
+        return refused(tail, path, errno);
+    }
+    int r = tail_status_read(fd, &status);
+    if (r < 0 || !S_ISREG(status.mode)) {
+        close(fd);
+        return true; /* changed since it was looked at: an event will tell */
+    }
+    if (!tail_allowed(tail, fd, path)) {
+        close(fd);
+        return true;
+    }
+    tail_calm(tail, path);
+    struct tail_file *other = tail_file_of(tail, &status.identity);
+    if (!other) {
+        if (begin_new(tail, path, fd, &status) < 0) {
+            tail_retry(tail);
+        }
+        return true;
+    }
+    close(fd);
+    if (!other->named && tail_file_rename(other, path) < 0) {
+        tail_retry(tail);
+    } else if (strcmp(other->path, path) != 0) {
+        tail_log(tail, DEBUG, "%s is %s under another name: read once", path, other->path);
+    }
+    return true;
+}
+
+/* Whether the path of a followed file still leads to it. */
+bool tail_leads_to(const struct tail_file *file)
+{
+    struct stat s;
+    return file->named && stat(file->path, &s) == 0 && s.st_ino == file->identity.ino &&
+           s.st_dev == file->identity.dev;
+}
+
+/* The inode is followed already, under another path. Does that still hold? */
+static bool followed_elsewhere(struct tail_instance *tail, const struct stat *s)
+{
+    struct tail_identity id = {.dev = s->st_dev, .ino = s->st_ino};
+    struct tail_file *other = tail_file_of(tail, &id);
+    if (other && other->named && !tail_leads_to(other)) {
+        tail_file_lost(other);
+    }
+    return other && other->named;
+}
+
+/* Nothing is there, or nothing that can be looked at. */
+static bool missing(struct tail_instance *tail, struct tail_file *file, const char *path, int error)
+{
+    if (file && (error == ENOENT || error == ENOTDIR || error == ELOOP)) {
+        tail_file_lost(file);
+    }
+    return file || refused(tail, path, error);
+}
+
+static int status_of(struct tail_instance *tail, const char *path, struct stat *ret)
+{
+    int r = lstat(path, ret);
+    if (r == 0 && S_ISLNK(ret->st_mode)) {
+        tail_dirs_follow(tail, path);
+        r = stat(path, ret);
+    }
+    return r < 0 ? errno : 0;
+}
+
+bool tail_look(struct tail_instance *tail, const char *path)
+{
+    struct stat s;
+    struct tail_file *file = tail_file_at(tail, path);
+    int error = status_of(tail, path, &s);
+    if (error) {
+        return missing(tail, file, path, error);
+    }
+    if (file && s.st_ino == file->identity.ino && s.st_dev == file->identity.dev) {
+        return true;
+    }
+    if (file) {
+        tail_file_lost(file);
+    }
+    if (!S_ISREG(s.st_mode)) {
+        if (!S_ISDIR(s.st_mode)) {
+            tail_complain(tail, path, "%s is not a regular file: it is not read", path);
+        }
+        return true;
+    }
+    if (followed_elsewhere(tail, &s) || tail_known_finished(tail, s.st_dev, s.st_ino) ||
+        tail_known_unchanged(tail, path, &s)) {
+        return true;
+    }
+    return has_room(tail) && begin(tail, path);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The search for known files under other names. The directory tells the inode of each name, so only files
+ * that are known under another name are looked at, whatever else there is. Loop thread.
+ */
+#include "search.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "allow.h"
+#include "file.h"
+#include "known.h"
+
+struct tail_search {
+    struct tail_instance *tail;
+    struct tail_place **places; /* with a reference each */
+    size_t count, next;
+    DIR *dir; /* of the place before `next`, or NULL */
+    bool late;
+};
+
+/* -- One name --------------------------------------------------------------------------------------- */
+
+/* Whether there is something to expect from the file: unread bytes, or a writer that may still have it. */
+static bool worth_opening(const struct tail_instance *tail, const struct tail_known *known,
+                          const struct stat *s, bool late)
+{
+    struct timespec now;
+    if (late || (uint64_t)s->st_size != known->offset) {
+        return (uint64_t)s->st_size != known->offset;
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t age = (uint64_t)(now.tv_sec > s->st_mtim.tv_sec ? now.tv_sec - s->st_mtim.tv_sec : 0);
+    return age <= tail->config->rotate_wait / 1000000000u + 1;
+}
+
+static bool is_missed(const struct tail_instance *tail, const struct stat *s, bool late)
+{
+    struct tail_table_node *node = tail_table_first(&tail->known, s->st_ino);
+    for (; node; node = tail_table_next(node)) {
+        const struct tail_known *known = TAIL_OF(node, struct tail_known, node);
+        if (known->identity.dev == s->st_dev && worth_opening(tail, known, s, late)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the inode may be that of a known file with another path. */
+static bool may_be_moved(const struct tail_instance *tail, uint64_t ino, const char *dir, const char *name)
+{
+    struct tail_table_node *node = tail_table_first(&tail->known, ino);
+    for (; node; node = tail_table_next(node)) {
+        const struct tail_known *known = TAIL_OF(node, struct tail_known, node);
+        if (known->away || strcmp(known->name, name) != 0 || strcmp(known->place->path, dir) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void found(struct tail_instance *tail, const char *path, int fd, bool late)
+{
+    struct tail_status status;
+    if (tail_status_read(fd, &status) < 0 || !S_ISREG(status.mode) || tail_file_of(tail, &status.identity) ||
+        !tail_known_moved(tail, fd, &status, path)) {
+        close(fd);
+        return;
+    }
+    if (late) {
+        tail->host->metric_add(tail->numbers.late, 1);
+        tail_log(tail, WARN, "%s was rotated and is still written to after rotate_wait: it is read after all",
+                 path);
+    } else {
+        tail_log(tail, INFO, "%s was renamed while nobody looked: what is left of it is read", path);
+    }
+    tail_file_begin(tail, path, fd, &status, false);
+}
+
+static void look(struct tail_instance *tail, int dir, const char *dir_path, const char *name, bool late)
+{
+    struct stat s;
+    char path[PATH_MAX + NAME_MAX];
+    if (fstatat(dir, name, &s, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(s.st_mode) ||
+        !is_missed(tail, &s, late)) {
+        return;
+    }
+    int fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
+    snprintf(path, sizeof(path), "%s/%s", dir_path, name);
+    if (fd < 0) {
+        tail_complain(tail, path, "%s was followed under another name, but can't be opened now: %s", path,
+                      strerror(errno));
+    } else if (tail_allowed(tail, fd, path)) {
+        found(tail, path, fd, late);
+    } else {
+        close(fd);
+    }
+}
+
+void tail_search_at(struct tail_instance *tail, const char *path)
+{
+    char dir[PATH_MAX];
+    struct stat s;
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash - path >= PATH_MAX || !tail->known.count || lstat(path, &s) < 0 ||
+        !tail_table_first(&tail->known, s.st_ino)) {
+        return;
+    }
+    memcpy(dir, path, (size_t)(slash - path));
+    dir[slash - path] = 0;
+    int fd = open(*dir ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        look(tail, fd, dir, slash + 1, false);
+        close(fd);
+    }
+}
+
+/* -- All directories -------------------------------------------------------------------------------- */
+
+struct tail_search *tail_search_create(struct tail_instance *tail, bool late)
+{
+    struct tail_search *search = calloc(1, sizeof(*search));
+    struct tail_place **places = calloc(tail->places.count + 1, sizeof(struct tail_place *));
+    if (!search || !places) {
+        free(search);
+        free(places);
+        return NULL;
+    }
+    *search = (struct tail_search){.tail = tail, .places = places, .late = late};
+    for (size_t i = 0; i < tail->places.size; i++) {
+        for (struct tail_table_node *n = tail->places.buckets[i]; n; n = n->next) {
+            struct tail_place *place = TAIL_OF(n, struct tail_place, node);
+            place->references++;
+            places[search->count++] = place;
+        }
+    }
+    return search;
+}
+
+/* One name of the directory. False: it has no more. */
+static bool step(struct tail_search *search)
+{
+    const char *path = search->places[search->next - 1]->path;
+    const struct dirent *entry = readdir(search->dir);
+    struct tail_instance *tail = search->tail;
+    if (!entry) {
+        closedir(search->dir);
+        search->dir = NULL;
+        return false;
+    }
+    if (tail->loose_inodes || may_be_moved(tail, entry->d_ino, path, entry->d_name)) {
+        look(tail, dirfd(search->dir), path, entry->d_name, search->late);
+    }
+    return true;
+}
+
+bool tail_search_step(struct tail_search *search)
+{
+    while (search->dir || search->next < search->count) {
+        if (search->dir) {
+            step(search);
+        } else {
+            const char *path = search->places[search->next++]->path;
+            search->dir = opendir(*path ? path : "/");
+        }
+        if (tail_hub_enough(search->tail->hub)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void tail_search_destroy(struct tail_search *search)
+{
+    if (!search) {
+        return;
+    }
+    if (search->dir) {
+        closedir(search->dir);
+    }
+    for (size_t i = 0; i < search->count; i++) {
+        tail_place_unref(search->places[i]);
+    }
+    free(search->places);
+    free(search);
+}
