@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_BLOCK = 256, LARGEST_BLOCK = 64 * 1024 };
+enum { FIRST_BLOCK = 128, LARGEST_BLOCK = 64 * 1024 };
 
 struct block {
     struct block *next;

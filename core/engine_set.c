@@ -4,11 +4,14 @@
  * applied on the control thread, and answered on the loop.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "engine_private.h"
 #include "log.h"
+
+enum { LARGE_SET = 1000 };
 
 /* One spec, copied: a section as the configuration file would have it. */
 struct spec {
@@ -48,10 +51,14 @@ static void request_free(struct set_request *r)
 {
     if (!r)
         return;
+    bool large = r->count >= LARGE_SET;
     for (size_t i = 0; i < r->count; i++)
         spec_free(&r->specs[i]);
     free(r->specs);
     free(r);
+    if (large)
+        malloc_trim(
+            0); /* the copies lie between what stays: without this, the process would keep their pages */
 }
 
 /* Adds a value: to the setting of that name, which becomes a list, or as a new one. The section has room. */

@@ -89,6 +89,12 @@ static void on_resume(void *data);
 static void on_stopped(void *data);
 static void on_gone(void *data);
 
+static void post_end(struct input *in, struct weir_loop *loop, weir_call_fn fn)
+{
+    in->end_call = (struct loop_call){.fn = fn, .data = in};
+    loop_post_call(loop, &in->end_call);
+}
+
 static int set_up(struct input *in, struct engine *engine, const struct plugin *plugin,
                   const struct section *section, const char *default_alias, struct problems *problems)
 {
@@ -131,10 +137,8 @@ struct input *input_create(struct engine *engine, const struct plugin *plugin, c
         return NULL;
     in->waiter.wake = wake;
     in->start_call = (struct loop_call){.fn = on_start, .data = in};
-    in->stop_call = (struct loop_call){.fn = on_stop, .data = in};
     in->resume_call = (struct loop_call){.fn = on_resume, .data = in};
-    in->stopped_call = (struct loop_call){.fn = on_stopped, .data = in};
-    in->gone_call = (struct loop_call){.fn = on_gone, .data = in};
+    in->stop_call = (struct loop_call){.fn = on_stop, .data = in};
     rc = set_up(in, engine, plugin, section, default_alias, problems);
     if (rc == 0)
         rc = instance_create(&in->base, problems);
@@ -201,7 +205,7 @@ static void on_stop(void *data)
     const struct weir_plugin *api = &in->base.plugin->api;
 
     if (!in->running) /* it failed to start */
-        loop_post_call(in->loop, &in->stopped_call);
+        post_end(in, in->loop, on_stopped);
     else if (api->stop)
         api->stop(in->base.self);
     else
@@ -215,14 +219,14 @@ void input_stopped(struct input *in)
     in->running = false;
     gate_forget(&in->waiter);
     /* Behind whatever was posted to the loop before: those calls may still use the instance. */
-    loop_post_call(in->loop, &in->stopped_call);
+    post_end(in, in->loop, on_stopped);
 }
 
 static void on_stopped(void *data)
 {
     struct input *in = data;
 
-    loop_post_call(engine_control(in->base.engine), &in->gone_call);
+    post_end(in, engine_control(in->base.engine), on_gone);
 }
 
 /* Control thread. */
@@ -238,7 +242,7 @@ bool input_is_quiet(struct input *in)
     if (!in->gave_set && !in->asking)
         return true;
     in->gave_set = false; /* one more round through the loop, behind the answers posted to it */
-    loop_post_call(in->loop, &in->stopped_call);
+    post_end(in, in->loop, on_stopped);
     return false;
 }
 

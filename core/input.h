@@ -50,8 +50,9 @@ struct input {
     bool warned_no_route;
     struct route *route; /* of the last chunk */
     struct gate_waiter waiter;
-    struct loop_call start_call, stop_call, resume_call, stopped_call;
-    struct loop_call gone_call; /* on the control loop: behind every request that the input made */
+    struct loop_call start_call, stop_call, resume_call;
+    struct loop_call end_call; /* stopped and then, on the control loop behind every request that the input
+                                  made, gone */
 
     /* any thread */
     atomic_uint_fast64_t progress_done, progress_total;

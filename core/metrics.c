@@ -14,6 +14,7 @@
 #include <search.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,8 +40,14 @@ struct share {
     struct share *next_of_owner, *next_of_metric;
 };
 
+/* The metrics of an owner have the same labels as a rule: the text is kept once. */
+struct labels {
+    size_t references;
+    char text[]; /* {a="b",c="d"}, or empty */
+};
+
 struct weir_metric {
-    char *labels; /* {a="b",c="d"}, or empty */
+    char *labels; /* the text of struct labels; the first member is what the tree compares */
     _Atomic int64_t value;
     struct family *family;
     struct owner *owner;
@@ -249,9 +256,33 @@ static struct owner *owner_get(struct metrics *metrics, const void *key)
     return owner;
 }
 
+static struct labels *labels_of(char *text)
+{
+    return (struct labels *)(void *)(text - offsetof(struct labels, text));
+}
+
+/* Those that a metric of the owner has, or new ones. NULL: no memory. */
+static char *labels_get(struct owner *owner, const char *text)
+{
+    struct weir_metric *metric = owner->first;
+    while (metric && strcmp(metric->labels, text) != 0)
+        metric = metric->next;
+    if (metric) {
+        labels_of(metric->labels)->references++;
+        return metric->labels;
+    }
+    size_t size = strlen(text) + 1;
+    struct labels *labels = malloc(sizeof(*labels) + size);
+    if (!labels)
+        return NULL;
+    labels->references = 1;
+    return memcpy(labels->text, text, size);
+}
+
 static void metric_free(struct weir_metric *metric)
 {
-    free(metric->labels);
+    if (metric->labels && --labels_of(metric->labels)->references == 0)
+        free(labels_of(metric->labels));
     free(metric);
 }
 
@@ -272,24 +303,23 @@ static bool metric_share(struct metrics *metrics, struct weir_metric *metric, co
     return true;
 }
 
-/* Takes over `labels` in any case. */
 static struct weir_metric *metric_get(struct metrics *metrics, struct family *family, char *labels,
                                       const void *owner_key)
 {
     struct weir_metric wanted = {.labels = labels};
     struct weir_metric *metric = tree_find(&wanted, &family->metrics, compare_text);
-    if (metric) {
-        free(labels);
+    if (metric)
         return metric_share(metrics, metric, owner_key) ? metric : NULL;
-    }
     struct owner *owner = owner_get(metrics, owner_key);
     metric = owner ? calloc(1, sizeof(*metric)) : NULL;
-    if (!metric) {
-        free(labels);
+    if (!metric)
+        return NULL;
+    metric->family = family;
+    metric->labels = labels_get(owner, labels);
+    if (!metric->labels) {
+        metric_free(metric);
         return NULL;
     }
-    metric->labels = labels;
-    metric->family = family;
     metric->owner = owner;
     if (!tsearch(metric, &family->metrics, compare_text)) {
         metric_free(metric);
@@ -389,10 +419,9 @@ struct weir_metric *metrics_get(struct metrics *metrics, enum weir_metric_kind k
     if (family) {
         metric = metric_get(metrics, family, text, owner);
         family_drop_if_empty(metrics, family);
-    } else {
-        free(text);
     }
     pthread_mutex_unlock(&metrics->lock);
+    free(text);
     return metric;
 }
 

@@ -28,9 +28,9 @@ struct tail_dir {
     struct tail_instance *tail;
     struct tail_sub sub;
     struct tail_link links; /* struct link_to: followed links that lead through this directory */
-    uint64_t generation;    /* of the last walk that came through */
     uint64_t ino, changed;  /* polled: as last seen */
-    int need;
+    uint64_t generation;    /* of the last walk that came through */
+    uint8_t need;
     bool polled;
     char path[];
 };
@@ -225,7 +225,7 @@ static struct tail_dir *dir_need(struct tail_instance *tail, const char *path, i
     /* each walk asks anew: the path may lead to another directory than last time */
     bool first = dir->generation != tail->generation;
     int before = dir->need;
-    dir->need = first ? need : before | need;
+    dir->need = (uint8_t)(first ? need : before | need);
     dir->generation = tail->generation;
     if (first || (dir->need & ~before)) {
         dir_watch(dir);

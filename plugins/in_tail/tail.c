@@ -21,6 +21,9 @@
 static const uint64_t RETRY = 1000000000;    /* ns */
 static const uint64_t START_SLICE = 5000000; /* ns that the first look at the files may take at once */
 
+static void on_retry(void *data);
+static void on_poll(void *data);
+
 /* -- What the other parts ask for ---------------------------------------------------------------------- */
 
 static bool has_work(const struct tail_instance *tail)
@@ -39,20 +42,30 @@ void tail_wake(struct tail_instance *tail)
     }
 }
 
+/* Most inputs never need most of the timers: they are made when they are. False: no memory. */
+static bool set_timer(struct tail_instance *tail, struct weir_timer **timer, weir_call_fn fn, uint64_t first,
+                      uint64_t repeat)
+{
+    if (!*timer) {
+        *timer = tail->host->timer_add(tail->host->loop(tail->instance), fn, tail);
+    }
+    if (*timer) {
+        tail->host->timer_set(*timer, first, repeat);
+    }
+    return *timer;
+}
+
+/* Without memory for a timer, the next event or refresh leads here again. */
 void tail_retry(struct tail_instance *tail)
 {
-    if (!tail->retrying) {
-        tail->retrying = true;
-        tail->host->timer_set(tail->retry, RETRY, 0);
-    }
+    tail->retrying = tail->retrying || set_timer(tail, &tail->retry, on_retry, RETRY, 0);
 }
 
 void tail_poll(struct tail_instance *tail)
 {
-    if (!tail->polling && !tail->config->exit_on_eof) {
-        tail->polling = true;
-        tail->host->timer_set(tail->poll, tail->config->poll_interval, tail->config->poll_interval);
-    }
+    uint64_t interval = tail->config->poll_interval;
+    tail->polling = tail->polling ||
+                    (!tail->config->exit_on_eof && set_timer(tail, &tail->poll, on_poll, interval, interval));
 }
 
 void tail_end(struct tail_instance *tail)
@@ -325,10 +338,8 @@ static int open_all(struct tail_instance *tail)
         return r;
     }
     tail->refresh = tail->host->timer_add(loop, on_refresh, tail);
-    tail->poll = tail->host->timer_add(loop, on_poll, tail);
-    tail->retry = tail->host->timer_add(loop, on_retry, tail);
-    tail->idle = tail->host->timer_add(loop, on_idle, tail);
-    if (!tail->refresh || !tail->poll || !tail->retry || !tail->idle) {
+    tail->idle = tail->config->close_inactive ? tail->host->timer_add(loop, on_idle, tail) : NULL;
+    if (!tail->refresh || (tail->config->close_inactive && !tail->idle)) {
         return -ENOMEM;
     }
     return tail_known_load(tail);
@@ -365,9 +376,15 @@ static int tail_start(void *self)
     tail_hub_slice(tail->hub, START_SLICE);
     scan(&tail->worker); /* few files are followed when this returns; the rest of many is found in slices */
     if (!tail->config->exit_on_eof) {
-        tail->host->timer_set(tail->refresh, tail->config->refresh_interval, tail->config->refresh_interval);
+        /* on a grid: inputs with the same interval wake weir together */
+        uint64_t interval = tail->config->refresh_interval;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        uint64_t past = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+        tail->host->timer_set(tail->refresh, interval - past % interval, interval);
         uint64_t idle = tail->config->close_inactive;
-        tail->host->timer_set(tail->idle, idle, idle / 2 + (idle > 0));
+        if (idle) {
+            tail->host->timer_set(tail->idle, idle, idle / 2 + 1);
+        }
     }
     tail_end(tail);
     return 0;

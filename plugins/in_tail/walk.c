@@ -107,7 +107,9 @@ static size_t pass(struct tail_walk *w, size_t length, const char *name)
     bool there = longer && look(w, &s);
     bool watch = !there || S_ISLNK(s.st_mode);
     w->path[length] = 0;
-    directory(w, TAIL_NEED_SELF | (watch ? TAIL_NEED_NAMES : 0));
+    if (length || watch) { /* the root itself stays where it is */
+        directory(w, TAIL_NEED_SELF | (watch ? TAIL_NEED_NAMES : 0));
+    }
     longer = append(w, length, name);
     if (longer && !there) {
         there = look(w, &s); /* it came before the watch did */
