@@ -9,14 +9,10 @@
 
 #include "entries.h"
 #include "gateway.h"
+#include "items.h"
 #include "settings.h"
 
 struct etcd_set;
-
-struct etcd_refused {
-    const char *key; /* the key, or the entry's origin "key[3]" */
-    const char *error;
-};
 
 struct etcd_change {
     const char *action; /* "add", "change", "remove" */

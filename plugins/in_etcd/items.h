@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inputs of a set with their ids, and what is refused. Any thread, one at a time. */
+#ifndef ETCD_ITEMS_H
+#define ETCD_ITEMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "entries.h"
+
+/* One input. */
+struct etcd_item {
+    char *id;
+    struct etcd_entry *entry;
+    bool refused; /* by weir */
+};
+
+struct etcd_items {
+    struct etcd_item *list;
+    size_t count;
+};
+
+struct etcd_refused {
+    const char *key; /* the key, or the entry's origin "key[3]" */
+    const char *error;
+};
+
+struct etcd_refusals {
+    struct etcd_refused *list; /* both texts are owned */
+    size_t count;
+};
+
+void etcd_items_sort(struct etcd_items *); /* by id, which etcd_items_find needs */
+struct etcd_item *etcd_items_find(const struct etcd_items *, const char *id); /* or NULL */
+void etcd_items_clear(struct etcd_items *);
+
+int etcd_refusals_add(struct etcd_refusals *, const char *key, const char *error); /* 0 or -ENOMEM */
+bool etcd_refusals_have(const struct etcd_refusals *, const struct etcd_refused *);
+void etcd_refusals_clear(struct etcd_refusals *);
+
+#endif

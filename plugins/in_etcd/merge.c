@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ids are what positions are kept under, so they must not depend on what else is in the set: entries that
+ * name themselves, or had an id before, come first; then what is new; then what runs under the name of a
+ * refused one.
+ */
+#include "merge.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A set while it is made. */
+struct merge {
+    const struct etcd_keys *keys;
+    const struct etcd_items *given; /* what is in force */
+    struct etcd_items items;        /* in the order of the entries */
+    struct hsearch_data ids;
+    struct etcd_refusals refused;
+};
+
+/* The entry that has this id, or NULL. */
+static const struct etcd_entry *taken_by(struct merge *m, const char *id)
+{
+    ENTRY *found;
+
+    return hsearch_r((ENTRY){.key = (char *)id}, FIND, &found, &m->ids) ? found->data : NULL;
+}
+
+/* Takes `id` over. */
+static int put_item(struct merge *m, char *id, struct etcd_entry *e)
+{
+    ENTRY *found;
+
+    if (!id)
+        return -ENOMEM;
+    m->items.list[m->items.count++] = (struct etcd_item){.id = id, .entry = etcd_entry_ref(e)};
+    return hsearch_r((ENTRY){.key = id, .data = e}, ENTER, &found, &m->ids) ? 0 : -ENOMEM;
+}
+
+/* The second name of an entry without an id: of a path that goes to several topics. */
+static char *id_with_topic(const struct etcd_entry *e)
+{
+    char *id;
+
+    return asprintf(&id, "%s#%s", e->path, e->topic) < 0 ? NULL : id;
+}
+
+/* The id that this path and topic had last time: so it stays the same, whoever comes before it in the list.
+ */
+static char *id_of_before(const struct merge *m, const struct etcd_entry *e)
+{
+    char *id = id_with_topic(e);
+
+    if (!id || etcd_items_find(m->given, id))
+        return id;
+    free(id);
+    const struct etcd_item *item = etcd_items_find(m->given, e->path);
+    return item && !item->entry->id && !strcmp(item->entry->topic, e->topic) ? strdup(e->path) : NULL;
+}
+
+/* Entries that name themselves, or were there before. */
+static int put_known(struct merge *m, struct etcd_entry *e)
+{
+    char *id = e->id ? strdup(e->id) : id_of_before(m, e);
+
+    if (!id)
+        return e->id ? -ENOMEM : 0;
+    if (!taken_by(m, id))
+        return put_item(m, id, e);
+    free(id);
+    return e->id ? etcd_refusals_add(&m->refused, e->origin, "another entry has the same id") : 0;
+}
+
+static bool was_put(const struct merge *m, const struct etcd_entry *e)
+{
+    const struct etcd_item *last = m->items.count ? &m->items.list[m->items.count - 1] : NULL;
+
+    return last && last->entry == e;
+}
+
+static int put_new(struct merge *m, struct etcd_entry *e)
+{
+    const struct etcd_entry *first = taken_by(m, e->path);
+    bool twice = first && !strcmp(first->topic, e->topic);
+    char *id = first ? id_with_topic(e) : strdup(e->path);
+
+    if (!id || (!twice && !taken_by(m, id)))
+        return put_item(m, id, e);
+    free(id);
+    return etcd_refusals_add(&m->refused, e->origin, "another entry has the same path and topic");
+}
+
+/* What runs under the name of a refused entry goes on as it is. */
+static int put_old(struct merge *m, const struct etcd_entry *e)
+{
+    char *with_topic = id_with_topic(e);
+    const char *const ids[] = {e->id, with_topic, e->path};
+    int rc = with_topic ? 0 : -ENOMEM;
+
+    for (size_t i = 0; rc == 0 && i < 3; i++) {
+        const struct etcd_item *old =
+            ids[i] && !taken_by(m, ids[i]) ? etcd_items_find(m->given, ids[i]) : NULL;
+        if (old && !old->refused) {
+            rc = put_item(m, strdup(old->id), old->entry);
+            break;
+        }
+    }
+    free(with_topic);
+    return rc;
+}
+
+static int merge_entries(struct merge *m, struct etcd_entry **all, size_t count)
+{
+    bool *done = calloc(count + 1, sizeof(*done));
+    int rc = done ? 0 : -ENOMEM;
+
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (all[i]->refusal)
+            rc = etcd_refusals_add(&m->refused, all[i]->origin, all[i]->refusal);
+        else
+            rc = put_known(m, all[i]);
+        done[i] = all[i]->refusal || all[i]->id || was_put(m, all[i]);
+    }
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (!done[i])
+            rc = put_new(m, all[i]);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (all[i]->refusal)
+            rc = put_old(m, all[i]);
+    free(done);
+    return rc;
+}
+
+/* The entries of all keys. NULL: no memory. */
+static struct etcd_entry **gather(const struct etcd_keys *keys, size_t *ret_count)
+{
+    size_t total = 0, count = 0;
+
+    for (size_t i = 0; i < keys->count; i++)
+        total += keys->list[i].entries.count;
+    struct etcd_entry **all = calloc(total + 1, sizeof(struct etcd_entry *));
+    for (size_t i = 0; all && i < keys->count; i++)
+        for (size_t k = 0; k < keys->list[i].entries.count; k++)
+            all[count++] = keys->list[i].entries.items[k];
+    *ret_count = count;
+    return all;
+}
+
+static int refuse_rest(struct merge *m, struct etcd_entry **rest, size_t count)
+{
+    char why[64];
+    int rc = 0;
+
+    snprintf(why, sizeof(why), "there are more than max_entries (%" PRId64 ")",
+             m->keys->settings->max_entries);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = etcd_refusals_add(&m->refused, rest[i]->origin, why);
+    return rc;
+}
+
+static int merge_keys(struct merge *m)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < m->keys->count; i++)
+        if (m->keys->list[i].error)
+            rc = etcd_refusals_add(&m->refused, m->keys->list[i].kv.key, m->keys->list[i].error);
+    return rc;
+}
+
+int etcd_merge(const struct etcd_keys *keys, const struct etcd_items *given, struct etcd_items *ret_items,
+               struct etcd_refusals *ret_refused)
+{
+    struct merge m = {.keys = keys, .given = given};
+    size_t total = 0, most = (size_t)keys->settings->max_entries;
+    int rc = merge_keys(&m);
+    struct etcd_entry **all = gather(keys, &total);
+    size_t count = total < most ? total : most;
+
+    m.items.list = calloc(count + 1, sizeof(*m.items.list));
+    bool hashed = hcreate_r(count + count / 3 + 1, &m.ids) != 0;
+    if (rc == 0)
+        rc = all && m.items.list && hashed ? merge_entries(&m, all, count) : -ENOMEM;
+    if (rc == 0)
+        rc = refuse_rest(&m, all + count, total - count);
+    if (hashed)
+        hdestroy_r(&m.ids);
+    free(all);
+    if (rc < 0) {
+        etcd_items_clear(&m.items);
+        etcd_refusals_clear(&m.refused);
+        return rc;
+    }
+    etcd_items_sort(&m.items);
+    *ret_items = m.items;
+    *ret_refused = m.refused;
+    return 0;
+}
