@@ -294,7 +294,8 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const ch
     }
     if (x->asked && !x->answered)
         return MHD_YES;
-    unsigned code = refuse(data, c, url, method, &why);
+    /* Who was let in gets the answer, though the token may have changed with it. */
+    unsigned code = x->answered ? 0 : refuse(data, c, url, method, &why);
     return code ? reply_refusal(c, code, url, why) : answer(data, x, url);
 }
 

@@ -23,8 +23,6 @@ struct reload_request {
     struct reload_request *next;
 };
 
-static const uint64_t LAST_WAIT = 2000000000;
-
 /* -- What is said ----------------------------------------------------------------------------------- */
 
 void reload_say(struct reload *r, int level, const char *format, ...)
@@ -61,8 +59,6 @@ static void say_problems(struct reload *r)
 /* -- Requests --------------------------------------------------------------------------------------- */
 
 static void on_begin(void *data);
-static void on_rerouted(void *data);
-static void on_timer(void *data);
 
 struct reload *reload_create(struct engine *e)
 {
@@ -73,8 +69,8 @@ struct reload *reload_create(struct engine *e)
     r->engine = e;
     r->requests_end = &r->requests;
     r->begin_call = (struct loop_call){.fn = on_begin, .data = r};
-    r->rerouted_call = (struct loop_call){.fn = on_rerouted, .data = r};
-    r->timer = loop_timer_add(e->control, on_timer, r);
+    r->rerouted_call = (struct loop_call){.fn = reload_on_rerouted, .data = r};
+    r->timer = loop_timer_add(e->control, reload_on_timer, r);
     if (!r->timer) {
         free(r);
         return NULL;
@@ -93,7 +89,7 @@ static bool is_in_use(const struct engine *e, const struct config *c)
 }
 
 /* Those that no input is of; `all`: weir ends. */
-static void free_old_configs(struct reload *r, bool all)
+void reload_free_old_configs(struct reload *r, bool all)
 {
     struct old_config **at = &r->old_configs;
 
@@ -109,7 +105,7 @@ static void free_old_configs(struct reload *r, bool all)
     }
 }
 
-static void free_old_plugins(struct reload *r)
+void reload_free_old_plugins(struct reload *r)
 {
     while (r->old_plugins) {
         struct old_plugin *next = r->old_plugins->next;
@@ -119,7 +115,7 @@ static void free_old_plugins(struct reload *r)
     }
 }
 
-static void free_reroutes(struct reload *r)
+void reload_free_reroutes(struct reload *r)
 {
     while (r->reroutes) {
         struct reroute *next = r->reroutes->next;
@@ -139,9 +135,9 @@ void reload_destroy(struct reload *r)
         r->going = next;
     }
     plan_destroy(r->plan);
-    free_old_configs(r, true);
-    free_old_plugins(r);
-    free_reroutes(r);
+    reload_free_old_configs(r, true);
+    reload_free_old_plugins(r);
+    reload_free_reroutes(r);
     loop_timer_remove(r->timer);
     free(r);
 }
@@ -186,7 +182,7 @@ static void answer(struct reload *r, bool applied, const char *text)
 }
 
 /* The end of the one under way. */
-static void conclude(struct reload *r, bool applied)
+void reload_conclude(struct reload *r, bool applied)
 {
     char *text = NULL;
 
@@ -250,7 +246,7 @@ static void end_of_failure(struct reload *r)
     r->plan = NULL;
     reload_say(r, WEIR_LOG_ERROR, "nothing was changed; generation %" PRIu64 " runs on",
                r->engine->generation);
-    conclude(r, false);
+    reload_conclude(r, false);
 }
 
 static void settle(struct reload *r)
@@ -263,7 +259,7 @@ static void settle(struct reload *r)
     reload_advance(r);
 }
 
-static void after_starting(struct reload *r)
+void reload_after_starting(struct reload *r)
 {
     if (r->state == RELOAD_STARTING && r->failed)
         give_up(r);
@@ -290,7 +286,7 @@ static void on_begin(void *data)
     say_problems(r);
     if (good) {
         start_outputs(r);
-        after_starting(r);
+        reload_after_starting(r);
     } else {
         end_of_failure(r);
     }
@@ -308,224 +304,7 @@ void reload_on_output(struct reload *r, struct output *o, bool started)
         free(why);
         r->failed = true;
     }
-    after_starting(r);
-}
-
-/* -- Settling --------------------------------------------------------------------------------------- */
-
-static void on_rerouted(void *data)
-{
-    struct reload *r = data;
-
-    r->rerouted = true;
-    free_reroutes(r);
-    reload_advance(r);
-}
-
-static bool inputs_stop(const struct engine *e)
-{
-    for (const struct input *in = e->inputs; in; in = in->next)
-        if (in->state == INPUT_STOPPING)
-            return true;
-    return false;
-}
-
-static bool inputs_start(const struct engine *e)
-{
-    for (const struct input *in = e->inputs; in; in = in->next)
-        if (in->fresh)
-            return true;
-    return false;
-}
-
-/* No input has an old route any more: what removed outputs have now is all that they get. */
-static void drain_removed(struct reload *r)
-{
-    for (struct going *g = r->going; g; g = g->next) {
-        if (g->successor || g->drained)
-            continue;
-        g->drained = true;
-        output_drain(g->output);
-    }
-}
-
-void reload_advance(struct reload *r)
-{
-    if (!r || r->state != RELOAD_SETTLING)
-        return;
-    if (r->rerouted && !inputs_stop(r->engine))
-        drain_removed(r);
-    if (r->going || !r->rerouted || inputs_start(r->engine))
-        return;
-    plan_destroy(r->plan);
-    r->plan = NULL;
-    free_old_configs(r, false);
-    free_old_plugins(r);
-    reload_say(r, WEIR_LOG_INFO, "generation %" PRIu64 " is in force", r->engine->generation);
-    conclude(r, true);
-}
-
-/* The time for going is over. */
-static void on_timer(void *data)
-{
-    struct reload *r = data;
-
-    for (struct going *g = r->going; g; g = g->next) {
-        if (r->overdue)
-            log_error(g->output->base.alias->chars, "does not stop (plugin %s)%s",
-                      g->output->base.plugin->path, g->successor ? ": what follows on it waits" : "");
-        else
-            output_cancel(g->output);
-    }
-    if (!r->overdue && r->going)
-        loop_timer_set(r->timer, LAST_WAIT, 0);
-    r->overdue = true;
-}
-
-static void report_handover(struct reload *r, const struct going *g, const char *alias, size_t chunks)
-{
-    if (!chunks)
-        return;
-    if (g->successor)
-        reload_say(r, WEIR_LOG_INFO, "output %s left %zu chunks to %s", alias, chunks,
-                   g->successor->base.alias->chars);
-    else
-        reload_say(
-            r, WEIR_LOG_WARN,
-            "output %s is removed with %zu chunks that it did not deliver in its time: they count as done",
-            alias, chunks);
-}
-
-static void unlink_output(struct engine *e, struct output *o)
-{
-    struct output **at = &e->outputs;
-
-    while (*at != o)
-        at = &(*at)->next;
-    *at = o->next;
-}
-
-/* Its successor goes on where it ended. */
-static void hand_over(struct reload *r, struct going *g)
-{
-    struct output *o = g->output;
-    char *alias = strdup(o->base.alias->chars);
-
-    size_t chunks = output_close(o, g->successor);
-    report_handover(r, g, alias ? alias : "?", chunks);
-    free(alias);
-    unlink_output(r->engine, o);
-    output_destroy(o);
-    reload_release(r);
-}
-
-void reload_on_output_gone(struct reload *r, struct output *o)
-{
-    if (o->role == OUTPUT_COMING) {
-        r->coming--;
-        r->failed = true; /* it has ended by itself, if it was not told to */
-        after_starting(r);
-        return;
-    }
-    for (struct going **at = &r->going; *at; at = &(*at)->next) {
-        struct going *g = *at;
-        if (g->output != o)
-            continue;
-        *at = g->next;
-        hand_over(r, g);
-        free(g);
-        break;
-    }
-    reload_advance(r);
-}
-
-/* -- Inputs ----------------------------------------------------------------------------------------- */
-
-static struct plan_input *item_of(struct plan *p, const struct input *in)
-{
-    for (size_t i = 0; p && i < p->input_count; i++)
-        if (p->inputs[i].made == in)
-            return &p->inputs[i];
-    return NULL;
-}
-
-void reload_on_input(struct reload *r, struct input *in, bool started)
-{
-    in->failed = !started;
-    in->fresh = !started; /* else the one that comes back, or the end of this one, is waited for */
-    if (!started) {
-        char *why = instance_error(&in->base);
-        reload_say(r, WEIR_LOG_ERROR, "input %s can't start: %s", in->base.alias->chars,
-                   why ? why : "it does not say why");
-        free(why);
-    }
-    reload_advance(r);
-}
-
-/* An input that could not start has stopped: the one that it replaced comes back, from the same positions. */
-static void bring_back(struct reload *r, struct plan_input *item)
-{
-    struct engine *e = r->engine;
-    struct problems problems = {0};
-    struct input *in = input_create(e, item->former_plugin, item->former_section, item->alias, &problems);
-    char *identity = in ? strdup(item->trial->identity) : NULL;
-
-    if (!identity) {
-        input_destroy(in);
-        reload_say(r, WEIR_LOG_ERROR, "input %s can't be brought back", item->alias);
-    } else {
-        free(in->identity);
-        in->identity = identity;
-        in->section = item->former_section;
-        engine_keep_origin(e, &in->base.origin);
-        engine_keep_origin(e, &in->base.alias_origin);
-        engine_keep_origin(e, &in->tag_origin);
-        in->fresh = in->held = in->placed = true;
-        engine_add_input(e, in);
-        engine_start_input(e, in);
-        reload_say(r, WEIR_LOG_WARN, "input %s runs as it was before", item->alias);
-    }
-    problems_clear(&problems);
-}
-
-/* Whether its source has asked for it anew meanwhile. */
-static bool is_asked_for_again(const struct engine *e, const struct input *in)
-{
-    for (const struct input *other = e->inputs; other; other = other->next)
-        if (other->owner == in->owner && other->state != INPUT_STOPPING && !strcmp(other->id, in->id))
-            return true;
-    return false;
-}
-
-/* The same for one that a source owns. */
-static void bring_back_owned(struct reload *r, struct input *in)
-{
-    const char *name = in->base.plugin->api.name;
-
-    if (is_asked_for_again(r->engine, in))
-        return;
-    for (const struct old_plugin *old = r->old_plugins; old; old = old->next) {
-        if (old->plugin == in->base.plugin || strcmp(old->plugin->api.name, name) != 0)
-            continue;
-        if (engine_renew_owned(r->engine, in, old->plugin))
-            reload_say(r, WEIR_LOG_WARN, "input %s runs as it was before", in->base.alias->chars);
-        return;
-    }
-}
-
-void reload_on_input_gone(struct reload *r, struct input *in)
-{
-    if (!r || !in->failed)
-        return;
-    struct plan_input *item = item_of(r->plan, in);
-    if (item)
-        item->made = NULL;
-    if (r->state != RELOAD_SETTLING || r->engine->phase != ENGINE_RUNNING)
-        return;
-    if (in->owner && in->owner->state != INPUT_STOPPING)
-        bring_back_owned(r, in);
-    else if (item && item->former_section)
-        bring_back(r, item);
+    reload_after_starting(r);
 }
 
 /* -- The end ---------------------------------------------------------------------------------------- */
@@ -545,7 +324,7 @@ void reload_stop(struct reload *r)
     if (r->state == RELOAD_SETTLING) {
         bool more = r->requests;
         if (more)
-            conclude(r, true);
+            reload_conclude(r, true);
     }
     while (r->requests && r->state == RELOAD_IDLE)
         answer(r, false, "error: weir is stopping\n");

@@ -72,6 +72,22 @@ struct reload {
 /* A line of the report, and of the log. */
 void reload_say(struct reload *, int level, const char *format, ...) WEIR_PRINTF(3, 4);
 
+/* reload.c */
+
+/* The end of the one under way: answers who asked, and the next one begins. */
+void reload_conclude(struct reload *, bool applied);
+/* Goes on when a new output has answered or gone. */
+void reload_after_starting(struct reload *);
+/* Those configurations that no input is of; `all`: weir ends. */
+void reload_free_old_configs(struct reload *, bool all);
+void reload_free_old_plugins(struct reload *);
+void reload_free_reroutes(struct reload *);
+
+/* reload_settle.c */
+
+void reload_on_rerouted(void *data);
+void reload_on_timer(void *data); /* the time for going is over */
+
 /* reload_apply.c */
 
 /* Puts the plan into force; its new outputs have started. */

@@ -151,6 +151,13 @@ def test_a_token_is_asked_for_and_never_shown(tmp_path):
     assert a.ask("/metrics", Authorization="Bearer canary-7f3a")[0] == 200
     code, out, _ = run(["status", "-c", a.config], tmp_path)
     assert code == 0 and b"running" in out
+    # The file has another token: the configuration is as it was, and a reload reads it.
+    (tmp_path / "token").write_text("canary-88\n")
+    assert a.ask("/api/v1/reload", "POST")[0] == a.ask("/api/v1/reload", "POST", Authorization="Bearer canary-88")[0] == 401
+    assert a.ask("/api/v1/reload", "POST", Authorization="Bearer canary-7f3a")[0] == 200
+    assert a.ask("/metrics", Authorization="Bearer canary-7f3a")[0] == 401
+    code, out, _ = run(["reload", "-c", a.config], tmp_path)
+    assert code == 0 and b"generation 3" in out
     a.weir.stop()
     assert "canary" not in a.weir.log_text()
 
