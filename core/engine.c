@@ -262,10 +262,11 @@ void engine_start_input(struct engine *e, struct input *in)
         start_now(e, in);
 }
 
-static void start_held(struct engine *e)
+/* One of that identity has gone: the one that waited for it starts. NULL: whichever may. */
+static void start_held(struct engine *e, const char *identity)
 {
     for (struct input *in = e->inputs; in && e->inputs_held; in = in->next) {
-        if (!in->held || same_identity_stopping(e, in))
+        if (!in->held || (identity && strcmp(in->identity, identity) != 0) || same_identity_stopping(e, in))
             continue;
         in->held = false;
         e->inputs_held--;
@@ -298,7 +299,7 @@ static bool is_gone(struct engine *e, struct input *in)
     if (!input_is_quiet(in))
         return false;
     in->gone = true;
-    for (const struct input *other = e->inputs; other; other = other->next)
+    for (const struct input *other = in->owns ? e->inputs : NULL; other; other = other->next)
         if (other->owner == in)
             return false;
     return true;
@@ -311,11 +312,14 @@ static void on_input_stopped(struct engine *e, struct input *in)
     e->gone_done += atomic_load(&in->progress_done);
     e->gone_total += atomic_load(&in->progress_total);
     reload_on_input_gone(e->reload, in);
+    bool with_owner = in->owner && in->owner->gone; /* then it may go, too, and another waits for that */
+    char *identity = with_owner ? NULL : strdup(in->identity);
     engine_remove_input(e, in);
     if (e->phase == ENGINE_STOPPING_INPUTS && !e->inputs)
         drain_outputs(e);
     else if (e->phase == ENGINE_RUNNING && e->inputs_held)
-        start_held(e);
+        start_held(e, identity);
+    free(identity);
     reload_advance(e->reload);
     if (e->phase == ENGINE_RUNNING && e->inputs)
         check_all_ended(e); /* it may have been the last that had not */

@@ -369,7 +369,7 @@ static void apply(void *data)
         sweep(e, owner);
         free(owned.items);
     }
-    owner->gave_set = true;
+    owner->gave_set = owner->owns = true;
     if (loop_post(owner->loop, answer, r) < 0)
         request_free(r);
 }

@@ -37,6 +37,7 @@ struct input {
     bool placed;                   /* engine_start_input was called */
     bool wanted;                   /* mark and sweep of a set */
     bool gave_set;                 /* an answer may still be on its way to the loop */
+    bool owns;                     /* it has given a set */
     unsigned asking;               /* requests for the status that have no answer yet */
     bool fresh;                    /* of a reload that waits for its start */
     bool failed;                   /* and it could not start */

@@ -30,9 +30,10 @@ static bool inputs_stop(const struct engine *e)
     return false;
 }
 
+/* New ones are at the end. */
 static bool inputs_start(const struct engine *e)
 {
-    for (const struct input *in = e->inputs; in; in = in->next)
+    for (const struct input *in = e->last_input; in; in = in->prev)
         if (in->fresh)
             return true;
     return false;
