@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include "address.h"
 #include "engine.h"
@@ -77,7 +78,8 @@ static int read_answer(int fd, char **ret)
 
 /* Asks, and gives the answer's status and body; *ret_answer is what the caller frees. 0, or an exit status
  * after saying what is wrong. */
-static int ask(const struct service *s, const char *what, char **ret_answer, int *ret_code, char **ret_body)
+static int ask(const struct service *s, const char *what, bool patient, char **ret_answer, int *ret_code,
+               char **ret_body)
 {
     char *why = NULL, *answer = NULL;
     int fd = address_connect(s->http_listen, (uint16_t)s->http_port, &why);
@@ -89,6 +91,9 @@ static int ask(const struct service *s, const char *what, char **ret_answer, int
         free(why);
         return EXIT_FAILED;
     }
+    const struct timeval for_ever = {0}; /* a reload lasts as long as outputs need, within their grace */
+    if (patient)
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &for_ever, sizeof(for_ever));
     int rc = send_request(fd, s, what);
     if (rc == 0)
         rc = read_answer(fd, &answer);
@@ -115,7 +120,7 @@ static int complain_of(const struct service *s, int code, const char *body)
 int ask_status(const struct service *s, bool json)
 {
     char *answer, *body;
-    int code, status = ask(s, "GET /api/v1/status?files=1000", &answer, &code, &body);
+    int code, status = ask(s, "GET /api/v1/status?files=1000", false, &answer, &code, &body);
 
     if (status == EXIT_STOPPED && code != 200)
         status = complain_of(s, code, body);
@@ -145,7 +150,7 @@ static int print_message(const struct service *s, const char *body, bool applied
 int ask_reload(const struct service *s)
 {
     char *answer, *body;
-    int code, status = ask(s, "POST /api/v1/reload", &answer, &code, &body);
+    int code, status = ask(s, "POST /api/v1/reload", true, &answer, &code, &body);
 
     if (status == EXIT_STOPPED)
         status =

@@ -239,10 +239,16 @@ void engine_stop(struct engine *e, int status, bool hurry)
 
 /* -- Events of inputs ------------------------------------------------------------------------------- */
 
+static struct input *first_of_hash(struct engine *e, uint32_t hash)
+{
+    return e->by_identity[hash % IDENTITY_BUCKETS];
+}
+
 static struct input *same_identity_stopping(struct engine *e, const struct input *in)
 {
-    for (struct input *other = e->inputs; other; other = other->next)
-        if (other != in && other->state != INPUT_CREATED && !strcmp(other->identity, in->identity))
+    for (struct input *other = first_of_hash(e, in->identity_hash); other; other = other->next_of_hash)
+        if (other != in && other->state != INPUT_CREATED &&
+            input_has_identity(other, in->identity, in->identity_hash))
             return other;
     return NULL;
 }
@@ -262,11 +268,11 @@ void engine_start_input(struct engine *e, struct input *in)
         start_now(e, in);
 }
 
-/* One of that identity has gone: the one that waited for it starts. NULL: whichever may. */
-static void start_held(struct engine *e, const char *identity)
+/* One of that identity has gone: the one that waited for it starts. */
+static void start_held(struct engine *e, uint32_t hash)
 {
-    for (struct input *in = e->inputs; in && e->inputs_held; in = in->next) {
-        if (!in->held || (identity && strcmp(in->identity, identity) != 0) || same_identity_stopping(e, in))
+    for (struct input *in = first_of_hash(e, hash); in; in = in->next_of_hash) {
+        if (!in->held || !in->placed || same_identity_stopping(e, in))
             continue;
         in->held = false;
         e->inputs_held--;
@@ -312,14 +318,15 @@ static void on_input_stopped(struct engine *e, struct input *in)
     e->gone_done += atomic_load(&in->progress_done);
     e->gone_total += atomic_load(&in->progress_total);
     reload_on_input_gone(e->reload, in);
-    bool with_owner = in->owner && in->owner->gone; /* then it may go, too, and another waits for that */
-    char *identity = with_owner ? NULL : strdup(in->identity);
+    uint32_t hash = in->identity_hash;
+    uint32_t owner_hash = in->owner ? in->owner->identity_hash : hash; /* it may go, too */
     engine_remove_input(e, in);
     if (e->phase == ENGINE_STOPPING_INPUTS && !e->inputs)
         drain_outputs(e);
-    else if (e->phase == ENGINE_RUNNING && e->inputs_held)
-        start_held(e, identity);
-    free(identity);
+    if (e->phase == ENGINE_RUNNING && e->inputs_held)
+        start_held(e, hash);
+    if (e->phase == ENGINE_RUNNING && e->inputs_held && owner_hash != hash)
+        start_held(e, owner_hash);
     reload_advance(e->reload);
     if (e->phase == ENGINE_RUNNING && e->inputs)
         check_all_ended(e); /* it may have been the last that had not */

@@ -7,6 +7,23 @@
 #include <string.h>
 #include "engine_private.h"
 
+static void index_input(struct engine *e, struct input *in)
+{
+    struct input **bucket = &e->by_identity[in->identity_hash % IDENTITY_BUCKETS];
+
+    in->next_of_hash = *bucket;
+    *bucket = in;
+}
+
+static void unindex_input(struct engine *e, const struct input *in)
+{
+    struct input **at = &e->by_identity[in->identity_hash % IDENTITY_BUCKETS];
+
+    while (*at != in)
+        at = &(*at)->next_of_hash;
+    *at = in->next_of_hash;
+}
+
 void engine_add_input(struct engine *e, struct input *in)
 {
     in->prev = e->last_input;
@@ -16,6 +33,7 @@ void engine_add_input(struct engine *e, struct input *in)
     else
         e->inputs = in;
     e->last_input = in;
+    index_input(e, in);
 }
 
 static bool owns_any(const struct engine *e, const struct input *owner)
@@ -38,6 +56,7 @@ void engine_remove_input(struct engine *e, struct input *in)
         e->last_input = in->prev;
     e->inputs_held -= in->held && in->placed; /* placed: it was counted */
     struct input *owner = in->owner;
+    unindex_input(e, in);
     input_destroy(in);
     if (owner && owner->gone && !owns_any(e, owner))
         engine_remove_input(e, owner);
@@ -197,7 +216,7 @@ static void check_aliases(struct place *places, size_t count, struct problems *p
 }
 
 /* Inputs without an alias may follow the same path: the second of them becomes "tail#2:…". */
-static int make_identities_differ(struct place *places, size_t count)
+static int make_identities_differ(struct engine *e, struct place *places, size_t count)
 {
     size_t same = 1;
 
@@ -217,8 +236,9 @@ static int make_identities_differ(struct place *places, size_t count)
         struct input *in = (struct input *)places[i].instance;
         if (!places[i].unique)
             continue;
-        free(in->identity);
-        in->identity = places[i].unique;
+        unindex_input(e, in);
+        input_set_identity(in, places[i].unique);
+        index_input(e, in);
     }
     return 0;
 }
@@ -234,7 +254,7 @@ static void check_names(struct engine *e, struct problems *problems)
     }
     for (struct input *in = e->inputs; in; in = in->next, inputs++)
         places[inputs] = (struct place){.name = in->identity, .instance = &in->base, .number = inputs};
-    if (make_identities_differ(places, inputs) < 0)
+    if (make_identities_differ(e, places, inputs) < 0)
         problem_error(problems, NULL, "no memory to check the configuration");
     for (struct input *in = e->inputs; in; in = in->next, count++)
         places[count] = (struct place){.name = in->base.alias->chars, .instance = &in->base, .number = count};

@@ -27,6 +27,8 @@ struct input_thread {
     bool started;
 };
 
+enum { IDENTITY_BUCKETS = 1024 };
+
 struct engine {
     const struct config *config; /* in force */
     struct registry *registry;   /* of the configuration in force */
@@ -46,6 +48,8 @@ struct engine {
     struct checkpoint *checkpoint;
     struct input *inputs; /* in the order of the configuration */
     struct input *last_input;
+    struct input
+        *by_identity[IDENTITY_BUCKETS]; /* the same, in chains: thousands may wait for one of the same */
     struct output *outputs;
 
     struct input_thread *threads;

@@ -219,8 +219,7 @@ static int take_over(struct input *in, struct input *owner, struct spec *s)
 
     if (asprintf(&identity, "%s/%s", owner->identity, s->id) < 0)
         return -ENOMEM;
-    free(in->identity);
-    in->identity = identity;
+    input_set_identity(in, identity);
     in->owner = owner;
     in->id = strdup(s->id);
     in->settings = strdup(s->settings);

@@ -22,6 +22,8 @@ struct input {
     struct weir_instance base; /* first */
     struct input_options options;
     char *identity; /* what its positions are kept under */
+    uint32_t identity_hash;
+    struct input *next_of_hash; /* control thread */
     const char *tag, *topic;
     struct origin tag_origin;
     struct weir_loop *loop;
@@ -73,6 +75,10 @@ struct input *input_create(struct engine *, const struct plugin *, const struct 
 bool input_is_quiet(struct input *);
 /* When it is quiet, or before input_start. Takes NULL. */
 void input_destroy(struct input *);
+
+/* Takes the text over. */
+void input_set_identity(struct input *, char *identity);
+bool input_has_identity(const struct input *, const char *identity, uint32_t hash);
 
 /* Control thread; the answers come as instance events. */
 void input_start(struct input *, struct weir_loop *);

@@ -298,8 +298,7 @@ static int make_input(struct plan *p, struct plan_input *item, const struct sect
     item->made = in;
     if (!identity)
         return -ENOMEM;
-    free(in->identity);
-    in->identity = identity;
+    input_set_identity(in, identity);
     in->section = section;
     keep_origins(p->engine, &in->base);
     engine_keep_origin(p->engine, &in->tag_origin);

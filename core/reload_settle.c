@@ -175,8 +175,7 @@ static void bring_back(struct reload *r, struct plan_input *item)
         input_destroy(in);
         reload_say(r, WEIR_LOG_ERROR, "input %s can't be brought back", item->alias);
     } else {
-        free(in->identity);
-        in->identity = identity;
+        input_set_identity(in, identity);
         in->section = item->former_section;
         engine_keep_origin(e, &in->base.origin);
         engine_keep_origin(e, &in->base.alias_origin);
