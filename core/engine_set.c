@@ -406,7 +406,7 @@ void engine_stop_owned(struct engine *e, const struct input *owner)
 {
     struct input *next;
 
-    for (struct input *in = e->inputs; in; in = next) {
+    for (struct input *in = owner->owns ? e->inputs : NULL; in; in = next) {
         next = in->next;
         if (in->owner != owner || in->state == INPUT_STOPPING)
             continue;
