@@ -8,7 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <search.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,27 +18,48 @@ struct merge {
     const struct etcd_keys *keys;
     const struct etcd_items *given; /* what is in force */
     struct etcd_items items;        /* in the order of the entries */
-    struct hsearch_data ids;
+    uint32_t *slots;                /* a hash table by id: number of the item, counted from 1; 0: free */
+    size_t mask;
     struct etcd_refusals refused;
 };
 
-/* The entry that has this id, or NULL. */
-static const struct etcd_entry *taken_by(struct merge *m, const char *id)
+/* FNV-1a: paths differ little, and anywhere. */
+static size_t hash(const char *text)
 {
-    ENTRY *found;
+    uint64_t h = UINT64_C(14695981039346656037);
 
-    return hsearch_r((ENTRY){.key = (char *)id}, FIND, &found, &m->ids) ? found->data : NULL;
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    return (size_t)(h ^ h >> 32);
 }
 
-/* Takes `id` over. */
+/* The slot that has this id, or the free one for it. */
+static uint32_t *slot_of(const struct merge *m, const char *id)
+{
+    size_t at = hash(id) & m->mask;
+
+    while (m->slots[at] && strcmp(m->items.list[m->slots[at] - 1].id, id) != 0)
+        at = (at + 1) & m->mask;
+    return &m->slots[at];
+}
+
+/* The entry that has this id, or NULL. */
+static const struct etcd_entry *taken_by(const struct merge *m, const char *id)
+{
+    uint32_t number = *slot_of(m, id);
+
+    return number ? m->items.list[number - 1].entry : NULL;
+}
+
+/* Takes `id`, which is free, over. There is room. */
 static int put_item(struct merge *m, char *id, struct etcd_entry *e)
 {
-    ENTRY *found;
-
     if (!id)
         return -ENOMEM;
+    uint32_t *slot = slot_of(m, id);
     m->items.list[m->items.count++] = (struct etcd_item){.id = id, .entry = etcd_entry_ref(e)};
-    return hsearch_r((ENTRY){.key = id, .data = e}, ENTER, &found, &m->ids) ? 0 : -ENOMEM;
+    *slot = (uint32_t)m->items.count;
+    return 0;
 }
 
 /* The second name of an entry without an id: of a path that goes to several topics. */
@@ -53,13 +74,15 @@ static char *id_with_topic(const struct etcd_entry *e)
  */
 static char *id_of_before(const struct merge *m, const struct etcd_entry *e)
 {
-    char *id = id_with_topic(e);
+    const struct etcd_item *item = etcd_items_find(m->given, e->path);
 
-    if (!id || etcd_items_find(m->given, id))
+    if (item && !item->entry->id && !strcmp(item->entry->topic, e->topic))
+        return strdup(e->path);
+    char *id = m->given->count ? id_with_topic(e) : NULL;
+    if (id && etcd_items_find(m->given, id))
         return id;
     free(id);
-    const struct etcd_item *item = etcd_items_find(m->given, e->path);
-    return item && !item->entry->id && !strcmp(item->entry->topic, e->topic) ? strdup(e->path) : NULL;
+    return NULL;
 }
 
 /* Entries that name themselves, or were there before. */
@@ -182,13 +205,15 @@ int etcd_merge(const struct etcd_keys *keys, const struct etcd_items *given, str
     size_t count = total < most ? total : most;
 
     m.items.list = calloc(count + 1, sizeof(*m.items.list));
-    bool hashed = hcreate_r(count + count / 3 + 1, &m.ids) != 0;
+    m.mask = 1;
+    while (m.mask < 2 * count)
+        m.mask = 2 * m.mask + 1;
+    m.slots = calloc(m.mask + 1, sizeof(*m.slots));
     if (rc == 0)
-        rc = all && m.items.list && hashed ? merge_entries(&m, all, count) : -ENOMEM;
+        rc = all && m.items.list && m.slots ? merge_entries(&m, all, count) : -ENOMEM;
     if (rc == 0)
         rc = refuse_rest(&m, all + count, total - count);
-    if (hashed)
-        hdestroy_r(&m.ids);
+    free(m.slots);
     free(all);
     if (rc < 0) {
         etcd_items_clear(&m.items);

@@ -6,13 +6,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "keys.h"
 #include "merge.h"
 
-#define MOST_SHOWN 20 /* refusals in the log at a time */
+#define MOST_SHOWN 20   /* refusals in the log at a time */
+#define MANY       1000 /* changes, after which what they took for a moment is given back */
 
 struct etcd_set {
     const struct weir_host *host;
@@ -135,7 +137,8 @@ static void on_applied(void *data, const struct weir_refusal *refusals, size_t c
 
     note_refusals(set, refusals, count);
     log_refusals(set);
-    log_applied(set, tell_changes(set));
+    struct tally tally = tell_changes(set);
+    log_applied(set, tally);
     etcd_items_clear(&set->given);
     etcd_refusals_clear(&set->refused);
     set->given = set->giving;
@@ -146,6 +149,8 @@ static void on_applied(void *data, const struct weir_refusal *refusals, size_t c
     set->under_way = false;
     if (set->again && give(set) < 0)
         set->host->log(set->instance, WEIR_LOG_ERROR, "no memory to apply revision %" PRId64, set->revision);
+    if (tally.added + tally.changed + tally.removed >= MANY)
+        malloc_trim(0);
     set->to.applied(set->to.data);
 }
 
