@@ -50,6 +50,8 @@ bool status_ready(const struct engine *e, FILE *file)
     text_open(&r.list, '[');
     if (e->phase > ENGINE_RUNNING)
         add_reason(&r, "weir", "is stopping");
+    if (e->flush_failing)
+        add_reason(&r, "checkpoint", "positions can't be written now; the log says why");
     for (const struct output *o = e->outputs; o; o = o->next)
         if (o->role != OUTPUT_GOING)
             judge_instance(&r, &o->base, o->up);

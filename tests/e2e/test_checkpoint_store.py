@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The place of the positions fails while weir runs: lines go on, and the positions are written once it is back."""
+import http.client
 import os
 import subprocess
 
@@ -7,6 +8,7 @@ import pytest
 
 import harness
 from harness import append, line, lines, numbers
+from test_admin import free_port
 
 
 @pytest.fixture
@@ -23,6 +25,12 @@ def small_disk(lab):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+def reasons(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/readyz")
+    return connection.getresponse().read().decode()
+
+
 def fill(path):
     with open(path, "wb", buffering=0) as file:
         try:
@@ -36,7 +44,8 @@ def fill(path):
 def test_full_disk_holds_no_line_up_and_passes(lab, small_disk):
     path = lab.path("a.log")
     path.write_bytes(lines(0, 10))
-    service = {"data_dir": small_disk / "data", "checkpoint_interval": "50ms"}
+    port = free_port()
+    service = {"http_server": True, "http_port": port, "data_dir": small_disk / "data", "checkpoint_interval": "50ms"}
     weir = lab.tail(path, name="first", service=service)
     weir.wait_line(9)
     ballast = fill(small_disk / "ballast")
@@ -49,8 +58,10 @@ def test_full_disk_holds_no_line_up_and_passes(lab, small_disk):
     append(path, lines(number, number + 1000))
     number += 1000
     weir.wait_line(number - 1)
+    assert "checkpoint: positions can't be written now" in reasons(port)
     os.unlink(ballast)
     weir.wait_log("positions are written again")
+    assert "checkpoint" not in reasons(port)
     weir.kill()
     append(path, line(number))
     again = lab.tail(path, name="again", service=service)
