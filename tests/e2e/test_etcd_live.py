@@ -60,7 +60,8 @@ def test_change_of_topic_keeps_the_position(lab, etcd, agent):
     etcd.put(KEY, [entry(a, "one")])
     weir.wait_lines("one", lines(0, 100))
     etcd.put(KEY, [entry(a, "two")])
-    until(lambda: weir.inputs()[str(a)]["topic"] == "two", "the new topic")
+    # while the new one waits, the old one may still read
+    until(lambda: weir.wait_inputs([a])[str(a)]["topic"] == "two", "the new topic")
     append(a, lines(100, 200))
     weir.wait_lines("two", lines(100, 200))
     weir.weir.stop()
@@ -215,6 +216,28 @@ def test_neighbours_change_a_thousand_times(lab, etcd, agent):
     assert weir.weir.log_text().count("%s is followed from" % kept) == 1
     both = weir.lines("one") + weir.lines("two")
     assert sorted(both.splitlines()) == sorted(lines(0, 5).splitlines() * len(others))
+
+
+def test_thousands_change_at_once(lab, etcd, agent):
+    """Each waits for the one that it follows on: the cost must not grow with the cube of their number."""
+    paths = [lab.path("many/%04d.log" % i) for i in range(scaled(4000, 2000))]
+    paths[0].parent.mkdir()
+    for number, path in enumerate(paths):
+        append(path, line(number))
+    weir = agent(topics=["one", "two"])
+    etcd.quick_put(KEY, [entry(path, "one") for path in paths])
+    until(lambda: len(weir.lines("one")) == len(lines(0, len(paths))), "a line of each")
+    etcd.quick_put(KEY, [entry(path, "two") for path in paths])
+    weir.weir.wait_log(" %d changed" % len(paths))
+    for number, path in enumerate(paths):
+        append(path, line(len(paths) + number))
+    wanted = len(lines(0, len(paths)))
+    until(lambda: len(weir.lines("one")) + len(weir.lines("two")) == 2 * wanted, "another line of each")
+    weir.wait_inputs(paths)
+    etcd.quick_put(KEY, [entry(paths[0], "two")])
+    weir.wait_inputs(paths[:1])
+    weir.weir.stop()
+    assert sorted(numbers(weir.lines("one") + weir.lines("two"))) == list(range(2 * len(paths)))
 
 
 def test_events_as_records(lab, etcd, agent):
