@@ -9,6 +9,16 @@ from etcd_server import free_ports
 from harness import until
 
 
+KEY = "logAgentConf"
+# Times that a test would wait for.
+QUICK = {"ping_interval": "300ms", "request_timeout": "1s", "connect_timeout": "1s"}
+
+
+def entry(path, topic="one", **options):
+    """One of a key's value."""
+    return {"path": str(path), "topic": topic, "read_from_head": True, **options}
+
+
 class Agent:
     """A weir with an etcd input and one output for each topic; what came is sorted by them."""
 

@@ -7,15 +7,10 @@ import threading
 
 import pytest
 
+from etcd_agent import KEY, entry
 from harness import append, lines, numbers, scaled, until
 
 pytest_plugins = ["etcd_fixtures"]
-
-KEY = "logAgentConf"
-
-
-def entry(path, topic="one", **options):
-    return {"path": str(path), "topic": topic, "read_from_head": True, **options}
 
 
 @pytest.fixture

@@ -6,20 +6,12 @@ import subprocess
 
 import pytest
 
-from etcd_agent import Agent
+from etcd_agent import KEY, QUICK, Agent, entry
 from etcd_gateway import Gateway
 from etcd_server import free_ports
 from harness import Writer, append, lines, numbers, scaled, until
 
 pytest_plugins = ["etcd_fixtures"]
-
-KEY = "logAgentConf"
-# Times that a test would wait for.
-QUICK = {"ping_interval": "300ms", "request_timeout": "1s", "connect_timeout": "1s"}
-
-
-def entry(path, topic="one", **options):
-    return {"path": str(path), "topic": topic, "read_from_head": True, **options}
 
 
 @pytest.fixture

@@ -3,17 +3,12 @@
 import json
 import socket
 
-from etcd_agent import Agent
+from etcd_agent import KEY, Agent, entry
 from harness import Writer, append, line, lines, numbers, scaled, until
 
 pytest_plugins = ["etcd_fixtures"]
 
-KEY = "logAgentConf"
 OWN = "/logagent/127.0.0.1/collect_config"
-
-
-def entry(path, topic="one", **options):
-    return {"path": str(path), "topic": topic, "read_from_head": True, **options}
 
 
 def test_add_and_remove(lab, etcd, agent):

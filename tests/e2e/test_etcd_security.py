@@ -2,7 +2,7 @@
 """Users, roles and tokens; TLS that holds and TLS that must be refused. Secrets are never shown."""
 import pytest
 
-from etcd_agent import Agent
+from etcd_agent import Agent, entry
 from harness import append, lines, until
 
 pytest_plugins = ["etcd_fixtures"]
@@ -10,10 +10,6 @@ pytest_plugins = ["etcd_fixtures"]
 KEY = "/logagent/127.0.0.1/collect_config"
 QUICK = {"ping_interval": "300ms", "request_timeout": "3s", "connect_timeout": "3s"}
 SECRET = "weir-secret"
-
-
-def entry(path, topic="one"):
-    return {"path": str(path), "topic": topic, "read_from_head": True}
 
 
 def never_shown(weir, *secrets):
