@@ -6,6 +6,8 @@
 #include <time.h>
 
 static const int64_t SECOND = 1000000000;
+/* Longer than librdkafka takes between two attempts at what fails. */
+static const int64_t QUIET = 3000000000;
 
 static int64_t now(void)
 {
@@ -19,7 +21,7 @@ void health_init(struct health *health, struct kafka_link link)
 {
     health->link = link;
     atomic_init(&health->troubled, false);
-    health->since = health->last_line = 0;
+    health->since = health->last_failure = health->last_line = 0;
     health->unsaid = 0;
     pthread_mutex_init(&health->lock, NULL);
 }
@@ -57,9 +59,20 @@ void health_failed(struct health *health, const char *what)
         atomic_store(&health->troubled, true);
     }
     health->unsaid++;
+    health->last_failure = t;
     if (first || t - health->last_line >= 60 * SECOND)
         say(health, t, first, what);
     pthread_mutex_unlock(&health->lock);
+}
+
+/* The lock is held. */
+static void recover(struct health *health, const char *what)
+{
+    if (!atomic_exchange(&health->troubled, false))
+        return;
+    health->link.host->log(health->link.instance, WEIR_LOG_INFO, "%s, after %lld s", what,
+                           (long long)((now() - health->since) / SECOND));
+    health->link.host->error(health->link.instance, NULL);
 }
 
 void health_delivered(struct health *health)
@@ -67,11 +80,16 @@ void health_delivered(struct health *health)
     if (!atomic_load_explicit(&health->troubled, memory_order_relaxed))
         return;
     pthread_mutex_lock(&health->lock);
-    if (atomic_exchange(&health->troubled, false)) {
-        health->link.host->log(health->link.instance, WEIR_LOG_INFO,
-                               "messages are delivered again, after %lld s",
-                               (long long)((now() - health->since) / SECOND));
-        health->link.host->error(health->link.instance, NULL);
-    }
+    recover(health, "messages are delivered again");
+    pthread_mutex_unlock(&health->lock);
+}
+
+void health_idle(struct health *health)
+{
+    if (!atomic_load_explicit(&health->troubled, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&health->lock);
+    if (now() - health->last_failure >= QUIET)
+        recover(health, "Kafka can be reached again");
     pthread_mutex_unlock(&health->lock);
 }

@@ -14,7 +14,7 @@ struct health {
     struct kafka_link link;
     atomic_bool troubled;
     pthread_mutex_t lock;     /* guards all below; a leaf but for the host's log */
-    int64_t since, last_line; /* ns */
+    int64_t since, last_failure, last_line; /* ns */
     unsigned unsaid;          /* failures since the last line */
 };
 
@@ -24,5 +24,7 @@ void health_finish(struct health *);
 void health_failed(struct health *, const char *what);
 /* A chunk was delivered. */
 void health_delivered(struct health *);
+/* Nothing is to be delivered, and a broker is connected: trouble that lies a while back is over. */
+void health_idle(struct health *);
 
 #endif

@@ -95,7 +95,8 @@ static void on_event(rd_kafka_t *rk, rd_kafka_event_t *event, void *opaque)
         break;
     case RD_KAFKA_EVENT_STATS:
         text = rd_kafka_event_stats(event);
-        stats_show(producer->stats, text, strlen(text));
+        if (stats_show(producer->stats, text, strlen(text)))
+            health_idle(producer->health);
         break;
     default:
         break;

@@ -150,15 +150,25 @@ static void show_topic(struct stats *stats, const char *name, json_t *topic)
     }
 }
 
-void stats_show(struct stats *stats, const char *json, size_t size)
+static bool is_up(const json_t *broker)
+{
+    const char *state = json_string_value(json_object_get(broker, "state"));
+
+    return state && !strcmp(state, "UP") && json_integer_value(json_object_get(broker, "nodeid")) >= 0;
+}
+
+bool stats_show(struct stats *stats, const char *json, size_t size)
 {
     json_t *root = json_loadb(json, size, 0, NULL), *item;
+    const json_t *waiting = json_object_get(root, "msg_cnt");
+    bool idle = json_is_integer(waiting) && json_integer_value(waiting) == 0, up = false;
     unsigned topics = 0;
     const char *name;
 
     json_object_foreach(json_object_get(root, "brokers"), name, item)
     {
         show_broker(stats, name, item);
+        up |= is_up(item);
     }
     json_object_foreach(json_object_get(root, "topics"), name, item)
     {
@@ -166,4 +176,5 @@ void stats_show(struct stats *stats, const char *json, size_t size)
             show_topic(stats, name, item);
     }
     json_decref(root);
+    return idle && up;
 }

@@ -4,6 +4,7 @@ nothing comes twice; memory stays within its bound."""
 import random
 import shutil
 import signal
+import socket
 import time
 
 import pytest
@@ -89,6 +90,30 @@ def test_broker_absent_at_the_start(lab, kafka, topic):
         assert cpu_seconds(weir) - before < 0.1 * seconds
     kafka.do("start")
     finish(weir, kafka, topic, count)
+
+
+def test_ready_again_with_nothing_to_send(lab, kafka, topic):
+    """Trouble is over when a broker is connected, not only when something was delivered."""
+    path = lab.path("in.log")
+    path.touch()
+    kafka.do("stop")
+    admin = lab.path("admin")
+    weir = ship(lab, kafka, path, topic, service={"http_server": True, "http_listen": "unix:%s" % admin},
+                rdkafka={"statistics.interval.ms": "500"})
+    weir.wait_log("127.0.0.1:%d" % kafka.port)
+    until(lambda: readiness(admin) == 503, "that it is not ready")
+    kafka.do("start")
+    until(lambda: readiness(admin) == 200, lambda: "that it is ready; log: " + weir.log_text(), deadline=60)
+    assert "Kafka can be reached again" in weir.log_text()
+    weir.stop()
+
+
+def readiness(path):
+    with socket.socket(socket.AF_UNIX) as asker:
+        asker.settimeout(20)
+        asker.connect(str(path))
+        asker.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+        return int(asker.recv(4096).split()[1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill-9", "stopped"])
