@@ -38,12 +38,18 @@ int etcd_refusals_add(struct etcd_refusals *r, const char *key, const char *erro
     return r->list[r->count - 1].key && r->list[r->count - 1].error ? 0 : -ENOMEM;
 }
 
-bool etcd_refusals_have(const struct etcd_refusals *r, const struct etcd_refused *one)
+static bool same(const struct etcd_refused *a, const struct etcd_refused *b)
 {
-    for (size_t i = 0; i < r->count; i++)
-        if (!strcmp(r->list[i].key, one->key) && !strcmp(r->list[i].error, one->error))
-            return true;
-    return false;
+    return !strcmp(a->key, b->key) && !strcmp(a->error, b->error);
+}
+
+bool etcd_refusals_have(const struct etcd_refusals *r, const struct etcd_refused *one, size_t hint)
+{
+    bool found = hint < r->count && same(&r->list[hint], one);
+
+    for (size_t i = 0; !found && i < r->count; i++)
+        found = same(&r->list[i], one);
+    return found;
 }
 
 static int compare_items(const void *a, const void *b)

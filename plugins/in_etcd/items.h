@@ -34,7 +34,8 @@ struct etcd_item *etcd_items_find(const struct etcd_items *, const char *id); /*
 void etcd_items_clear(struct etcd_items *);
 
 int etcd_refusals_add(struct etcd_refusals *, const char *key, const char *error); /* 0 or -ENOMEM */
-bool etcd_refusals_have(const struct etcd_refusals *, const struct etcd_refused *);
+/* `hint`: where it is looked for first, since most stay where they were. */
+bool etcd_refusals_have(const struct etcd_refusals *, const struct etcd_refused *, size_t hint);
 void etcd_refusals_clear(struct etcd_refusals *);
 
 #endif

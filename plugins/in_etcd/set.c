@@ -6,15 +6,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "keys.h"
 #include "merge.h"
 
-#define MOST_SHOWN 20   /* refusals in the log at a time */
-#define MANY       1000 /* changes, after which what they took for a moment is given back */
+#define MOST_SHOWN 20 /* refusals in the log at a time */
 
 struct etcd_set {
     const struct weir_host *host;
@@ -70,7 +68,7 @@ static void log_refusals(const struct etcd_set *set)
 
     for (size_t i = 0; i < set->refusing.count && shown < MOST_SHOWN; i++) {
         const struct etcd_refused *r = &set->refusing.list[i];
-        if (etcd_refusals_have(&set->refused, r))
+        if (etcd_refusals_have(&set->refused, r, i))
             continue;
         set->host->log(set->instance, WEIR_LOG_WARN, "%s is refused: %s", r->key, r->error);
         shown++;
@@ -137,8 +135,7 @@ static void on_applied(void *data, const struct weir_refusal *refusals, size_t c
 
     note_refusals(set, refusals, count);
     log_refusals(set);
-    struct tally tally = tell_changes(set);
-    log_applied(set, tally);
+    log_applied(set, tell_changes(set));
     etcd_items_clear(&set->given);
     etcd_refusals_clear(&set->refused);
     set->given = set->giving;
@@ -149,8 +146,6 @@ static void on_applied(void *data, const struct weir_refusal *refusals, size_t c
     set->under_way = false;
     if (set->again && give(set) < 0)
         set->host->log(set->instance, WEIR_LOG_ERROR, "no memory to apply revision %" PRId64, set->revision);
-    if (tally.added + tally.changed + tally.removed >= MANY)
-        malloc_trim(0);
     set->to.applied(set->to.data);
 }
 

@@ -8,9 +8,24 @@ import threading
 import pytest
 
 from etcd_agent import KEY, entry
+from etcd_server import Etcd
 from harness import append, lines, numbers, scaled, until
 
 pytest_plugins = ["etcd_fixtures"]
+
+
+@pytest.fixture(scope="module")
+def shared(etcd_ready, tmp_path_factory):
+    """Nothing here harms etcd, so one does for all."""
+    made = Etcd(tmp_path_factory.mktemp("bad") / "etcd")
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def etcd(shared):
+    shared.delete(KEY)
+    return shared
 
 
 @pytest.fixture
