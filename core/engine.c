@@ -225,6 +225,7 @@ void engine_stop(struct engine *e, int status, bool hurry)
     if (e->phase >= ENGINE_STOPPING_INPUTS)
         return;
     e->phase = ENGINE_STOPPING_INPUTS;
+    supervisor_stopping(e->supervisor);
     reload_stop(e->reload);
     for (struct input *in = e->inputs; in; in = next) {
         next = in->next;
@@ -358,11 +359,23 @@ static void on_input_events(struct engine *e, struct input *in, unsigned events)
 
 /* -- Events of outputs ------------------------------------------------------------------------------ */
 
+void engine_tell_ready(struct engine *e)
+{
+    size_t inputs = 0, outputs = 0;
+
+    for (const struct input *in = e->inputs; in; in = in->next)
+        inputs++;
+    for (const struct output *o = e->outputs; o; o = o->next)
+        outputs++;
+    supervisor_ready(e->supervisor, inputs, outputs);
+}
+
 static void start_inputs(struct engine *e)
 {
     e->phase = ENGINE_RUNNING;
     for (struct input *in = e->inputs; in; in = in->next)
         engine_start_input(e, in);
+    engine_tell_ready(e);
     reload_on_running(e->reload);
 }
 
@@ -600,6 +613,19 @@ static void stop_admin(struct engine *e)
     e->admin = NULL;
 }
 
+static int watch_threads(struct engine *e)
+{
+    struct weir_loop **loops = calloc(e->thread_count + 1, sizeof(struct weir_loop *));
+    int rc = -ENOMEM;
+
+    for (size_t n = 0; loops && n < e->thread_count; n++)
+        loops[n] = e->threads[n].loop;
+    if (loops)
+        rc = supervisor_watch(e->supervisor, loops, e->thread_count);
+    free(loops);
+    return rc;
+}
+
 static int start_all(struct engine *e)
 {
     int rc = take_signals(e);
@@ -613,6 +639,8 @@ static int start_all(struct engine *e)
         rc = start_admin(e);
     if (rc == 0)
         rc = start_threads(e);
+    if (rc == 0)
+        rc = watch_threads(e);
     if (rc == 0)
         rc = start_outputs(e);
     if (rc < 0)
@@ -634,6 +662,9 @@ static int run(struct engine *e, struct problems *problems)
     if (open_checkpoint(e) < 0)
         return EXIT_START;
     log_info("engine", "weir " WEIR_VERSION " starting");
+    e->supervisor = supervisor_create(e->control);
+    if (!e->supervisor)
+        return EXIT_START;
     if (start_all(e) < 0) {
         e->status = EXIT_START;
         engine_stop(e, EXIT_START, true);
@@ -650,6 +681,8 @@ static int run(struct engine *e, struct problems *problems)
     reload_destroy(e->reload);
     e->reload = NULL;
     remove_timers(e);
+    supervisor_destroy(e->supervisor);
+    e->supervisor = NULL;
     log_info("engine", "stopped");
     return e->status;
 }

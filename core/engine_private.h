@@ -12,6 +12,7 @@
 #include "output.h"
 #include "progress.h"
 #include "status.h"
+#include "supervisor.h"
 
 enum engine_phase {
     ENGINE_STARTING,        /* the outputs are */
@@ -40,6 +41,7 @@ struct engine {
     engine_load_fn load;
     void *load_data;
     struct reload *reload;
+    struct supervisor *supervisor;
     struct file_name *file_names; /* what origins of instances point to */
     struct weir_loop *control;
     struct metrics *metrics;
@@ -78,6 +80,9 @@ struct engine {
     struct progress *progress;
     uint64_t gone_done, gone_total; /* the progress of inputs that are no more */
 };
+
+/* Tells the service manager that all runs. */
+void engine_tell_ready(struct engine *);
 
 /* engine_build.c */
 

@@ -196,6 +196,8 @@ void reload_conclude(struct reload *r, bool applied)
     loop_timer_set(r->timer, 0, 0);
     answer(r, applied, text ? text : applied ? "" : "error: no memory\n");
     free(text);
+    if (r->engine->phase == ENGINE_RUNNING)
+        engine_tell_ready(r->engine);
     if (r->engine->phase > ENGINE_RUNNING)
         reload_stop(r);
     begin_soon(r);
@@ -277,6 +279,7 @@ static void on_begin(void *data)
     if (r->state != RELOAD_IDLE || !r->requests || r->engine->phase != ENGINE_RUNNING)
         return;
     log_info("reload", "reading the configuration");
+    supervisor_reloading(r->engine->supervisor);
     r->report = open_memstream(&r->report_text, &r->report_size);
     r->state = RELOAD_STARTING;
     r->failed = false;
