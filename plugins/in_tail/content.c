@@ -122,6 +122,7 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     struct tail_known *known = NULL;
     bool changed = false;
     const char *from = "its start";
+    const uint64_t end = status->size - status->size % tail_lines_width(&tail->format);
     int r = tail_known_take(tail, file->fd, status, file->path, &known, &changed);
     if (r < 0) {
         return r;
@@ -130,10 +131,10 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
         r = continue_stream(file, known);
         from = "where it was left";
     } else if (!changed && tail->starting && tail->first_start && !tail->config->read_from_head) {
-        r = begin_stream(file, status->size);
+        r = begin_stream(file, end);
         from = "its end";
     } else if (!changed && too_old(tail, status)) {
-        r = begin_stream(file, status->size);
+        r = begin_stream(file, end);
         from = "its end, being older than ignore_older";
     } else {
         r = begin_stream(file, 0);
@@ -174,7 +175,8 @@ int tail_file_skip_hole(struct tail_file *file)
     if (!file->anew || file->offset > 0) {
         return 0;
     }
-    int64_t hole = leading_nuls(file->fd);
+    int64_t hole = leading_nuls(file->fd), width = (int64_t)tail_lines_width(&tail->format);
+    hole -= hole > 0 ? hole % width : 0; /* the last of them may be a character's */
     if (hole <= 0) {
         return (int)hole;
     }

@@ -160,15 +160,17 @@ static void dir_event(struct tail_sub *sub, uint32_t events, const char *name)
     if ((match & TAIL_IS_FILE) && !(modified && tail_file_at(tail, path))) { /* open: watched itself */
         look_at_new(tail, path, events & (IN_CREATE | IN_MOVED_TO));
     }
-    if (tail->parked_count > 0 && (events & (IN_MOVED_TO | IN_MODIFY)) && !tail_file_at(tail, path)) {
-        tail_search_at(tail, path); /* a closed file may have been written to just before it was renamed */
-    }
     if ((match & TAIL_IS_WAY) && (events & (IN_CREATE | IN_MOVED_TO))) {
         tail_scan_way(tail, path);
     } else if ((match & TAIL_IS_WAY) && !modified) {
         tail_rescan(tail);
     }
     look_at_links(dir, name, modified);
+    /* A closed file may have been written to just before it was renamed. Not one that a link leads to still:
+       that is open by now. */
+    if (tail->parked_count > 0 && (events & (IN_MOVED_TO | IN_MODIFY)) && !tail_file_at(tail, path)) {
+        tail_search_at(tail, path);
+    }
 }
 
 static struct tail_dir *dir_create(struct tail_instance *tail, const char *path)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <weir/event.h>
+#include "encoding.h"
 #include "filter.h"
 
 enum {
@@ -102,13 +103,23 @@ static size_t cut(const uint8_t *line, size_t max)
     return at > 0 && (line[at] & 0xc0) != 0x80 ? at : max;
 }
 
+size_t tail_lines_width(const struct tail_format *format)
+{
+    return format->encoding ? tail_encoding_width(format->encoding) : 1;
+}
+
+const uint8_t *tail_lines_newline(const struct tail_format *format, const uint8_t *data, size_t size)
+{
+    return format->encoding ? tail_encoding_newline(format->encoding, data, size) : memchr(data, '\n', size);
+}
+
 size_t tail_lines_first(const struct tail_format *format, const uint8_t *data, size_t size)
 {
-    const uint8_t *end = memchr(data, '\n', size);
+    const uint8_t *end = tail_lines_newline(format, data, size);
     if (format->long_lines == TAIL_SPLIT && (end ? (size_t)(end - data) : size) > format->max) {
-        return cut(data, format->max);
+        return format->encoding ? format->max : cut(data, format->max);
     }
-    return end ? (size_t)(end - data) + 1 : 0;
+    return end ? (size_t)(end - data) + tail_lines_width(format) : 0;
 }
 
 static size_t count_lines(const uint8_t *data, size_t size)
@@ -121,8 +132,14 @@ static size_t count_lines(const uint8_t *data, size_t size)
     return count;
 }
 
-size_t tail_lines_room(const struct tail_prefix *prefix, const uint8_t *data, size_t size, size_t first)
+size_t tail_lines_room(const struct tail_format *format, const struct tail_prefix *prefix,
+                       const uint8_t *data, size_t size, size_t first)
 {
+    if (format->encoding) {
+        size_t usual = size + size / 2 + record_room(prefix);
+        size_t most = TAIL_DECODED_MAX(first) + record_room(prefix);
+        return most > usual ? most : usual;
+    }
     size_t one = first + record_room(prefix);
     size_t all = size <= SMALL_READ ? size + (count_lines(data, size) + 1) * record_room(prefix)
                                     : size + size / 4 + record_room(prefix);
@@ -163,10 +180,92 @@ static struct unusual look_at(const struct tail_format *format, const uint8_t *l
     return (struct unusual){size, size + 1, !empty && wanted(format, line, size, tally)};
 }
 
+/* -- Lines that are decoded ------------------------------------------------------------------------ */
+
+/* Bytes of a line that are wanted as a record, and those used up with it. */
+struct piece {
+    size_t take, used;
+    bool record, partial; /* partial: more of the line comes */
+};
+
+static struct piece choose(const struct tail_format *format, size_t size, bool *split,
+                           struct tail_tally *tally)
+{
+    const size_t width = tail_encoding_width(format->encoding), most = format->max - format->max % width;
+    if (size <= format->max) {
+        *split = false;
+        return (struct piece){size, size + width, true, false};
+    }
+    tally->long_lines += !*split;
+    *split = format->long_lines == TAIL_SPLIT;
+    return *split ? (struct piece){most, most, true, true}
+                  : (struct piece){most, size + width, format->long_lines == TAIL_TRUNCATE, true};
+}
+
+static bool is_blank(const struct tail_decoded *d)
+{
+    return d->size == 0 || (d->size == 1 && d->text[0] == '\r');
+}
+
+/* One line or piece of it. false: there is no room, or no memory, and nothing was done. */
+static bool pack_decoded(const struct tail_format *format, const struct tail_prefix *prefix,
+                         struct weir_draft *draft, const uint8_t *line, struct piece *piece, uint64_t offset,
+                         bool whole, struct tail_tally *tally)
+{
+    struct tail_decoded d;
+    if (!piece->record) {
+        return true;
+    }
+    if (tail_encoding_decode(format->encoding, line, piece->take, offset == 0, piece->partial, &d) < 0 ||
+        draft->capacity - draft->size < d.size + record_room(prefix)) {
+        return false;
+    }
+    if (piece->partial && piece->used == piece->take && d.used) {
+        piece->used = d.used; /* a character is not cut in two */
+    }
+    tally->invalid += d.invalid;
+    if (whole && format->skip_empty && is_blank(&d)) {
+        tally->empty++;
+    } else if (wanted(format, d.text, d.size, tally)) {
+        uint8_t *end = put_record(draft->data + draft->size, prefix, d.text, d.size, offset);
+        draft->size = (size_t)(end - draft->data);
+        draft->records++;
+    }
+    return true;
+}
+
+static size_t pack_encoded(const struct tail_format *format, const struct tail_prefix *prefix,
+                           struct weir_draft *draft, const uint8_t *data, size_t size, uint64_t offset,
+                           bool *split, struct tail_tally *tally)
+{
+    size_t at = 0;
+    while (at < size) {
+        const uint8_t *newline = tail_encoding_newline(format->encoding, data + at, size - at);
+        size_t n = newline ? (size_t)(newline - data) - at : size - at;
+        if (!newline && !(n > format->max && format->long_lines == TAIL_SPLIT)) {
+            break;
+        }
+        bool was_split = *split;
+        struct tail_tally before = *tally;
+        struct piece piece = choose(format, n, split, tally);
+        if (!pack_decoded(format, prefix, draft, data + at, &piece, offset + at, !was_split && !piece.partial,
+                          tally)) {
+            *split = was_split;
+            *tally = before;
+            break;
+        }
+        at += piece.used;
+    }
+    return at;
+}
+
 size_t tail_lines_pack(const struct tail_format *format, const struct tail_prefix *prefix,
                        struct weir_draft *draft, const uint8_t *data, size_t size, uint64_t offset,
                        bool *split, struct tail_tally *tally)
 {
+    if (format->encoding) {
+        return pack_encoded(format, prefix, draft, data, size, offset, split, tally);
+    }
     const uint8_t *p = data, *end = data + size;
     const size_t extra = record_room(prefix), max = format->max;
     /* shorter lines need a second look */
@@ -203,10 +302,17 @@ size_t tail_lines_pack(const struct tail_format *format, const struct tail_prefi
     return (size_t)(p - data);
 }
 
-void tail_lines_pack_rest(const struct tail_prefix *prefix, struct weir_draft *draft, const uint8_t *data,
-                          size_t size, uint64_t offset)
+void tail_lines_pack_rest(const struct tail_format *format, const struct tail_prefix *prefix,
+                          struct weir_draft *draft, const uint8_t *data, size_t size, uint64_t offset,
+                          struct tail_tally *tally)
 {
-    uint8_t *end = put_record(draft->data + draft->size, prefix, data, size, offset);
-    draft->size = (size_t)(end - draft->data);
-    draft->records++;
+    if (format->encoding) {
+        /* of a line that is cut here, half a character is left out, too */
+        struct piece all = {size, size, true, size >= format->max};
+        pack_decoded(format, prefix, draft, data, &all, offset, false, tally);
+    } else if (wanted(format, data, size, tally)) {
+        uint8_t *end = put_record(draft->data + draft->size, prefix, data, size, offset);
+        draft->size = (size_t)(end - draft->data);
+        draft->records++;
+    }
 }

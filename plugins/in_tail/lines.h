@@ -11,6 +11,7 @@
 
 enum tail_long_lines { TAIL_SPLIT, TAIL_TRUNCATE, TAIL_SKIP };
 
+struct tail_encoding;
 struct tail_filter;
 
 /* How lines become records; the same for everything that an instance reads. */
@@ -20,6 +21,7 @@ struct tail_format {
     enum tail_long_lines long_lines;
     bool skip_empty;
     const struct tail_filter *filter; /* NULL: every line is wanted */
+    struct tail_encoding *encoding;   /* NULL: bytes are taken as they are */
 };
 
 /* The bytes that all records of one read have in common: everything before the line's string. */
@@ -32,11 +34,17 @@ struct tail_prefix {
 /* What one call of tail_lines_pack met. */
 struct tail_tally {
     uint64_t empty, long_lines, filtered;
+    uint64_t invalid; /* pieces that are no characters of the encoding */
 };
 
 /* Makes the prefix, growing its memory where needed (free it with free(prefix->bytes)). 0 or -ENOMEM. */
 int tail_prefix_make(struct tail_prefix *, const struct tail_format *, const char *path,
                      const struct timespec *);
+
+/* Bytes of a newline, which offsets of lines are a multiple of. */
+size_t tail_lines_width(const struct tail_format *);
+/* The first newline in what begins with a character, or NULL. */
+const uint8_t *tail_lines_newline(const struct tail_format *, const uint8_t *data, size_t size);
 
 /*
  * The bytes that must be packed as one: up to the first newline and with it, or, of a line that is too long
@@ -45,7 +53,8 @@ int tail_prefix_make(struct tail_prefix *, const struct tail_format *, const cha
 size_t tail_lines_first(const struct tail_format *, const uint8_t *data, size_t size);
 
 /* Room for a draft in which the first `first` bytes fit for certain, and all of `size` probably. */
-size_t tail_lines_room(const struct tail_prefix *, const uint8_t *data, size_t size, size_t first);
+size_t tail_lines_room(const struct tail_format *, const struct tail_prefix *, const uint8_t *data,
+                       size_t size, size_t first);
 
 /*
  * Packs whole lines (and pieces of a long one) until they, or the room, run out. `offset` is the file's at
@@ -55,8 +64,11 @@ size_t tail_lines_room(const struct tail_prefix *, const uint8_t *data, size_t s
 size_t tail_lines_pack(const struct tail_format *, const struct tail_prefix *, struct weir_draft *,
                        const uint8_t *data, size_t size, uint64_t offset, bool *split, struct tail_tally *);
 
-/* Packs all of `size` (no more than max) as one record, without a newline. The room must be there. */
-void tail_lines_pack_rest(const struct tail_prefix *, struct weir_draft *, const uint8_t *data, size_t size,
-                          uint64_t offset);
+/*
+ * Packs all of `size` (no more than max) as one record, without a newline, if the filter wants it. The room
+ * must be there.
+ */
+void tail_lines_pack_rest(const struct tail_format *, const struct tail_prefix *, struct weir_draft *,
+                          const uint8_t *data, size_t size, uint64_t offset, struct tail_tally *);
 
 #endif

@@ -92,6 +92,11 @@ const struct weir_option tail_options[] = {
      .type = WEIR_OPTION_STRING,
      .offset = AT(exclude_regex),
      .help = "no lines that this regular expression (PCRE2) matches"},
+    {.name = "encoding",
+     .type = WEIR_OPTION_STRING,
+     .offset = AT(encoding),
+     .help =
+         "of the files, by iconv's name: utf-16, utf-16be, latin1, gbk; not set: bytes are taken as they are"},
     {.name = "buffer_max_size",
      .type = WEIR_OPTION_SIZE,
      .offset = AT(buffer_max_size),

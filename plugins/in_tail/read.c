@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "filter.h"
+#include "encoding.h"
 
 enum {
     SLICE = 1 << 20, /* bytes after which other files have their turn */
@@ -44,6 +44,9 @@ static void tell(const struct tail_file *file, const struct tail_tally *tally)
     }
     if (tally->long_lines) {
         tail->host->metric_add(tail->numbers.long_lines, tally->long_lines);
+    }
+    if (tally->invalid) {
+        tail->host->metric_add(tail->numbers.undecodable, tally->invalid);
     }
 }
 
@@ -92,7 +95,7 @@ static enum tail_progress send_lines(struct tail_file *file, const uint8_t *data
         if (!prefix) {
             return broken(ENOMEM);
         }
-        enum tail_progress r = begin(tail, tail_lines_room(prefix, data, size, first), &draft);
+        enum tail_progress r = begin(tail, tail_lines_room(&tail->format, prefix, data, size, first), &draft);
         if (r != TAIL_MORE) {
             return r;
         }
@@ -147,6 +150,8 @@ static enum tail_progress find_end(struct tail_file *file, uint64_t *ret_size)
     if (!buffer) {
         return broken(ENOMEM);
     }
+    const size_t width = tail_lines_width(format);
+    file->scanned -= file->scanned % width;
     for (size_t done = 0; done < SLICE; done += step) {
         if (format->long_lines == TAIL_SPLIT && file->scanned > format->max) {
             *ret_size = file->scanned;
@@ -156,12 +161,12 @@ static enum tail_progress find_end(struct tail_file *file, uint64_t *ret_size)
         if (n < 0) {
             return TAIL_BROKEN;
         }
-        const uint8_t *end = memchr(buffer, '\n', (size_t)n);
+        const uint8_t *end = tail_lines_newline(format, buffer, (size_t)n);
         if (end) {
             *ret_size = file->scanned + (uint64_t)(end - buffer);
             return TAIL_MORE;
         }
-        file->scanned += (uint64_t)n;
+        file->scanned += (uint64_t)n - (uint64_t)n % width;
         if ((size_t)n < step && (format->long_lines != TAIL_SPLIT || file->scanned <= format->max)) {
             return TAIL_END;
         }
@@ -192,15 +197,14 @@ static enum tail_progress send_part(struct tail_file *file, size_t size, bool re
         return TAIL_CHANGED;
     }
     enum tail_progress r =
-        error ? broken(-error) : begin(tail, tail_lines_room(prefix, buffer, 0, size), &draft);
+        error ? broken(-error) : begin(tail, tail_lines_room(&tail->format, prefix, buffer, 0, size), &draft);
     if (r != TAIL_MORE) {
         return r;
     }
-    const struct tail_filter *filter = tail->format.filter;
-    if (record && filter && !tail_filter_wants(filter, buffer + span, size)) {
-        tell(file, &(struct tail_tally){.filtered = 1});
-    } else if (record) {
-        tail_lines_pack_rest(prefix, draft, buffer + span, size, file->offset);
+    if (record) {
+        struct tail_tally tally = {0};
+        tail_lines_pack_rest(&tail->format, prefix, draft, buffer + span, size, file->offset, &tally);
+        tell(file, &tally);
     }
     move_to(file, offset, position.token);
     file->scanned = 0;
@@ -217,12 +221,13 @@ static enum tail_progress read_long(struct tail_file *file)
         return r;
     }
     if (size <= format->max) {
-        r = read_lines(file, (size_t)size + 1);
+        r = read_lines(file, (size_t)size + tail_lines_width(format));
     } else if (format->long_lines == TAIL_SPLIT) {
         r = read_lines(file, format->max + CUT_ROOM);
     } else {
         struct tail_tally tally = {.long_lines = 1};
-        r = send_part(file, format->max, format->long_lines == TAIL_TRUNCATE, file->offset + size + 1);
+        r = send_part(file, format->max, format->long_lines == TAIL_TRUNCATE,
+                      file->offset + size + tail_lines_width(format));
         tell(file, r == TAIL_MORE ? &tally : &(struct tail_tally){0});
     }
     tail_hub_trim(file->tail->hub, file->tail->config->buffer_chunk_size + TAIL_TOKEN_SPAN);
@@ -233,6 +238,9 @@ enum tail_progress tail_file_read(struct tail_file *file, size_t *bytes)
 {
     const size_t chunk = file->tail->config->buffer_chunk_size;
     enum tail_progress r = TAIL_MORE;
+    if (file->tail->format.encoding) {
+        tail_encoding_of_file(file->tail->format.encoding, file->fd);
+    }
     for (size_t done = 0; r == TAIL_MORE && done < SLICE;) {
         uint64_t before = file->offset + file->scanned;
         r = file->scanned >= chunk ? read_long(file) : read_lines(file, chunk);
@@ -251,6 +259,9 @@ enum tail_progress tail_file_flush(struct tail_file *file)
     const struct tail_format *format = &file->tail->format;
     if (file->scanned == 0) {
         return TAIL_END;
+    }
+    if (format->encoding) {
+        tail_encoding_of_file(format->encoding, file->fd);
     }
     bool too_long = file->scanned > format->max;
     size_t size = too_long ? format->max : (size_t)file->scanned;

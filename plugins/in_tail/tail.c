@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 #include "details.h"
+#include "encoding.h"
 #include "dirs.h"
 #include "file.h"
 #include "filter.h"
@@ -228,6 +229,10 @@ static void set_numbers(struct tail_instance *tail)
                               "Lines that include_regex or exclude_regex left out.", NULL, NULL),
         .refused =
             h->metric(i, WEIR_COUNTER, "refused_files", "Files that allow_path does not allow.", NULL, NULL),
+        .undecodable = tail->format.encoding
+                           ? h->metric(i, WEIR_COUNTER, "undecodable",
+                                       "Pieces of lines that are no characters of the encoding.", NULL, NULL)
+                           : NULL,
         .overflows =
             h->metric(i, WEIR_COUNTER, "inotify_overflows", "Times that inotify lost events.", NULL, NULL),
     };
@@ -269,6 +274,24 @@ static int set_allowed(struct tail_instance *tail)
     return allowed->count && !tail->allow ? -errno : 0;
 }
 
+/* 0 or -errno, told to the host. */
+static int set_encoding(struct tail_instance *tail)
+{
+    const char *name = tail->config->encoding;
+    if (!given(name)) {
+        return 0;
+    }
+    tail->format.encoding = tail_encoding_create(name);
+    if (!tail->format.encoding) {
+        tail->host->error(
+            tail->instance,
+            "encoding: '%s' is none that iconv knows; utf-16, latin1, gbk and others are, see iconv -l",
+            name);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static int tail_create(const struct weir_host *host, struct weir_instance *instance, const void *config,
                        void **ret_self)
 {
@@ -298,7 +321,11 @@ static int tail_create(const struct weir_host *host, struct weir_instance *insta
     if (r == 0) {
         r = set_filter(tail);
     }
+    if (r == 0) {
+        r = set_encoding(tail);
+    }
     if (r < 0) {
+        tail_filter_destroy(tail->filter);
         tail_glob_destroy(tail->glob);
         tail_glob_destroy(tail->allow);
         free(tail);
@@ -419,6 +446,7 @@ static void tail_destroy(void *self)
     tail_table_clear(&tail->by_inode);
     tail_glob_destroy(tail->glob);
     tail_glob_destroy(tail->allow);
+    tail_encoding_destroy(tail->format.encoding);
     tail_filter_destroy(tail->filter);
     free(tail);
 }

@@ -16,7 +16,7 @@
 /* As the option table (options.c) fills it in. */
 struct tail_config {
     struct weir_list path, exclude_path, allow_path;
-    const char *key, *path_key, *offset_key, *include_regex, *exclude_regex;
+    const char *key, *path_key, *offset_key, *include_regex, *exclude_regex, *encoding;
     bool read_from_head, skip_empty_lines, skip_long_lines, exit_on_eof, inotify_watcher;
     uint64_t refresh_interval, rotate_wait, poll_interval, ignore_older, close_inactive;
     int64_t max_open_files;
@@ -28,7 +28,7 @@ extern const struct weir_option tail_options[];
 
 struct tail_numbers {
     struct weir_metric *files, *bytes, *rotated, *truncated, *empty, *long_lines, *abandoned, *overflows,
-        *holes, *late, *filtered, *refused;
+        *holes, *late, *filtered, *refused, *undecodable;
 };
 
 struct tail_instance {

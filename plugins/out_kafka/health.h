@@ -13,9 +13,9 @@
 struct health {
     struct kafka_link link;
     atomic_bool troubled;
-    pthread_mutex_t lock;     /* guards all below; a leaf but for the host's log */
+    pthread_mutex_t lock;                   /* guards all below; a leaf but for the host's log */
     int64_t since, last_failure, last_line; /* ns */
-    unsigned unsaid;          /* failures since the last line */
+    unsigned unsaid;                        /* failures since the last line */
 };
 
 void health_init(struct health *, struct kafka_link);

@@ -17,8 +17,8 @@ void stats_finish(struct stats *);
 /* A new producer counts from zero. No other call at the same time. */
 void stats_restart(struct stats *);
 /*
- * One report, JSON. What can't be read is left out. Whether it says that all is well with nothing to do: a broker is
- * connected, and no message waits.
+ * One report, JSON. What can't be read is left out. Whether it says that all is well with nothing to do: a
+ * broker is connected, and no message waits.
  */
 bool stats_show(struct stats *, const char *json, size_t size);
 

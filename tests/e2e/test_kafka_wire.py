@@ -121,7 +121,6 @@ def test_fluent_bit_yaml(lab, kafka):
     config = lab.path("fluent-bit.yaml")
     config.write_text(text.replace("service:\n", "service:\n  data_dir: %s\n" % lab.path("data"), 1), encoding="utf-8")
     lab.path("logs").mkdir()
-    # Enough in each batch for compression to pay: librdkafka sends a batch as it is where it does not.
     texts = ["a line that says the same as all the others, %d" % i for i in range(500)]
     (lab.path("logs") / "a.log").write_text("".join(text + "\n" for text in texts), encoding="utf-8")
     env = dict(os.environ, LOGS=str(lab.path("logs")), BROKERS=kafka.address)
@@ -132,4 +131,5 @@ def test_fluent_bit_yaml(lab, kafka):
     assert [record["message"] for record in records] == texts
     assert all("T" in record["time"] for record in records)
     assert [message.key for message in found] == [b"app"] * len(texts)
-    assert {batch.codec for batch in kafka.batches("fluent-bit")} == {"gzip"}
+    # A batch of a few is sent as it is, where compression does not pay; when batches are cut is librdkafka's affair.
+    assert {batch.codec for batch in kafka.batches("fluent-bit") if batch.count > 20} == {"gzip"}

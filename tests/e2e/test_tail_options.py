@@ -67,6 +67,26 @@ def test_ignore_older_begins_at_the_end(lab):
     assert weir.output() == lines(10, 22)
 
 
+def test_closed_target_of_a_link_is_no_rotated_file(lab):
+    """Written to while closed, it is found through its link: an unfinished line goes on waiting."""
+    target = lab.path("elsewhere")
+    target.mkdir()
+    target = target / "b"
+    target.write_bytes(line(0))
+    lab.path("link.log").symlink_to(target)
+    weir = lab.tail(lab.path("*.log"), name="one", close_inactive="150ms", rotate_wait="10ms")
+    weir.wait_line(0)
+    for i in range(1, 4):
+        until(lambda: not weir.has_open(target), "that it is closed")
+        append(target, line(i)[:-1])
+        until(lambda: weir.has_open(target), "that it is open")
+        until(lambda: not weir.has_open(target), "that it is closed, so that rotate_wait would be over")
+        append(target, line(i)[-1:])
+        weir.wait_line(i)
+    weir.stop()
+    assert weir.output() == lines(0, 4)
+
+
 def test_close_inactive_opens_again_what_changes(lab):
     path, link = lab.path("a.log"), lab.path("link.log")
     target = lab.path("elsewhere")
