@@ -140,6 +140,7 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
         r = begin_stream(file, 0);
     }
     file->anew = changed;
+    file->before = known ? tail_known_path_elsewhere(known, file->path) : NULL;
     tail_known_free(known);
     if (r == 0) {
         tail_log(tail, INFO, "%s%s is followed from %s (byte %" PRIu64 " of %" PRIu64 ")", file->path,

@@ -107,6 +107,7 @@ static void file_free(struct tail_file *file)
     }
     close(file->fd);
     free(file->path);
+    free(file->before);
     free(file);
 }
 

@@ -28,8 +28,10 @@ struct tail_file {
     bool waiting; /* the timer runs */
     bool due;     /* it has run out: at its end the file is closed */
     bool polled;  /* inotify does not tell about it, or not reliably */
-    bool anew;    /* its stream began because it was truncated or rewritten */
-    bool split;   /* the offset is within a line that was split */
+    char
+        *before; /* the path that it was last followed under, where it was found under another one; or NULL */
+    bool anew;   /* its stream began because it was truncated or rewritten */
+    bool split;  /* the offset is within a line that was split */
 };
 
 /*

@@ -70,6 +70,16 @@ static void path_of(const struct tail_known *known, char ret[PATH_MAX])
     snprintf(ret, PATH_MAX, "%s/%s", known->place->path, known->name);
 }
 
+char *tail_known_path_elsewhere(const struct tail_known *known, const char *path)
+{
+    char before[PATH_MAX];
+    if (tail_known_is_at(known, path)) {
+        return NULL;
+    }
+    path_of(known, before);
+    return strdup(before);
+}
+
 int tail_known_add(struct tail_instance *tail, const struct weir_stream_state *state, bool finished)
 {
     struct tail_meta meta;

@@ -61,6 +61,8 @@ bool tail_known_poll(struct tail_instance *, size_t *bucket,
 bool tail_known_finished(const struct tail_instance *, uint64_t dev, uint64_t ino);
 void tail_known_free(struct tail_known *); /* takes NULL */
 
+/* Its path, where that is another one; malloc'ed. NULL: it is the same, or no memory. */
+char *tail_known_path_elsewhere(const struct tail_known *, const char *path);
 bool tail_known_is_at(const struct tail_known *, const char *path);
 void tail_place_unref(struct tail_place *);
 

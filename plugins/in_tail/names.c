@@ -140,7 +140,9 @@ void tail_file_note_name(struct tail_file *file)
 int tail_file_rename(struct tail_file *file, const char *path)
 {
     struct tail_instance *tail = file->tail;
-    bool back = !file->named && strcmp(file->path, path) == 0;
+    /* A link's target that was found under its real name first was never rotated. */
+    bool back =
+        !file->named && (strcmp(file->path, path) == 0 || (file->before && strcmp(file->before, path) == 0));
     if (!back) {
         tail_log(tail, INFO, "%s is now %s: it is followed under that name", file->path, path);
     }

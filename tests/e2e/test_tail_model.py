@@ -485,8 +485,11 @@ class World:
             if file and len(file.names) > 1:
                 if file.rest:
                     self.write(file, other, 0, dice)
+                held = self.process and not self.parks and self.held(file)
                 os.unlink(other)
                 self.drop_name(file, other)
+                if not held and all(path.parent == self.away for path in file.names):
+                    self.give_up(file)  # moved away while weir was down, and now its name in the patterns is gone, too
         elif path in self.paths and other not in self.paths:
             os.link(path, other)
             self.paths[path].linked = True
