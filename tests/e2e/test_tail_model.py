@@ -488,8 +488,8 @@ class World:
                 held = self.process and not self.parks and self.held(file)
                 os.unlink(other)
                 self.drop_name(file, other)
-                if not held and all(path.parent == self.away for path in file.names):
-                    self.give_up(file)  # moved away while weir was down, and now its name in the patterns is gone, too
+                if not held and not self.visible(file):
+                    self.give_up(file)  # the name that weir may know it by is gone; the other is in another directory
         elif path in self.paths and other not in self.paths:
             os.link(path, other)
             self.paths[path].linked = True
