@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -148,7 +150,12 @@ static int status_of(struct tail_instance *tail, const char *path, struct stat *
 bool tail_look(struct tail_instance *tail, const char *path)
 {
     struct stat s;
+    char kept[PATH_MAX];
     struct tail_file *file = tail_file_at(tail, path);
+    if (file && path == file->path) { /* which goes when the file is found under another one */
+        snprintf(kept, sizeof(kept), "%s", path);
+        path = kept;
+    }
     int error = status_of(tail, path, &s);
     if (error) {
         return missing(tail, file, path, error);
