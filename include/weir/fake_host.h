@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * weir/fake_host.h: a host for unit tests of plugins, without weir: everything of struct weir_host, in one
+ * process and in memory. Link libweir_fake_host.a (CMake: weir::fake_host; pkg-config: weir-fake-host) with
+ * the plugin's own sources and a test:
+ *
+ *     struct weir_fake *fake = weir_fake_create();
+ *     const struct weir_fake_setting settings[] = {{"path", "out.txt"}, {NULL, NULL}};
+ *     struct weir_instance *i = weir_fake_new(fake, &weir_plugin_descriptor, "mine", settings);
+ *     if (!i || weir_fake_start(i) < 0)
+ *         …weir_fake_error(fake) says why
+ *     weir_fake_write_lines(i, "some.tag", "", "first\nsecond\n");
+ *     if (!weir_fake_settle(i, 5000) || weir_fake_result(i, 0) != WEIR_DELIVERED)
+ *         …
+ *     weir_fake_stop(i);
+ *     weir_fake_destroy(fake);
+ *
+ * It watches the plugin meanwhile. Misuse of the host (a function called on another thread than plugin.h
+ * names for it, a chunk finished twice, offsets that go down, a watch or a stream that is left when the
+ * instance goes, a call after host->stopped) ends the test with a line on standard error and abort(), or
+ * calls what weir_fake_on_misuse was given.
+ *
+ * THREADS: one thread drives an instance: whoever calls the functions here that run the plugin's callbacks
+ * (new, start, write…, settle, until, idle, later, stop, drop). It may be another one from call to call.
+ * Functions marked "any thread" may be called beside it.
+ *
+ * Memory that is returned belongs to the fake host unless it says "the caller frees". This header is no part
+ * of the plugin ABI: it and the library belong together, and both may change with weir's version.
+ */
+#ifndef WEIR_FAKE_HOST_H
+#define WEIR_FAKE_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <weir/plugin.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_fake;
+
+/* -- The host -------------------------------------------------------------------------------------------- */
+
+struct weir_fake *weir_fake_create(void);
+/* Every instance must be gone. */
+void weir_fake_destroy(struct weir_fake *);
+
+/* What a plugin is given, for a test that calls a part of it by itself. */
+const struct weir_host *weir_fake_table(struct weir_fake *);
+
+/* `alias`: of the instance, "" where that is not known. `text`: what it did. Called on the thread that did
+ * it. */
+typedef void (*weir_fake_misuse_fn)(void *data, const char *alias, const char *text);
+void weir_fake_on_misuse(struct weir_fake *, weir_fake_misuse_fn, void *data);
+
+/* What host->data_dir gives from now on; NULL (the default): nothing is kept. */
+void weir_fake_set_data_dir(struct weir_fake *, const char *path);
+/* What host->status answers; NULL (the default): it can't be had now. */
+void weir_fake_set_status(struct weir_fake *, const char *json);
+
+/* -- Instances ------------------------------------------------------------------------------------------- */
+
+struct weir_fake_setting {
+    const char *name, *value;
+};
+
+/*
+ * Makes an instance out of settings, the last of which has no name; a list is the same name several times.
+ * For an input "tag" and "topic" are understood, as in a configuration. NULL where a setting is bad, a
+ * required one is missing, or create fails: weir_fake_error says why.
+ */
+struct weir_instance *weir_fake_new(struct weir_fake *, const struct weir_plugin *, const char *alias,
+                                    const struct weir_fake_setting *settings);
+/* The same with a configuration that is filled in already and outlives the instance. */
+struct weir_instance *weir_fake_new_with(struct weir_fake *, const struct weir_plugin *, const char *alias,
+                                         const void *config);
+/* What the plugin's start returned. */
+int weir_fake_start(struct weir_instance *);
+/* stop, the loop until it has stopped (10 s; more is misuse), destroy. Positions stay in the host under the
+ * alias. */
+void weir_fake_stop(struct weir_instance *);
+/* destroy only, for an instance that was not started, or whose start failed. */
+void weir_fake_drop(struct weir_instance *);
+/* The two halves of weir_fake_stop. The second one is weir_fake_drop. */
+void weir_fake_begin_stop(struct weir_instance *);
+bool weir_fake_is_stopped(const struct weir_instance *); /* host->stopped was called; any thread */
+
+/* What host->error was last given; "" if nothing, or if it was cleared. */
+const char *weir_fake_error(struct weir_fake *);
+/* How many lines of the log contain the text; those of host->fail begin with "FAIL". */
+size_t weir_fake_logged(struct weir_fake *, const char *text);
+/* Value of a metric; label_value NULL where it has none. -1: there is no such metric. */
+int64_t weir_fake_metric(const struct weir_instance *, const char *name, const char *label_value);
+/* What the plugin's details writes, with braces around it; the caller frees. NULL: it has none, or fails. */
+char *weir_fake_details(struct weir_instance *);
+/* "write": the callback that runs now; NULL: none does. Any thread, and in a signal handler. */
+const char *weir_fake_callback(const struct weir_fake *);
+
+/* -- The loop of inputs ---------------------------------------------------------------------------------- */
+
+/* Runs the loop until done(data), at most `ms`. Whether it became true. */
+bool weir_fake_until(struct weir_fake *, bool (*done)(void *data), void *data, unsigned ms);
+/* Runs the loop as long as it has something to do at once (timers that are not due do not count). */
+void weir_fake_idle(struct weir_fake *);
+/* One round of the loop, which waits for at most `ms`. Whether anything was called. */
+bool weir_fake_turn(struct weir_fake *, int ms);
+/* Timers run out as if so much more time had passed. */
+void weir_fake_later(struct weir_fake *, uint64_t ns);
+
+/* -- What inputs send ------------------------------------------------------------------------------------ */
+
+struct weir_fake_position {
+    char *key; /* the stream's */
+    uint64_t offset, token;
+};
+
+/* What was sent: a chunk, or an advance (no records, one position). */
+struct weir_fake_chunk {
+    struct weir_instance *instance; /* may be gone; NULL for an advance */
+    char *tag, *topic;              /* NULL for an advance */
+    uint8_t *data;
+    size_t size;
+    uint32_t records;
+    struct weir_fake_position *positions;
+    size_t count;
+    bool advance;
+};
+
+/* All that was sent since the host was made, or since weir_fake_forget_chunks, which acknowledges all of it.
+ */
+const struct weir_fake_chunk *weir_fake_chunks(const struct weir_fake *, size_t *ret_count);
+void weir_fake_forget_chunks(struct weir_fake *);
+/* The values of that key in all of it, where they are strings, a newline after each. The caller frees. */
+char *weir_fake_text(const struct weir_fake *, const char *key);
+
+/* From now on chunk_begin of that input says -EAGAIN; or no longer, and resume is called. */
+void weir_fake_set_full(struct weir_instance *, bool full);
+/* So many more chunk_begins succeed before it is full as above. */
+void weir_fake_set_room(struct weir_instance *, size_t chunks);
+bool weir_fake_is_ended(const struct weir_instance *);
+void weir_fake_progress(const struct weir_instance *, uint64_t *ret_done, uint64_t *ret_total);
+
+/* Chunks are acknowledged when sent (the default), or by weir_fake_acknowledge only: the oldest `count`. */
+void weir_fake_acknowledge_at_once(struct weir_fake *, bool);
+void weir_fake_acknowledge(struct weir_fake *, size_t count);
+/* As after kill -9: every stream stands where it was committed; those never committed are unknown. No input
+ * may be there. */
+void weir_fake_crash(struct weir_fake *);
+size_t weir_fake_stream_count(const struct weir_fake *, const char *alias); /* known ones */
+
+/* -- What outputs write ---------------------------------------------------------------------------------- */
+
+/*
+ * Gives a chunk to the plugin's write, and returns what that returned. While chunks wait to be written again,
+ * it only queues, and returns WEIR_RETRY: order is kept. A plugin must not look at a chunk that it has
+ * finished: its bytes are overwritten and freed.
+ */
+int weir_fake_write(struct weir_instance *, const char *tag, const char *topic, const void *records,
+                    size_t size, uint32_t count);
+/* The same with a record {"log": line} for each line of the text. */
+int weir_fake_write_lines(struct weir_instance *, const char *tag, const char *topic, const char *text);
+/*
+ * Until every chunk is finished, at most `ms`: waits for those under way, then writes those to be retried
+ * again, oldest first, as weir does but without a pause. Whether all are finished for good.
+ */
+bool weir_fake_settle(struct weir_instance *, unsigned ms);
+/* What became of the nth chunk (from 0): WEIR_LATER as long as it is under way. */
+enum weir_result weir_fake_result(const struct weir_instance *, size_t nth);
+/* How often it was given to write. */
+unsigned weir_fake_attempts(const struct weir_instance *, size_t nth);
+size_t weir_fake_written(const struct weir_instance *); /* chunks given to it in all */
+/* Records refused one by one, by host->reject. */
+uint32_t weir_fake_rejected(const struct weir_instance *);
+/* From now on host->wait returns -ECANCELED, also one that waits now. Any thread. */
+void weir_fake_cancel(struct weir_instance *);
+
+/* -- Sources of configuration ---------------------------------------------------------------------------- */
+
+/* The set that it gave last, and how often it gave one. `done` is called in the next round of the loop. */
+const struct weir_input_spec *weir_fake_set(const struct weir_instance *, size_t *ret_count);
+unsigned weir_fake_sets(const struct weir_instance *);
+/* The value of the spec's setting, or NULL. */
+const char *weir_fake_spec_value(const struct weir_input_spec *, const char *name);
+/* From the next set on, the entry with that id is refused with that reason. NULL: none is. */
+void weir_fake_refuse(struct weir_instance *, const char *id, const char *reason);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
