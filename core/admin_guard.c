@@ -40,11 +40,11 @@ static bool split_host(const char *host, char *ret, size_t room)
     return end > begin;
 }
 
-static bool is_address(const char *text)
+static bool is_address(int family, const char *text)
 {
     unsigned char address[sizeof(struct in6_addr)];
 
-    return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+    return inet_pton(family, text, address) == 1;
 }
 
 bool admin_host_allowed(const char *host, const struct weir_list *names)
@@ -55,7 +55,11 @@ bool admin_host_allowed(const char *host, const struct weir_list *names)
         return true;
     if (!split_host(host, name, sizeof(name)))
         return false;
-    if (is_address(name) || !strcasecmp(name, "localhost"))
+    if (is_address(AF_INET6, name))
+        return true;
+    if (*host == '[')
+        return false; /* brackets are for IPv6 */
+    if (is_address(AF_INET, name) || !strcasecmp(name, "localhost"))
         return true;
     for (size_t i = 0; i < names->count; i++)
         if (!strcasecmp(name, names->items[i]))

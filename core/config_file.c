@@ -45,16 +45,18 @@ static int read_all(int fd, struct config_file *file)
     }
 }
 
-int config_file_read(const char *path, struct config_file *ret)
+int config_file_read(const char *path, bool regular, struct config_file *ret)
 {
     struct config_file file = {0};
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (regular ? O_NONBLOCK : 0));
     if (fd < 0)
         return -errno;
     int r = fstat(fd, &st) < 0 ? -errno : 0;
     if (!r && S_ISDIR(st.st_mode))
         r = -EISDIR;
+    if (!r && regular && !S_ISREG(st.st_mode))
+        r = -EOPNOTSUPP;
     if (!r)
         r = read_all(fd, &file);
     close(fd);

@@ -3,6 +3,7 @@
 #ifndef WEIR_CORE_CONFIG_FILE_H
 #define WEIR_CORE_CONFIG_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -18,10 +19,10 @@ struct config_file {
 };
 
 /*
- * Reads a regular file or a pipe to its end. 0, -EFBIG past 16 MiB, -EISDIR, or another negative errno with
- * *ret untouched.
+ * Reads a file to its end; `regular`: only a regular one (-EOPNOTSUPP), where a pipe or a device would do as
+ * well and may be waited for. 0, -EFBIG past 16 MiB, -EISDIR, or another negative errno with *ret untouched.
  */
-int config_file_read(const char *path, struct config_file *ret);
+int config_file_read(const char *path, bool regular, struct config_file *ret);
 
 /* Overwrites and frees the text. */
 void config_file_free(struct config_file *);

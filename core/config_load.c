@@ -196,9 +196,12 @@ static void load_file(struct config_loader *loader, const char *path, const stru
         problem_error(loader->problems, from, "files include files more than %d deep", DEEPEST_INCLUDE);
         return;
     }
-    int r = config_file_read(path, &file);
+    /* What the command line names may be a pipe; a pattern must not stop at one that it meets. */
+    int r = config_file_read(path, loader->depth > 0, &file);
     if (r == -EFBIG)
         problem_error(loader->problems, from, "can't read '%s': it is larger than 16 MiB", path);
+    else if (r == -EOPNOTSUPP)
+        problem_error(loader->problems, from, "can't read '%s': it is no regular file", path);
     else if (r < 0)
         problem_error(loader->problems, from, "can't read '%s': %s", path, strerror(-r));
     loader->depth++;

@@ -68,8 +68,9 @@ void option_print(FILE *file, const struct weir_option *options, size_t row_size
 static bool is_name(const char *name, enum weir_option_type type)
 {
     size_t length = strspn(name, NAME_LETTERS);
-    bool whole = !name[length] || (type == WEIR_OPTION_IGNORED && !strcmp(name + length - 1, ".*"));
-    return name[0] >= 'a' && name[0] <= 'z' && whole;
+    if (name[0] < 'a' || name[0] > 'z')
+        return false;
+    return !name[length] || (type == WEIR_OPTION_IGNORED && !strcmp(name + length - 1, ".*"));
 }
 
 static bool clashes(const struct weir_option *row, const char *name)

@@ -98,7 +98,7 @@ static const char *read_secret(struct option_parse *parse, const struct option_s
 {
     struct config_file file = {0};
     const char *secret = NULL;
-    int r = path[0] == '/' ? config_file_read(path, &file) : -EINVAL;
+    int r = path[0] == '/' ? config_file_read(path, false, &file) : -EINVAL;
     while (file.size && (file.text[file.size - 1] == '\n' || file.text[file.size - 1] == '\r'))
         file.size--;
     if (path[0] != '/')

@@ -482,6 +482,8 @@ START_TEST(bad_includes)
             "weir.yaml:1:11: can't include 'no_folder/*.yaml': No such file or directory");
     refused("includes: weir.yaml\n" PIPELINE,
             "weir.yaml:1:11: 'weir.yaml' is included twice, or includes itself");
+    ck_assert_int_eq(mkfifo("pipe.yaml", 0600), 0);
+    refused("includes: p*.yaml\n" PIPELINE, "weir.yaml:1:11: can't read 'pipe.yaml': it is no regular file");
     write_text("a.yaml", "includes: b.yaml\n");
     write_text("b.yaml", "includes: a.yaml\n");
     refused("includes: a.yaml\n" PIPELINE, "b.yaml:1:11: 'a.yaml' is included twice, or includes itself");

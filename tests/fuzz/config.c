@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A configuration file: YAML, its sections, variables, service options; and each text as a value of each
+ * type. */
+#include "fuzz.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include "config.h"
+#include "option.h"
+
+static void parse_values(const char *text)
+{
+    bool b;
+    int64_t i;
+    uint64_t n;
+    option_parse_bool(text, &b);
+    option_parse_int(text, &i);
+    option_parse_size(text, &n);
+    option_parse_duration(text, &n);
+}
+
+static void walk(const struct section *sections, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        FUZZ_CHECK(section_get(&sections[i], "name"));
+        for (size_t s = 0; s < sections[i].count; s++) {
+            const struct setting *setting = &sections[i].settings[s];
+            FUZZ_CHECK(setting->name);
+            for (size_t v = 0; v < setting->count; v++) {
+                parse_values(setting->values[v]);
+            }
+        }
+    }
+}
+
+static char folder[64], path[96];
+
+static void remove_folder(void)
+{
+    unlink(path);
+    rmdir(folder);
+}
+
+/* In a folder of its own, so that what a pattern includes is nothing but the file itself. */
+static void make_folder(void)
+{
+    strcpy(folder, "/dev/shm/fuzz_config.XXXXXX");
+    FUZZ_CHECK(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/weir.yaml", folder);
+    atexit(remove_folder);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct problems problems = {0};
+    if (!*folder) {
+        make_folder();
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FUZZ_CHECK(fd >= 0 && write(fd, data, size) == (ssize_t)size);
+    close(fd);
+    struct config *config = config_load(path, &problems);
+    FUZZ_CHECK(config);
+    if (problems.errors == 0) {
+        FUZZ_CHECK(config->input_count && config->output_count);
+        walk(config->inputs, config->input_count);
+        walk(config->outputs, config->output_count);
+    }
+    for (size_t i = 0; i < problems.count; i++) {
+        FUZZ_CHECK(!strpbrk(problems.items[i].text, "\n\r\033"));
+    }
+    config_free(config);
+    problems_clear(&problems);
+    return 0;
+}
