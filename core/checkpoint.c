@@ -3,13 +3,15 @@
  * Opening, flushing and closing the checkpoint.
  *
  * A flush takes a snapshot of what changed under the lock and writes it without: streams in the snapshot are
- * pinned, their meta is counted. What could not be written goes back to the list. Control thread.
+ * pinned, their meta is counted. What could not be written goes back to the list. A store that was removed or
+ * damaged while weir runs is made anew out of what memory holds, which is all of it. Control thread.
  */
 #include "checkpoint_table.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "log.h"
 
 struct flush_item {
     struct weir_stream *stream;
@@ -43,6 +45,33 @@ static int load_row(void *data, const struct checkpoint_row *row)
     return row->meta_size && !stream->meta ? -ENOMEM : 0;
 }
 
+static int load(struct checkpoint *checkpoint, char **ret_error)
+{
+    struct loading loading = {.checkpoint = checkpoint};
+    int r = checkpoint_store_read(checkpoint->store, load_row, &loading, ret_error);
+    if (r != -EUCLEAN)
+        return r;
+    /* what was read before the damage is forgotten: the backup has it all, as of one time */
+    checkpoint_table_clear(checkpoint);
+    r = checkpoint_store_restore(checkpoint->store, r, ret_error);
+    loading.input = NULL;
+    return r < 0 ? r : checkpoint_store_read(checkpoint->store, load_row, &loading, ret_error);
+}
+
+static int open_store(struct checkpoint *checkpoint, const char *dir, char **ret_error)
+{
+    checkpoint->dir = strdup(dir);
+    if (!checkpoint->dir)
+        return -ENOMEM;
+    int r = checkpoint_store_open(dir, &checkpoint->store, ret_error);
+    r = r < 0 ? r : load(checkpoint, ret_error);
+    char *note = r < 0 ? NULL : checkpoint_store_take_note(checkpoint->store);
+    if (note)
+        log_error("checkpoint", "%s", note);
+    free(note);
+    return r;
+}
+
 int checkpoint_open(const char *dir, struct checkpoint **ret, char **ret_error)
 {
     *ret_error = NULL;
@@ -50,12 +79,7 @@ int checkpoint_open(const char *dir, struct checkpoint **ret, char **ret_error)
     if (!checkpoint)
         return -ENOMEM;
     pthread_mutex_init(&checkpoint->lock, NULL);
-    struct loading loading = {.checkpoint = checkpoint};
-    int r = 0;
-    if (dir)
-        r = checkpoint_store_open(dir, &checkpoint->store, ret_error);
-    if (dir && r == 0)
-        r = checkpoint_store_read(checkpoint->store, load_row, &loading, ret_error);
+    int r = dir ? open_store(checkpoint, dir, ret_error) : 0;
     if (r < 0) {
         checkpoint_close(checkpoint);
         return r;
@@ -94,6 +118,7 @@ void checkpoint_close(struct checkpoint *checkpoint)
     checkpoint_table_clear(checkpoint);
     checkpoint_store_close(checkpoint->store);
     pthread_mutex_destroy(&checkpoint->lock);
+    free(checkpoint->dir);
     free(checkpoint);
 }
 
@@ -160,12 +185,87 @@ static void flush_end(struct flush *flush, bool written)
     }
 }
 
+/* ---- A store that is no more ---------------------------------------------------------------------- */
+
+/* All that is committed is to be written, as if nothing had been yet. Under the lock. */
+static void mark_all(struct checkpoint *checkpoint)
+{
+    for (struct checkpoint_input *input = checkpoint->first_input; input; input = input->next) {
+        for (struct weir_stream *stream = input->first; stream; stream = stream->next) {
+            stream->stored = false;
+            if (stream->has_committed)
+                checkpoint_table_dirty(stream);
+        }
+    }
+}
+
+static int make_anew(struct checkpoint *checkpoint, char **ret_error)
+{
+    checkpoint_store_close(checkpoint->store);
+    checkpoint->store = NULL;
+    int r = checkpoint_store_open(checkpoint->dir, &checkpoint->store, ret_error);
+    enum checkpoint_need before = checkpoint_lock(checkpoint);
+    mark_all(checkpoint);
+    checkpoint_unlock(checkpoint, r < 0 ? before : CHECKPOINT_URGENT);
+    return r;
+}
+
+/* 0 where there is a store to write to. */
+static int provide_store(struct checkpoint *checkpoint, char **ret_error)
+{
+    if (!checkpoint->store)
+        return make_anew(checkpoint, ret_error);
+    if (!checkpoint_store_is_gone(checkpoint->store, checkpoint->dir))
+        return 0;
+    log_error(
+        "checkpoint",
+        "the positions in %s were removed or replaced while weir runs: they are written anew, as weir knows them",
+        checkpoint->dir);
+    checkpoint_store_detach(checkpoint->store, checkpoint->dir);
+    return make_anew(checkpoint, ret_error);
+}
+
+/* The write said that the store is damaged. */
+static void give_up_store(struct checkpoint *checkpoint, const char *why)
+{
+    log_error("checkpoint",
+              "%s: it is kept as checkpoint.damaged, and written anew, as weir knows the positions",
+              why ? why : checkpoint->dir);
+    char *none = NULL;
+    if (checkpoint_store_restore(checkpoint->store, -EUCLEAN, &none) < 0) {
+        checkpoint_store_set_aside(checkpoint->store);
+        checkpoint_store_close(checkpoint->store);
+        checkpoint->store = NULL;
+    } else {
+        free(checkpoint_store_take_note(checkpoint->store));
+    }
+    free(none);
+    enum checkpoint_need before = checkpoint_lock(checkpoint);
+    mark_all(checkpoint);
+    checkpoint_unlock(checkpoint, before);
+}
+
+static void back_up(struct checkpoint *checkpoint)
+{
+    char *why = NULL;
+    int r = checkpoint_store_backup(checkpoint->store, &why);
+    if (r == -EUCLEAN)
+        give_up_store(checkpoint, why);
+    else if (r < 0 && !checkpoint->backup_failing)
+        log_warn("checkpoint", "%s", why ? why : strerror(-r));
+    checkpoint->backup_failing = r < 0;
+    free(why);
+}
+
 int checkpoint_flush(struct checkpoint *checkpoint, char **ret_error)
 {
     struct flush flush = {0};
     *ret_error = NULL;
+    int r = checkpoint->dir ? provide_store(checkpoint, ret_error) : 0;
+    if (r < 0)
+        return r;
     pthread_mutex_lock(&checkpoint->lock);
-    int r = flush_take(checkpoint, &flush);
+    r = flush_take(checkpoint, &flush);
     pthread_mutex_unlock(&checkpoint->lock);
 
     if (flush.count) {
@@ -173,6 +273,10 @@ int checkpoint_flush(struct checkpoint *checkpoint, char **ret_error)
         enum checkpoint_need before = checkpoint_lock(checkpoint);
         flush_end(&flush, r == 0);
         checkpoint_unlock(checkpoint, before);
+        if (r == -EUCLEAN)
+            give_up_store(checkpoint, *ret_error);
+        else if (r == 0)
+            back_up(checkpoint);
     }
     free(flush.rows);
     free(flush.items);

@@ -3,16 +3,15 @@
  * Positions on disk, in SQLite with a write-ahead log: a crash leaves the last transaction or the one
  * before, never half of one. synchronous=NORMAL may lose the latest ones with the machine's power, which
  * costs repeats and no line. One table; a format newer than ours, or a file that is something else, is
- * refused rather than touched.
+ * refused rather than touched. A damaged store is replaced by its backup (checkpoint_rescue.c).
  *
  * Owns the lock file's descriptor and the connection. Used by one thread at a time (control).
  */
-#include "checkpoint_store.h"
+#include "checkpoint_store_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,14 +27,7 @@
 #define TEXT_OF(number) TEXT_OF_(number)
 #define TEXT_OF_(text)  #text
 
-struct checkpoint_store {
-    char *path;
-    int dir, lock;
-    sqlite3 *db;
-    sqlite3_stmt *put, *remove;
-};
-
-__attribute__((format(printf, 3, 4))) static int fail(char **ret_error, int r, const char *format, ...)
+int checkpoint_store_fail(char **ret_error, int r, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -44,6 +36,8 @@ __attribute__((format(printf, 3, 4))) static int fail(char **ret_error, int r, c
     va_end(args);
     return r;
 }
+
+#define fail checkpoint_store_fail
 
 /* ---- The directory and its lock -------------------------------------------------------------------- */
 
@@ -128,15 +122,18 @@ static int errno_of(sqlite3 *db, int code)
     }
 }
 
-static int damaged(const struct checkpoint_store *store, const char *why, char **ret_error)
+static int damaged(struct checkpoint_store *store, const char *why, char **ret_error)
 {
+    free(store->damage);
+    store->damage = strdup(why);
     return fail(ret_error, -EUCLEAN,
-                "%s is damaged (%s): bring it back from a backup, or move it away to begin anew, as if no "
-                "file had been read yet",
+                "%s is damaged (%s), and weir has no " CHECKPOINT_BACKUP
+                " of it: bring one back from a backup of yours, or move it away to begin anew, as if no file "
+                "had been read yet",
                 store->path, why);
 }
 
-static int store_error(const struct checkpoint_store *store, const char *doing, char **ret_error)
+int checkpoint_store_error(struct checkpoint_store *store, const char *doing, char **ret_error)
 {
     int code = sqlite3_extended_errcode(store->db);
     int r = errno_of(store->db, code);
@@ -153,7 +150,7 @@ static int execute(struct checkpoint_store *store, const char *sql, const char *
 {
     if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK)
         return 0;
-    return store_error(store, doing, ret_error);
+    return checkpoint_store_error(store, doing, ret_error);
 }
 
 static int read_number(struct checkpoint_store *store, const char *sql, int64_t *ret, char **ret_error)
@@ -162,7 +159,7 @@ static int read_number(struct checkpoint_store *store, const char *sql, int64_t 
     int r = 0;
     if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK ||
         sqlite3_step(statement) != SQLITE_ROW)
-        r = store_error(store, "can't be read", ret_error);
+        r = checkpoint_store_error(store, "can't be read", ret_error);
     else
         *ret = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);
@@ -194,10 +191,15 @@ static int check_format(struct checkpoint_store *store, char **ret_error)
         r = read_number(store, "SELECT count(*) FROM sqlite_master", &objects, ret_error);
     if (r < 0)
         return r;
-    if (id == 0 && format == 0 && objects == 0)
+    if (id == 0 && format == 0 && objects == 0) {
+        /* One that weir has just made, or that a crash left before anything was in it; else it was emptied.
+         */
+        if (!store->made && checkpoint_store_has_backup(store))
+            return damaged(store, "it is empty", ret_error);
         return create_table(store, ret_error);
+    }
     if (id != APPLICATION_ID)
-        return fail(ret_error, -EUCLEAN,
+        return fail(ret_error, -EEXIST,
                     "%s is a database of another program: move it away, or set data_dir to another place",
                     store->path);
     if (format > FORMAT)
@@ -217,21 +219,27 @@ static int prepare(struct checkpoint_store *store, sqlite3_stmt **ret, const cha
     /* A file with our numbers, but not our table. */
     if (sqlite3_errcode(store->db) == SQLITE_ERROR)
         return damaged(store, sqlite3_errmsg(store->db), ret_error);
-    return store_error(store, "can't be read", ret_error);
+    return checkpoint_store_error(store, "can't be read", ret_error);
 }
 
-static int open_database(struct checkpoint_store *store, char **ret_error)
+int checkpoint_store_connect(struct checkpoint_store *store, char **ret_error)
 {
     /* Made here and not by SQLite, for its mode; the log beside it takes that over. */
-    int fd = openat(store->dir, "checkpoint.db", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-    if (fd < 0)
+    int fd = openat(store->dir, CHECKPOINT_DB, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+    store->made = fd >= 0;
+    if (fd < 0 && errno == EEXIST)
+        fd = openat(store->dir, CHECKPOINT_DB, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    struct stat s;
+    if (fd < 0 || fstat(fd, &s) < 0)
         return fail(ret_error, -errno, "%s can't be opened: %s", store->path, strerror(errno));
     close(fd);
+    store->ino = s.st_ino;
+    store->log_ino = 0;
     int code = sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_NOMEM || !store->db)
         return -ENOMEM;
     if (code != SQLITE_OK)
-        return store_error(store, "can't be opened", ret_error);
+        return checkpoint_store_error(store, "can't be opened", ret_error);
     sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
 
     int r = check_format(store, ret_error);
@@ -265,7 +273,9 @@ int checkpoint_store_open(const char *dir, struct checkpoint_store **ret, char *
     if (r == 0)
         r = take_lock(store, dir, ret_error);
     if (r == 0)
-        r = open_database(store, ret_error);
+        r = checkpoint_store_connect(store, ret_error);
+    if (r == -EUCLEAN)
+        r = checkpoint_store_restore(store, r, ret_error);
     if (r == 0 && fsync(store->dir) < 0)
         r = fail(ret_error, -errno, "data_dir %s can't be synced: %s", dir, strerror(errno));
     if (r < 0) {
@@ -276,18 +286,27 @@ int checkpoint_store_open(const char *dir, struct checkpoint_store **ret, char *
     return 0;
 }
 
+void checkpoint_store_disconnect(struct checkpoint_store *store)
+{
+    sqlite3_finalize(store->put);
+    sqlite3_finalize(store->remove);
+    sqlite3_close(store->db);
+    store->put = store->remove = NULL;
+    store->db = NULL;
+}
+
 void checkpoint_store_close(struct checkpoint_store *store)
 {
     if (!store)
         return;
-    sqlite3_finalize(store->put);
-    sqlite3_finalize(store->remove);
-    sqlite3_close(store->db);
+    checkpoint_store_disconnect(store);
     if (store->lock >= 0)
         close(store->lock);
     if (store->dir >= 0)
         close(store->dir);
     free(store->path);
+    free(store->note);
+    free(store->damage);
     free(store);
 }
 
@@ -337,7 +356,7 @@ int checkpoint_store_read(struct checkpoint_store *store, int (*fn)(void *, cons
         return r;
     while (r == 0 && (code = sqlite3_step(statement)) != SQLITE_DONE) {
         if (code != SQLITE_ROW) {
-            r = store_error(store, "can't be read", ret_error);
+            r = checkpoint_store_error(store, "can't be read", ret_error);
         } else if (!row_valid(statement)) {
             r = damaged(store, "a row has values that weir does not write", ret_error);
         } else {
@@ -374,7 +393,7 @@ static int write_rows(struct checkpoint_store *store, const struct checkpoint_ro
         if (rows[i].remove != remove)
             continue;
         if (!write_row(store, &rows[i], now))
-            r = store_error(store, "positions can't be written now", ret_error);
+            r = checkpoint_store_error(store, "positions can't be written now", ret_error);
         sqlite3_reset(statement);
     }
     sqlite3_clear_bindings(statement);

@@ -39,6 +39,26 @@ int checkpoint_store_read(struct checkpoint_store *, int (*fn)(void *data, const
 int checkpoint_store_write(struct checkpoint_store *, const struct checkpoint_row *, size_t count,
                            char **ret_error);
 
+/* -- checkpoint_rescue.c: what becomes of a store that is damaged or gone. -- */
+
+/*
+ * After -EUCLEAN of r: puts the damaged files aside (checkpoint.damaged) and the last backup in their place,
+ * which may be an hour old: its positions are behind, so lines come again and none is lost. Without a backup
+ * nothing is touched, r is returned and *ret_error stays. checkpoint_store_open does this by itself.
+ */
+int checkpoint_store_restore(struct checkpoint_store *, int r, char **ret_error);
+/* What was restored, as a sentence for the log; the caller frees. NULL: nothing since the last call. */
+char *checkpoint_store_take_note(struct checkpoint_store *);
+/* Puts the damaged files aside, so that an empty store can be made. It can only be closed after it. */
+void checkpoint_store_set_aside(struct checkpoint_store *);
+/* Lets go of a store that is gone, with what may be left of its log. It can only be closed after it. */
+void checkpoint_store_detach(struct checkpoint_store *, const char *dir);
+/* Writes a backup (checkpoint.backup) if the last one is an hour old. */
+int checkpoint_store_backup(struct checkpoint_store *, char **ret_error);
+/* Whether what is open is no longer what stands in data_dir: it was removed or replaced, and what is written
+ * is lost. */
+bool checkpoint_store_is_gone(struct checkpoint_store *, const char *dir);
+
 /* Takes NULL. */
 void checkpoint_store_close(struct checkpoint_store *);
 

@@ -132,7 +132,7 @@ void checkpoint_table_reap(struct weir_stream *stream)
 void checkpoint_table_dirty(struct weir_stream *stream)
 {
     struct checkpoint *checkpoint = stream->input->checkpoint;
-    if (stream->dirty || !checkpoint->store)
+    if (stream->dirty || !checkpoint->dir)
         return;
     stream->dirty = true;
     checkpoint->urgent |= !stream->stored && !stream->forgotten;
@@ -160,6 +160,10 @@ void checkpoint_table_clear(struct checkpoint *checkpoint)
         free(input);
     }
     tdestroy(checkpoint->inputs, leave);
+    checkpoint->first_input = NULL;
+    checkpoint->inputs = NULL;
+    checkpoint->dirty = NULL;
+    checkpoint->dirty_count = 0;
 }
 
 struct checkpoint_meta *checkpoint_meta_create(const void *data, size_t size)

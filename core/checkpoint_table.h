@@ -56,7 +56,9 @@ struct checkpoint {
     void *inputs;              /* tree of their identities */
     struct weir_stream *dirty; /* only with a store */
     size_t dirty_count;
-    struct checkpoint_store *store; /* NULL: nothing is kept */
+    char *dir;                      /* NULL: nothing is kept */
+    struct checkpoint_store *store; /* NULL: none now; the next flush makes one */
+    bool backup_failing;            /* the log says so */
     bool urgent;                    /* among the dirty ones is a stream that is not on disk yet */
     void (*on_dirty)(void *data, bool urgent);
     void *on_dirty_data;

@@ -275,10 +275,10 @@ START_TEST(other_formats_are_refused)
     fixture_sql("PRAGMA user_version = 1; ALTER TABLE stream RENAME TO flood");
     assert_refused(-EUCLEAN, "checkpoint.db is damaged|no such table");
     fixture_sql("ALTER TABLE flood RENAME TO stream; PRAGMA application_id = 17");
-    assert_refused(-EUCLEAN, "checkpoint.db is a database of another program");
+    assert_refused(-EEXIST, "checkpoint.db is a database of another program");
     unlink(fixture_path("checkpoint.db"));
     fixture_sql("CREATE TABLE accounts(id)");
-    assert_refused(-EUCLEAN, "checkpoint.db is a database of another program");
+    assert_refused(-EEXIST, "checkpoint.db is a database of another program");
 }
 END_TEST
 
@@ -364,6 +364,111 @@ START_TEST(written_while_someone_looks_on)
 }
 END_TEST
 
+static void overwrite_database(void)
+{
+    char junk[9000];
+    memset(junk, 'j', sizeof(junk));
+    put_file("checkpoint.db", junk, sizeof(junk));
+}
+
+static char *note_of_store(void)
+{
+    char *note = checkpoint_store_take_note(store);
+    ck_assert_ptr_nonnull(note);
+    return note;
+}
+
+START_TEST(a_backup_stands_in_for_a_damaged_file_once)
+{
+    open_store();
+    write_one(&(struct checkpoint_row){.input = "i", .key = "a", .offset = 1});
+    ck_assert_int_eq(checkpoint_store_backup(store, &error), 0);
+    ck_assert_uint_eq(mode_of(fixture_path("checkpoint.backup")), 0640);
+    write_one(&(struct checkpoint_row){.input = "i", .key = "a", .offset = 2});
+    ck_assert_int_eq(checkpoint_store_backup(store, &error), 0); /* not yet again */
+    close_store();
+    overwrite_database();
+    open_store();
+    char *note = note_of_store();
+    ck_assert_ptr_nonnull(
+        strstr(note, "checkpoint.db is damaged (file is not a database): it is kept as checkpoint.damaged"));
+    ck_assert_ptr_nonnull(strstr(note, "goes on with checkpoint.backup, the positions as of 20"));
+    free(note);
+    ck_assert_ptr_null(checkpoint_store_take_note(store));
+    assert_rows("i/a=1:0:;");
+    close_store();
+    ck_assert_int_eq(access(fixture_path("checkpoint.damaged"), F_OK), 0);
+    overwrite_database();
+    assert_refused(-EUCLEAN, "is damaged|weir has no checkpoint.backup of it|move it away to begin anew");
+    put_file("checkpoint.backup", "junk", 4); /* no better: told as itself, and nothing is begun anew */
+    assert_refused(-EUCLEAN, "is damaged|weir has no checkpoint.backup of it");
+    assert_refused(-EUCLEAN, "is damaged|weir has no checkpoint.backup of it");
+}
+END_TEST
+
+START_TEST(an_empty_file_is_new_only_without_a_backup)
+{
+    put_file("checkpoint.db", "", 0);
+    open_store();
+    write_one(&(struct checkpoint_row){.input = "i", .key = "a", .offset = 1});
+    ck_assert_int_eq(checkpoint_store_backup(store, &error), 0);
+    close_store();
+    put_file("checkpoint.db", "", 0);
+    open_store();
+    char *note = note_of_store();
+    ck_assert_ptr_nonnull(strstr(note, "is damaged (it is empty)"));
+    free(note);
+    assert_rows("i/a=1:0:;");
+    ck_assert_int_eq(checkpoint_store_backup(store, &error), 0);
+    close_store();
+    unlink(fixture_path("checkpoint.db")); /* moved away: to begin anew */
+    open_store();
+    assert_rows("");
+}
+END_TEST
+
+START_TEST(no_room_for_a_backup_leaves_the_last_one)
+{
+    open_store();
+    write_one(&(struct checkpoint_row){.input = "i", .key = "a", .offset = 1});
+    ck_assert_int_eq(checkpoint_store_backup(store, &error), 0);
+    close_store();
+    open_store();
+    write_one(&(struct checkpoint_row){.input = "i", .key = "a", .offset = 2});
+    fixture_disk_full = true;
+    ck_assert_int_eq(checkpoint_store_backup(store, &error), -ENOSPC);
+    ck_assert_ptr_nonnull(strstr(error, "no backup can be written now"));
+    fixture_disk_full = false;
+    ck_assert_int_eq(access(fixture_path("checkpoint.db-backup"), F_OK), -1);
+    ck_assert_int_eq(access(fixture_path("checkpoint.backup"), F_OK), 0);
+}
+END_TEST
+
+START_TEST(what_is_gone_is_noticed)
+{
+    open_store();
+    write_one(&(struct checkpoint_row){.input = "i", .key = "a", .offset = 1});
+    ck_assert(!checkpoint_store_is_gone(store, fixture_dir));
+    ck_assert(!checkpoint_store_is_gone(store, fixture_dir));
+    ck_assert(checkpoint_store_is_gone(store, "/"));
+    ck_assert(checkpoint_store_is_gone(store, fixture_path("missing")));
+    unlink(fixture_path("checkpoint.db-wal"));
+    ck_assert(checkpoint_store_is_gone(store, fixture_dir));
+    checkpoint_store_detach(store, fixture_dir);
+    close_store();
+    open_store();
+    assert_rows("i/a=1:0:;");
+    checkpoint_store_set_aside(store);
+    close_store();
+    open_store();
+    assert_rows("");
+    unlink(fixture_path("checkpoint.db"));
+    ck_assert(checkpoint_store_is_gone(store, fixture_dir));
+    put_file("checkpoint.db", "another", 7);
+    ck_assert(checkpoint_store_is_gone(store, fixture_dir));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("checkpoint_store");
@@ -383,6 +488,10 @@ int main(void)
     tcase_add_test(t, a_full_disk_is_told_and_passes);
     tcase_add_test(t, no_room_for_a_new_store_is_told);
     tcase_add_test(t, written_while_someone_looks_on);
+    tcase_add_test(t, a_backup_stands_in_for_a_damaged_file_once);
+    tcase_add_test(t, an_empty_file_is_new_only_without_a_backup);
+    tcase_add_test(t, no_room_for_a_backup_leaves_the_last_one);
+    tcase_add_test(t, what_is_gone_is_noticed);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
