@@ -153,6 +153,10 @@ int tail_file_begin(struct tail_instance *tail, const char *path, int fd, const 
     tail->total += status->size > file->offset ? status->size - file->offset : 0;
     watch(file);
     file->rotated = !named;
+    if (!named && status->links > 1) {
+        file->linked = true; /* one of its names may be in the patterns */
+        tail_rescan(tail);
+    }
     tail_file_wake(file);
     return 0;
 }

@@ -24,6 +24,7 @@ struct tail_file {
     uint64_t generation;     /* of the last walk that met its path */
     int fd;
     bool named;   /* its path leads to it */
+    bool linked;  /* it had other names when it lost that */
     bool rotated; /* renamed, removed, or its link points elsewhere */
     bool waiting; /* the timer runs */
     bool due;     /* it has run out: at its end the file is closed */

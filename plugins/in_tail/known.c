@@ -225,13 +225,22 @@ int tail_known_take(struct tail_instance *tail, int fd, const struct tail_status
     return 0;
 }
 
+/* Through a link, say: then it is found there, however long it takes until it may be opened. */
+static bool still_leads(const struct tail_known *known, const struct tail_status *status)
+{
+    struct stat s;
+    char path[PATH_MAX];
+    path_of(known, path);
+    return stat(path, &s) == 0 && s.st_ino == status->identity.ino && s.st_dev == status->identity.dev;
+}
+
 bool tail_known_moved(struct tail_instance *tail, int fd, const struct tail_status *status, const char *path)
 {
     struct tail_table_node *node = tail_table_first(&tail->known, status->identity.ino);
     for (; node; node = tail_table_next(node)) {
         const struct tail_known *known = TAIL_OF(node, struct tail_known, node);
         /* where it always was, though no pattern matches there: the patterns were changed */
-        bool moved = known->away || !tail_known_is_at(known, path);
+        bool moved = known->away || (!tail_known_is_at(known, path) && !still_leads(known, status));
         int r = moved ? judge(known, fd, status, path) : UNRELATED;
         /* it was truncated, too: an inode that surely is the same is enough to read what it says now */
         if (r == SAME || (r == CHANGED && tail_identity_is_certain(&status->identity))) {

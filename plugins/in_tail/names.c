@@ -88,6 +88,17 @@ static void moved_to(struct tail_file *file, const char *path)
     }
 }
 
+/* It may have names that nobody told of, besides `known` ones: hard links, under which it is no rotated file.
+ */
+static void look_for_names(struct tail_file *file, uint64_t known)
+{
+    struct tail_status status;
+    file->linked = tail_status_read(file->fd, &status) == 0 && status.links > known;
+    if (file->linked) {
+        tail_rescan(file->tail);
+    }
+}
+
 void tail_file_lost(struct tail_file *file)
 {
     struct tail_instance *tail = file->tail;
@@ -96,19 +107,22 @@ void tail_file_lost(struct tail_file *file)
         return;
     }
     snprintf(was, sizeof(was), "%s", file->path);
+    free(file->before);
+    file->before = strdup(was);
     tail_table_remove(&tail->by_path, &file->by_path);
     file->named = false;
     rotate(file);
     if (!current_name(file, now, sizeof(now))) {
         tail_log(tail, INFO, "%s was removed: it is read to its end", was);
-        struct tail_status status;
-        if (tail_status_read(file->fd, &status) == 0 && status.links > 0) {
-            tail_rescan(tail); /* it has another name */
-        }
-    } else if (strcmp(now, was) == 0) {
+        look_for_names(file, 0);
+        return;
+    }
+    file->linked = false;
+    if (strcmp(now, was) == 0) {
         tail_log(tail, INFO, "%s is no longer to be reached: it is read to its end", was);
     } else {
         tail_log(tail, INFO, "%s is now %s: it is read to its end", was, now);
+        look_for_names(file, 1);
         moved_to(file, now);
     }
 }
@@ -151,7 +165,7 @@ int tail_file_rename(struct tail_file *file, const char *path)
         return r;
     }
     tail_file_save(file);
-    if (back) {
+    if (back || file->linked) {
         file->rotated = false;
         tail_file_wait_no_more(file);
     } else {

@@ -94,6 +94,12 @@ bool tail_scan_waits(const struct tail_instance *tail)
     return tail->rescan || tail->scan;
 }
 
+bool tail_scan_walks(const struct tail_instance *tail)
+{
+    const struct tail_scan *scan = tail->scan;
+    return tail->rescan || (scan && (scan->walk || !tail_list_empty(&scan->ways)));
+}
+
 static void drop_ways(struct tail_scan *scan)
 {
     while (!tail_list_empty(&scan->ways)) {

@@ -24,6 +24,8 @@ bool tail_scan_step(struct tail_instance *);
 /* Whether something is left to look for, and whether it can be done now. */
 bool tail_scan_waits(const struct tail_instance *);
 bool tail_scan_due(const struct tail_instance *);
+/* Whether the patterns are being walked through, or soon are. */
+bool tail_scan_walks(const struct tail_instance *);
 /* The file moves in the list of open files, or leaves it. */
 void tail_scan_pass(struct tail_instance *, const struct tail_link *member);
 /* Forgets what is under way. */

@@ -6,6 +6,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include "scan.h"
+
+static const uint64_t NAMES_WAIT = 50000000; /* ns after which a walk that goes on is asked for again */
 
 void tail_file_wake(struct tail_file *file)
 {
@@ -24,10 +28,44 @@ void tail_file_wait_no_more(struct tail_file *file)
     }
 }
 
+static void wait_is_over(void *data)
+{
+    struct tail_file *file = data;
+    file->due = true;
+    tail_file_wake(file);
+}
+
+/* No name of it is known, but the patterns are being walked through: if it has one yet, its last line goes
+ * on. */
+static bool may_be_named(const struct tail_file *file)
+{
+    struct stat s;
+    return !file->named && file->scanned > 0 && !file->tail->config->exit_on_eof &&
+           tail_scan_walks(file->tail) && fstat(file->fd, &s) == 0 && s.st_nlink > 0;
+}
+
+/* Where the walk itself waits for room, the file is closed instead, with its last line unread. */
+static void wait_for_names(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    if (file->wait && !tail->crowded) {
+        file->due = false;
+        file->waiting = true;
+        tail->host->timer_set(file->wait, NAMES_WAIT, 0);
+    } else {
+        tail_file_close(file);
+        tail_scan_renamed(tail, false);
+    }
+}
+
 /* The end is reached for good: what stands there without a newline is a line, too. */
 static void finish(struct tail_file *file)
 {
     struct tail_instance *tail = file->tail;
+    if (may_be_named(file)) {
+        wait_for_names(file);
+        return;
+    }
     enum tail_progress r = tail_file_flush(file);
     if (r == TAIL_FULL) {
         tail->paused = true;
@@ -40,13 +78,6 @@ static void finish(struct tail_file *file)
         file->rotated = false;
         tail_file_wait_no_more(file);
     }
-}
-
-static void wait_is_over(void *data)
-{
-    struct tail_file *file = data;
-    file->due = true;
-    tail_file_wake(file);
 }
 
 /* At the end of a rotated file: someone may still have it open and write. */

@@ -185,6 +185,8 @@ class World:
         line = self.all_lines[int(number)]
         if text + b"\n" != line.bytes and not (line.partial is not None and text == line.partial):
             raise Wrong("damaged: %r, written: %r" % (text[:200], line.bytes[:200]))
+        if text + b"\n" != line.bytes and line.file.names and not line.file.renamed:
+            raise Wrong("line %d came unfinished, of %s, which was never rotated" % (line.number, line.file.names))
         if self.run in line.runs and not line.free:
             raise Wrong("line %d came twice in run %d (%s)" % (line.number, self.run, line.file.names))
         for run in line.runs:
@@ -495,6 +497,12 @@ class World:
             self.paths[path].linked = True
             self.add_name(self.paths[path], other)
 
+    def op_append_hard_link(self, name, count, partial, dice):
+        """It is no rotated file as long as it has a name in the patterns, whatever becomes of its others."""
+        path = self.logs / "sub" / (name + ".log")
+        if path in self.paths:
+            self.write(self.paths[path], path, count, dice, partial)
+
     def op_nap(self, ms, _dice):
         end = time.monotonic() + ms / 1000
         while time.monotonic() < end:
@@ -524,8 +532,8 @@ def script(seed, count):
     """The operations of a seed: (name, arguments, a seed of its own)."""
     dice = random.Random(seed)
     kinds = (("append", 50), ("append_old", 6), ("rotate", 8), ("back", 2), ("truncate", 4), ("delete", 3), ("link", 2),
-             ("append_link", 4), ("hard_link", 2), ("nap", 4), ("settle", 5), ("pause", 1.5), ("resume", 3), ("stop", 1),
-             ("kill", 1.3), ("start", 8))
+             ("append_link", 4), ("hard_link", 2), ("append_hard_link", 4), ("nap", 4), ("settle", 5), ("pause", 1.5),
+             ("resume", 3), ("stop", 1), ("kill", 1.3), ("start", 8))
     names, weights = zip(*kinds)
     made = []
     for name in dice.choices(names, weights, k=count):
@@ -540,6 +548,7 @@ def script(seed, count):
             "link": lambda: (few,),
             "append_link": lambda: (few, dice.random() < 0.1),
             "hard_link": lambda: (slot, dice.random() < 0.4),
+            "append_hard_link": lambda: (slot, few, dice.random() < 0.2),
             "nap": lambda: (dice.choice((1, 3, 10, 80)),),
         }.get(name, lambda: ())()
         made.append((name, arguments, dice.randrange(1 << 30)))

@@ -319,6 +319,80 @@ START_TEST(link_that_is_turned)
 }
 END_TEST
 
+/*
+ * A closed file that a link leads to is written to while no more files may be open. It has not been renamed,
+ * so however long it waits for its turn, a line without its end waits too.
+ */
+START_TEST(unfinished_behind_a_link_that_waits_for_room)
+{
+    const size_t size = 8u << 20;
+    char *much = malloc(size + 1);
+    ck_assert_ptr_nonnull(much);
+    memset(much, 'x', size);
+    for (size_t k = 99; k < size; k += 100) {
+        much[k] = '\n';
+    }
+    much[size - 1] = '\n';
+    mkdir(at("d"), 0700);
+    append("d/target", "1\n");
+    append("busy.log", "");
+    ck_assert_int_eq(symlink(at("d/target"), at("link.log")), 0);
+    struct weir_instance *i = start_head("*.log", "max_open_files", "1");
+    expect("1\n");
+    fake_set_full(i, true);
+    put_bytes("busy.log", O_APPEND, much, size);
+    fake_idle(host);
+    append("d/target", "begun, ");
+    fake_idle(host);
+    for (int k = 0; k < 3; k++) {
+        fake_set_room(i, 6); /* a slice of the busy one, and one chunk more */
+        fake_idle(host);
+        fake_later(host, 6 * SECOND);
+        fake_idle(host);
+    }
+    append("d/target", "ended\n");
+    fake_set_full(i, false);
+    fake_until(host, sent_enough, &(size_t){size + strlen("begun, ended\n")}, DEADLINE_MS);
+    size_t got;
+    char *text = sent_text(&got);
+    ck_assert_uint_eq(got, size + strlen("begun, ended\n"));
+    ck_assert_ptr_nonnull(strstr(text, "\nbegun, ended\n"));
+    free(text);
+    free(much);
+    fake_stop(i);
+}
+END_TEST
+
+/* Neither is rotated: a line without its end goes on there. */
+START_TEST(unfinished_in_a_file_that_keeps_a_name)
+{
+    append("f.log", "1\nbegun, ");
+    if (_i) {
+        ck_assert_int_eq(link(at("f.log"), at("g.log")), 0);
+    }
+    struct weir_instance *i = start_head("?.log");
+    expect("1\n");
+    if (_i == 0) {
+        move("f.log", "elsewhere");
+        fake_idle(host);
+        move("elsewhere", "f.log");
+    } else if (_i == 1) {
+        move("f.log", "elsewhere");
+        unlink(at("elsewhere"));
+    } else {
+        move("f.log", "elsewhere");
+    }
+    fake_idle(host);
+    fake_later(host, 6 * SECOND);
+    expect("");
+    append(_i ? "g.log" : "f.log", "ended\n");
+    expect("begun, ended\n");
+    fake_later(host, 6 * SECOND);
+    ck_assert_int_eq(fake_metric(i, "files", NULL), 1);
+    fake_stop(i);
+}
+END_TEST
+
 START_TEST(names_of_one_file)
 {
     append("a", "1\n");
@@ -507,6 +581,8 @@ int main(void)
     tcase_add_test(tests, appears_in_new_directories);
     tcase_add_test(tests, any_depth);
     tcase_add_test(tests, link_that_is_turned);
+    tcase_add_test(tests, unfinished_behind_a_link_that_waits_for_room);
+    tcase_add_loop_test(tests, unfinished_in_a_file_that_keeps_a_name, 0, 3);
     tcase_add_test(tests, names_of_one_file);
     tcase_add_test(tests, equal_files_are_two);
     tcase_add_test(tests, not_a_file);
