@@ -6,6 +6,17 @@ import pytest
 import harness
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Of several workers (pytest-xdist), one takes a whole file, and one takes all that share the broker, first of all."""
+    def shares_broker(item):
+        return "shared_kafka" in item.fixturenames
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("kafka" if shares_broker(item) else item.path.name))
+    items.sort(key=lambda item: (not shares_broker(item), item.get_closest_marker("kafka") is None))
+
+
 class Lab:
     """One test's folder, and the weirs that it starts."""
 
