@@ -18,6 +18,7 @@
 #include "admin_guard.h"
 #include "engine_private.h"
 #include "log.h"
+#include "page.h"
 #include "reload.h"
 #include "status.h"
 #include "status_text.h"
@@ -52,6 +53,17 @@ struct exchange {
 
 /* -- Answers ---------------------------------------------------------------------------------------- */
 
+/* What every answer has: nobody keeps it, no other site gets at it. */
+static void add_headers(struct MHD_Response *r, const char *type)
+{
+    MHD_add_response_header(r, "Content-Type", type);
+    MHD_add_response_header(r, "Cache-Control", "no-store");
+    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(r, "Cross-Origin-Resource-Policy", "same-origin");
+    MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(r, "Content-Security-Policy", PAGE_POLICY);
+}
+
 /* Takes text over: malloc's, or NULL. `allow`: the methods that are, or NULL. */
 static enum MHD_Result respond(struct MHD_Connection *c, unsigned code, const char *type, const char *allow,
                                char *text, size_t size)
@@ -62,9 +74,7 @@ static enum MHD_Result respond(struct MHD_Connection *c, unsigned code, const ch
         free(text);
         return MHD_NO;
     }
-    MHD_add_response_header(r, "Content-Type", type);
-    MHD_add_response_header(r, "Cache-Control", "no-store");
-    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    add_headers(r, type);
     if (code == MHD_HTTP_UNAUTHORIZED)
         MHD_add_response_header(r, "WWW-Authenticate", "Bearer");
     if (allow)
@@ -85,6 +95,19 @@ static enum MHD_Result reply_text(struct MHD_Connection *c, unsigned code, const
     char *copy = strdup(text);
 
     return reply(c, code, "text/plain; charset=utf-8", copy, strlen(text));
+}
+
+static enum MHD_Result reply_page(struct MHD_Connection *c, const struct page_file *file)
+{
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(*file->size, (void *)file->data, MHD_RESPMEM_PERSISTENT);
+
+    if (!r)
+        return MHD_NO;
+    add_headers(r, file->type);
+    enum MHD_Result rc = MHD_queue_response(c, MHD_HTTP_OK, r);
+    MHD_destroy_response(r);
+    return rc;
 }
 
 static enum MHD_Result reply_metrics(struct admin *a, struct MHD_Connection *c)
@@ -241,7 +264,9 @@ static unsigned refuse(const struct admin *a, struct MHD_Connection *c, const ch
             "this Host is not served: ask by IP address or localhost, or name it in service.http_hosts\n";
         return MHD_HTTP_MISDIRECTED_REQUEST;
     }
-    if (!admin_token_allowed(header(c, MHD_HTTP_HEADER_AUTHORIZATION), a->service->http_token)) {
+    /* The page holds nothing to be kept from anybody: it asks for the token itself. */
+    if (!page_find(url) &&
+        !admin_token_allowed(header(c, MHD_HTTP_HEADER_AUTHORIZATION), a->service->http_token)) {
         *ret_why = "a bearer token is needed: service.http_token\n";
         return MHD_HTTP_UNAUTHORIZED;
     }
@@ -256,6 +281,10 @@ static unsigned refuse(const struct admin *a, struct MHD_Connection *c, const ch
 
 static enum MHD_Result answer(struct admin *a, struct exchange *x, const char *url)
 {
+    const struct page_file *file = page_find(url);
+
+    if (file)
+        return reply_page(x->connection, file);
     if (!strcmp(url, "/healthz"))
         return reply_text(x->connection, MHD_HTTP_OK, "ok\n");
     if (!strcmp(url, "/readyz"))
@@ -267,7 +296,7 @@ static enum MHD_Result answer(struct admin *a, struct exchange *x, const char *u
     if (!strcmp(url, reload_url))
         return reply_reload(a, x);
     return reply_text(x->connection, MHD_HTTP_NOT_FOUND,
-                      "there are /metrics, /healthz, /readyz, /api/v1/status and (POST) /api/v1/reload\n");
+                      "there are /, /metrics, /healthz, /readyz, /api/v1/status and (POST) /api/v1/reload\n");
 }
 
 static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const char *url, const char *method,
