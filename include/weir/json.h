@@ -4,11 +4,13 @@
  * time for each buffer and each style.
  *
  * What comes out is valid JSON (RFC 8259) in valid UTF-8, whatever goes in:
- *   strings, binaries  a string. Bytes that are no UTF-8 (also surrogates, overlong forms, beyond U+10FFFF)
- * become U+FFFD, one for each maximal subpart, as WHATWG's decoder and Python's do it integers           as
- * they are; doubles with as many digits as bring the same number back, 1.0 not 1 NaN, infinities    null ext
- * a string of its content in hex map keys           that are no string or binary: the string of their JSON
- * text nesting            WEIR_JSON_DEPTH levels; a value that is deeper is refused as a whole
+ *   - strings, binaries: a string. Bytes that are no UTF-8 (also surrogates, overlong forms, beyond U+10FFFF)
+ *     become U+FFFD, one for each maximal subpart, as WHATWG's decoder and Python's do it
+ *   - integers: as they are; doubles: with as many digits as bring the same number back, 1.0 not 1
+ *   - NaN, infinities: null
+ *   - ext: a string of its content in hex
+ *   - map keys that are no string or binary: the string of their JSON text
+ *   - nesting: WEIR_JSON_DEPTH levels; a value that is deeper is refused as a whole
  */
 #ifndef WEIR_JSON_H
 #define WEIR_JSON_H
