@@ -1,65 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The registry of metrics. A family is one name with its kind and help; a metric is one set of labels of a
- * family, kept as the text that Prometheus reads. Families, metrics and owners are each found through a tree
- * (tsearch), whose order is also that of the text; ten thousand inputs have as many metrics each.
+ * The registry of metrics: what there is, who asked for it, when it goes. How it is laid out, and why, is in
+ * metrics_private.h.
  *
  * The registry owns everything. One lock for all but a metric's value, which is an atomic of its own.
  */
 #include "metrics.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <pthread.h>
-#include <search.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include "metrics_private.h"
 
-struct family {
-    char *name; /* as in the text, so with _total; the first member is what the tree compares */
-    char *help;
-    enum weir_metric_kind kind;
-    void *metrics; /* tree of struct weir_metric */
-    size_t count;
-};
-
-struct owner {
-    const void *key;
-    struct weir_metric *first; /* those that go with it */
-    struct share *shares;      /* those of others that it asked for, too */
-};
-
-/* An instance that replaces another one has the same names: a metric lives as long as one who asked for it.
- */
-struct share {
-    struct owner *owner;
-    struct weir_metric *metric;
-    struct share *next_of_owner, *next_of_metric;
-};
-
-/* The metrics of an owner have the same labels as a rule: the text is kept once. */
-struct labels {
-    size_t references;
-    char text[]; /* {a="b",c="d"}, or empty */
-};
-
-struct weir_metric {
-    char *labels; /* the text of struct labels; the first member is what the tree compares */
-    _Atomic int64_t value;
-    struct family *family;
-    struct owner *owner;
-    struct weir_metric *next; /* of the same owner */
-    struct share *heirs;
-};
-
-struct metrics {
-    pthread_mutex_t lock;
-    void *families; /* tree of struct family */
-    void *owners;   /* tree of struct owner */
-};
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 void metric_add(struct weir_metric *metric, uint64_t n)
 {
@@ -78,8 +34,6 @@ int64_t metric_value(const struct weir_metric *metric)
     return metric ? atomic_load_explicit(&metric->value, memory_order_relaxed) : 0;
 }
 
-/* ---- Text ---------------------------------------------------------------------------------------- */
-
 static bool name_valid(const char *name, bool colons)
 {
     if (!name || !*name || (*name >= '0' && *name <= '9'))
@@ -93,103 +47,84 @@ static bool name_valid(const char *name, bool colons)
     return true;
 }
 
-/* Bytes of the UTF-8 character at `text`, 0 if there is none. */
-static size_t utf8_length(const unsigned char *text)
-{
-    unsigned char low = 0x80, high = 0xbf;
-    size_t length;
-    if (text[0] < 0x80)
-        return 1;
-    if (text[0] >= 0xc2 && text[0] <= 0xdf)
-        length = 2;
-    else if ((text[0] & 0xf0) == 0xe0)
-        length = 3;
-    else if (text[0] >= 0xf0 && text[0] <= 0xf4)
-        length = 4;
-    else
-        return 0;
-    if (text[0] == 0xe0)
-        low = 0xa0; /* overlong */
-    if (text[0] == 0xed)
-        high = 0x9f; /* surrogates */
-    if (text[0] == 0xf0)
-        low = 0x90;
-    if (text[0] == 0xf4)
-        high = 0x8f;
-    if (text[1] < low || text[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
+/* ---- Hash tables: under the lock, as all below ----------------------------------------------------- */
 
-/* Prometheus refuses a whole scrape for one byte that is not UTF-8, and a file's name may hold any. */
-static void write_escaped(FILE *out, const char *text, bool quotes)
+/* Twice the buckets where there are more members than buckets. Without memory the chains only get longer,
+ * unless there is no bucket yet: false. */
+static bool table_grow(struct link_table *t)
 {
-    for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        size_t length = utf8_length(p);
-        if (length == 0)
-            fputs("\xef\xbf\xbd", out);
-        else if (*p == '\n')
-            fputs("\\n", out);
-        else if (*p == '\\' || (quotes && *p == '"'))
-            fprintf(out, "\\%c", *p);
-        else
-            fwrite(p, 1, length, out);
-        p += length ? length : 1;
+    if (t->buckets && t->count <= t->mask)
+        return true;
+    size_t count = t->buckets ? 2 * (t->mask + 1) : 16;
+    struct link **buckets = calloc(count, sizeof(struct link *));
+    if (!buckets)
+        return t->buckets != NULL;
+    for (size_t i = 0; t->buckets && i <= t->mask; i++) {
+        for (struct link *l = t->buckets[i], *next; l; l = next) {
+            next = l->next;
+            l->next = buckets[l->hash & (count - 1)];
+            buckets[l->hash & (count - 1)] = l;
+        }
     }
+    free(t->buckets);
+    t->buckets = buckets;
+    t->mask = count - 1;
+    return true;
 }
 
-static char *labels_text(const struct metrics_label *labels, size_t count)
+static bool table_add(struct link_table *t, struct link *l, uint64_t hash)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return NULL;
-    for (size_t i = 0; i < count; i++) {
-        fprintf(out, "%c%s=\"", i ? ',' : '{', labels[i].name);
-        write_escaped(out, labels[i].value, true);
-        fputc('"', out);
-    }
-    if (count)
-        fputc('}', out);
-    bool failed = ferror(out);
-    if (fclose(out) != 0 || failed) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    if (!table_grow(t))
+        return false;
+    l->hash = hash;
+    l->next = t->buckets[hash & t->mask];
+    t->buckets[hash & t->mask] = l;
+    t->count++;
+    return true;
 }
 
-/* ---- Families, metrics, owners: under the lock ----------------------------------------------------- */
-
-static int compare_text(const void *a, const void *b)
+static void table_remove(struct link_table *t, struct link *l)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    struct link **at = &t->buckets[l->hash & t->mask];
+    while (*at != l)
+        at = &(*at)->next;
+    *at = l->next;
+    t->count--;
 }
 
-static int compare_owner(const void *a, const void *b)
+/* The first that may have that hash; the next is l->next. */
+static struct link *table_first(const struct link_table *t, uint64_t hash)
 {
-    uintptr_t x = (uintptr_t)((const struct owner *)a)->key, y = (uintptr_t)((const struct owner *)b)->key;
-    return (x > y) - (x < y);
+    return t->buckets ? t->buckets[hash & t->mask] : NULL;
 }
 
-static void *tree_find(const void *item, void *const *tree, int (*compare)(const void *, const void *))
+static uint64_t hash_of(const struct metrics *metrics, const void *bytes, size_t size, uint64_t more)
 {
-    void *const *node = tfind(item, tree, compare);
-    return node ? *node : NULL;
+    return XXH3_64bits_withSeed(bytes, size, metrics->seed ^ more);
 }
 
-static struct family *family_find(struct metrics *metrics, const char *name, const char *suffix)
+/* ---- Families ------------------------------------------------------------------------------------- */
+
+static const char *suffix_of(enum weir_metric_kind kind)
 {
-    struct family wanted = {0}, *found = NULL;
-    if (asprintf(&wanted.name, "%s%s", name, suffix) < 0)
-        return NULL;
-    found = tree_find(&wanted, &metrics->families, compare_text);
-    free(wanted.name);
-    return found;
+    return kind == WEIR_COUNTER ? "_total" : "";
+}
+
+static bool is_name_of(const struct family *family, const char *name, enum weir_metric_kind kind)
+{
+    size_t size = strlen(name);
+    return !strncmp(family->name, name, size) && !strcmp(family->name + size, suffix_of(kind));
+}
+
+/* Whether a metric in use makes that name one of the other kind: "x" as a counter is x_total in the text, and
+ * all the same it is the name of a gauge "x". */
+static bool name_taken(const struct metrics *metrics, const char *name, enum weir_metric_kind kind)
+{
+    for (const struct family *f = metrics->families; f; f = f->next)
+        if (f->live && f->kind != kind &&
+            (is_name_of(f, name, WEIR_COUNTER) || is_name_of(f, name, WEIR_GAUGE)))
+            return true;
+    return false;
 }
 
 static void family_free(struct family *family)
@@ -200,135 +135,257 @@ static void family_free(struct family *family)
 }
 
 static struct family *family_create(struct metrics *metrics, enum weir_metric_kind kind, const char *name,
-                                    const char *suffix, const char *help)
+                                    const char *help)
 {
-    struct family *family = calloc(1, sizeof(*family));
+    struct family *family = calloc(1, sizeof(*family)), **at = &metrics->families;
     if (!family)
         return NULL;
     family->kind = kind;
     family->help = help ? strdup(help) : NULL;
-    if (asprintf(&family->name, "%s%s", name, suffix) < 0)
+    if (asprintf(&family->name, "%s%s", name, suffix_of(kind)) < 0)
         family->name = NULL;
-    if (!family->name || (help && !family->help) || !tsearch(family, &metrics->families, compare_text)) {
+    if (!family->name || (help && !family->help)) {
         family_free(family);
         return NULL;
     }
+    while (*at && strcmp((*at)->name, family->name) < 0)
+        at = &(*at)->next;
+    family->next = *at;
+    *at = family;
     return family;
 }
 
-static void family_drop_if_empty(struct metrics *metrics, struct family *family)
-{
-    if (family->count)
-        return;
-    tdelete(family, &metrics->families, compare_text);
-    family_free(family);
-}
-
-/* The family of that name, or NULL: no memory, or the name is another kind's. */
 static struct family *family_get(struct metrics *metrics, enum weir_metric_kind kind, const char *name,
                                  const char *help)
 {
-    const char *suffix = kind == WEIR_COUNTER ? "_total" : "";
-    struct family *family = family_find(metrics, name, suffix);
-    if (family)
-        return family->kind == kind ? family : NULL;
-    /* "x" as a counter is x_total in the text; all the same it is the name of a gauge "x". */
-    struct family *other = family_find(metrics, name, kind == WEIR_COUNTER ? "" : "_total");
-    if (other && other->kind != kind)
-        return NULL;
-    return family_create(metrics, kind, name, suffix, help);
+    for (struct family *f = metrics->families; f; f = f->next)
+        if (f->kind == kind && is_name_of(f, name, kind))
+            return f;
+    return family_create(metrics, kind, name, help);
 }
 
-static struct owner *owner_get(struct metrics *metrics, const void *key)
+static void family_unref(struct metrics *metrics, struct family *family)
 {
-    struct owner wanted = {.key = key};
-    struct owner *owner = tree_find(&wanted, &metrics->owners, compare_owner);
-    if (owner)
-        return owner;
-    owner = calloc(1, sizeof(*owner));
-    if (!owner)
-        return NULL;
-    owner->key = key;
-    if (!tsearch(owner, &metrics->owners, compare_owner)) {
-        free(owner);
-        return NULL;
+    struct family **at = &metrics->families;
+    if (--family->series)
+        return;
+    while (*at != family)
+        at = &(*at)->next;
+    *at = family->next;
+    family_free(family);
+}
+
+/* ---- Series --------------------------------------------------------------------------------------- */
+
+static void series_unref(struct metrics *metrics, struct series *series)
+{
+    if (--series->references)
+        return;
+    table_remove(&metrics->series, &series->link);
+    family_unref(metrics, series->family);
+    free(series);
+}
+
+static struct series *series_create(struct metrics *metrics, struct family *family, const char *more,
+                                    uint64_t hash)
+{
+    size_t size = strlen(more) + 1;
+    struct series *series = calloc(1, sizeof(*series) + size);
+    if (series && table_add(&metrics->series, &series->link, hash)) {
+        series->family = family;
+        series->references = 1;
+        memcpy(series->more, more, size);
+        return series;
     }
-    return owner;
+    free(series);
+    return NULL;
 }
 
-static struct labels *labels_of(char *text)
+/* One that is there, or new; a reference is the caller's. NULL: no memory, or the name is another kind's. */
+static struct series *series_get(struct metrics *metrics, enum weir_metric_kind kind, const char *name,
+                                 const char *help, const char *more)
 {
-    return (struct labels *)(void *)(text - offsetof(struct labels, text));
-}
-
-/* Those that a metric of the owner has, or new ones. NULL: no memory. */
-static char *labels_get(struct owner *owner, const char *text)
-{
-    struct weir_metric *metric = owner->first;
-    while (metric && strcmp(metric->labels, text) != 0)
-        metric = metric->next;
-    if (metric) {
-        labels_of(metric->labels)->references++;
-        return metric->labels;
+    uint64_t hash =
+        hash_of(metrics, more, strlen(more), hash_of(metrics, name, strlen(name), (uint64_t)kind));
+    for (struct link *l = table_first(&metrics->series, hash); l; l = l->next) {
+        struct series *series = (struct series *)l;
+        if (l->hash == hash && series->family->kind == kind && is_name_of(series->family, name, kind) &&
+            !strcmp(series->more, more)) {
+            if (!series->family->live && name_taken(metrics, name, kind))
+                return NULL;
+            series->references++;
+            return series;
+        }
     }
-    size_t size = strlen(text) + 1;
-    struct labels *labels = malloc(sizeof(*labels) + size);
-    if (!labels)
+    struct family *family = name_taken(metrics, name, kind) ? NULL : family_get(metrics, kind, name, help);
+    if (!family)
         return NULL;
-    labels->references = 1;
-    return memcpy(labels->text, text, size);
+    family->series++;
+    struct series *series = series_create(metrics, family, more, hash);
+    if (!series)
+        family_unref(metrics, family);
+    return series;
 }
 
-static void metric_free(struct weir_metric *metric)
+/* ---- Shapes --------------------------------------------------------------------------------------- */
+
+static void shape_unref(struct metrics *metrics, struct shape *shape)
 {
-    if (metric->labels && --labels_of(metric->labels)->references == 0)
-        free(labels_of(metric->labels));
-    free(metric);
+    while (shape && --shape->references == 0) {
+        struct shape *parent = shape->parent;
+        struct shape **first = parent ? &parent->child : &metrics->first;
+        if (*first == shape)
+            *first = NULL;
+        series_unref(metrics, shape->series);
+        free(shape);
+        shape = parent;
+    }
 }
 
-/* Whether it stays as long as that owner does; false: no memory. */
-static bool metric_share(struct metrics *metrics, struct weir_metric *metric, const void *owner_key)
+/* The shape of a holder that had `parent` (a reference to which is taken over) and gets one more. */
+static struct shape *shape_with(struct metrics *metrics, struct shape *parent, struct series *series)
 {
-    if (metric->owner->key == owner_key)
+    struct shape **first = parent ? &parent->child : &metrics->first;
+    if (*first && (*first)->series == series) {
+        (*first)->references++;
+        shape_unref(metrics, parent);
+        return *first;
+    }
+    struct shape *shape = calloc(1, sizeof(*shape));
+    if (!shape)
+        return NULL;
+    *shape = (struct shape){parent, NULL, series, 1, parent ? parent->index + 1 : 0};
+    series->references++;
+    *first = shape;
+    return shape;
+}
+
+/* ---- Holders -------------------------------------------------------------------------------------- */
+
+static struct holder *holder_find(const struct metrics *metrics, const char *labels, size_t size,
+                                  unsigned number, uint64_t hash)
+{
+    for (struct link *l = table_first(&metrics->holders, hash); l; l = l->next) {
+        struct holder *h = (struct holder *)l;
+        if (l->hash == hash && h->number == number && !strncmp(h->labels, labels, size) && !h->labels[size])
+            return h;
+    }
+    return NULL;
+}
+
+/* The one with those labels; without members it is the caller's to give to one, or to drop. */
+static struct holder *holder_get(struct metrics *metrics, const char *labels, size_t size, unsigned number)
+{
+    uint64_t hash = hash_of(metrics, labels, size, number);
+    struct holder *h = holder_find(metrics, labels, size, number, hash);
+    if (h)
+        return h;
+    h = calloc(1, sizeof(*h) + size + 1);
+    if (h && table_add(&metrics->holders, &h->link, hash)) {
+        h->number = number;
+        memcpy(h->labels, labels, size);
+        return h;
+    }
+    free(h);
+    return NULL;
+}
+
+static void holder_drop_if_empty(struct metrics *metrics, struct holder *h)
+{
+    if (h->members)
+        return;
+    table_remove(&metrics->holders, &h->link);
+    shape_unref(metrics, h->shape);
+    while (h->blocks) {
+        struct block *block = h->blocks;
+        h->blocks = block->next;
+        free(block);
+    }
+    free(h);
+}
+
+static unsigned holder_count(const struct holder *h)
+{
+    return h->shape ? h->shape->index + 1 : 0;
+}
+
+/* The place of that series among the holder's metrics, or -1. */
+static int holder_place(const struct holder *h, const struct series *series)
+{
+    for (const struct shape *s = h->shape; s; s = s->parent)
+        if (s->series == series)
+            return (int)s->index;
+    return -1;
+}
+
+/* Makes room for one more value. False: no memory. */
+static bool holder_room(struct holder *h)
+{
+    struct block **at = &h->blocks;
+    if (holder_count(h) % VALUES_OF_BLOCK)
         return true;
-    for (const struct share *s = metric->heirs; s; s = s->next_of_metric)
-        if (s->owner->key == owner_key)
-            return true;
-    struct owner *owner = owner_get(metrics, owner_key);
-    struct share *share = owner ? malloc(sizeof(*share)) : NULL;
-    if (!share)
-        return false;
-    *share = (struct share){owner, metric, owner->shares, metric->heirs};
-    owner->shares = metric->heirs = share;
-    return true;
+    for (unsigned n = holder_count(h); n; n -= VALUES_OF_BLOCK)
+        at = &(*at)->next;
+    if (!*at) /* else it is left from a time without memory for the shape */
+        *at = calloc(1, sizeof(**at));
+    return *at;
 }
 
-static struct weir_metric *metric_get(struct metrics *metrics, struct family *family, char *labels,
-                                      const void *owner_key)
+static int holder_add(struct metrics *metrics, struct holder *h, struct series *series)
 {
-    struct weir_metric wanted = {.labels = labels};
-    struct weir_metric *metric = tree_find(&wanted, &family->metrics, compare_text);
-    if (metric)
-        return metric_share(metrics, metric, owner_key) ? metric : NULL;
-    struct owner *owner = owner_get(metrics, owner_key);
-    metric = owner ? calloc(1, sizeof(*metric)) : NULL;
-    if (!metric)
-        return NULL;
-    metric->family = family;
-    metric->labels = labels_get(owner, labels);
-    if (!metric->labels) {
-        metric_free(metric);
+    struct shape *shape = holder_room(h) ? shape_with(metrics, h->shape, series) : NULL;
+    if (!shape)
+        return -1;
+    h->shape = shape;
+    return (int)shape->index;
+}
+
+/* ---- Owners --------------------------------------------------------------------------------------- */
+
+static uint64_t hash_of_owner(const struct metrics *metrics, const void *owner)
+{
+    return hash_of(metrics, &owner, sizeof(owner), 0);
+}
+
+static struct member *member_get(struct metrics *metrics, struct holder *h, const void *owner)
+{
+    struct member *m = h->members;
+    while (m && m->owner != owner)
+        m = m->next;
+    if (m)
+        return m;
+    m = calloc(1, sizeof(*m));
+    if (!m || !table_add(&metrics->members, &m->link, hash_of_owner(metrics, owner))) {
+        free(m);
         return NULL;
     }
-    metric->owner = owner;
-    if (!tsearch(metric, &family->metrics, compare_text)) {
-        metric_free(metric);
-        return NULL;
-    }
-    metric->next = owner->first;
-    owner->first = metric;
-    family->count++;
-    return metric;
+    m->owner = owner;
+    m->holder = h;
+    m->next = h->members;
+    h->members = m;
+    return m;
+}
+
+/* The metrics that are live in `before` and in no one's `now` are gone. */
+static void count_gone(const struct holder *h, uint64_t before, uint64_t now)
+{
+    for (const struct shape *s = h->shape; s; s = s->parent)
+        if ((before & ~now) >> s->index & 1)
+            s->series->family->live--;
+}
+
+static void member_free(struct metrics *metrics, struct member *m)
+{
+    struct holder *h = m->holder;
+    struct member **at = &h->members;
+    uint64_t before = holder_live(h);
+    while (*at != m)
+        at = &(*at)->next;
+    *at = m->next;
+    count_gone(h, before, holder_live(h));
+    table_remove(&metrics->members, &m->link);
+    free(m);
+    holder_drop_if_empty(metrics, h);
 }
 
 /* ---- The registry -------------------------------------------------------------------------------- */
@@ -336,139 +393,105 @@ static struct weir_metric *metric_get(struct metrics *metrics, struct family *fa
 struct metrics *metrics_create(void)
 {
     struct metrics *metrics = calloc(1, sizeof(*metrics));
-    if (metrics)
-        pthread_mutex_init(&metrics->lock, NULL);
+    if (!metrics)
+        return NULL;
+    pthread_mutex_init(&metrics->lock, NULL);
+    if (getrandom(&metrics->seed, sizeof(metrics->seed), GRND_NONBLOCK) < 0)
+        metrics->seed = (uintptr_t)metrics;
     return metrics;
-}
-
-static void share_unlink(struct share *share)
-{
-    struct share **of_owner = &share->owner->shares, **of_metric = &share->metric->heirs;
-    while (*of_owner != share)
-        of_owner = &(*of_owner)->next_of_owner;
-    *of_owner = share->next_of_owner;
-    while (*of_metric != share)
-        of_metric = &(*of_metric)->next_of_metric;
-    *of_metric = share->next_of_metric;
-}
-
-/* To one of its heirs, which has it for its own from now on. */
-static void metric_bequeath(struct weir_metric *metric)
-{
-    struct share *share = metric->heirs;
-    share_unlink(share);
-    metric->owner = share->owner;
-    metric->next = share->owner->first;
-    share->owner->first = metric;
-    free(share);
-}
-
-static void metric_remove(struct metrics *metrics, struct weir_metric *metric)
-{
-    struct family *family = metric->family;
-    tdelete(metric, &family->metrics, compare_text);
-    metric_free(metric);
-    family->count--;
-    family_drop_if_empty(metrics, family);
-}
-
-static void owner_free(struct metrics *metrics, struct owner *owner)
-{
-    tdelete(owner, &metrics->owners, compare_owner);
-    while (owner->shares) {
-        struct share *share = owner->shares;
-        share_unlink(share);
-        free(share);
-    }
-    for (struct weir_metric *metric = owner->first, *next; metric; metric = next) {
-        next = metric->next;
-        if (metric->heirs)
-            metric_bequeath(metric);
-        else
-            metric_remove(metrics, metric);
-    }
-    free(owner);
 }
 
 void metrics_destroy(struct metrics *metrics)
 {
     if (!metrics)
         return;
-    while (metrics->owners)
-        owner_free(metrics, *(struct owner **)metrics->owners);
+    for (size_t i = 0; metrics->members.count; i++)
+        while (metrics->members.buckets[i])
+            member_free(metrics, (struct member *)metrics->members.buckets[i]);
+    free(metrics->series.buckets);
+    free(metrics->holders.buckets);
+    free(metrics->members.buckets);
     pthread_mutex_destroy(&metrics->lock);
     free(metrics);
+}
+
+/* The owner asked for that series of the holder. NULL: no memory. */
+static struct weir_metric *ask(struct metrics *metrics, struct holder *h, struct series *series,
+                               const void *owner)
+{
+    struct member *m = member_get(metrics, h, owner);
+    int place = m ? holder_place(h, series) : -1;
+    if (m && place < 0)
+        place = holder_add(metrics, h, series);
+    if (place < 0)
+        return NULL;
+    struct weir_metric *metric = holder_metric(h, (unsigned)place);
+    if (!(holder_live(h) >> place & 1)) {
+        series->family->live++;
+        atomic_store_explicit(&metric->value, 0, memory_order_relaxed); /* it may have been there before */
+    }
+    m->asked |= UINT64_C(1) << place;
+    return metric;
+}
+
+/* In the holder with the labels up to `size`; *ret_full: it has no place for another series. */
+static struct weir_metric *get_in(struct metrics *metrics, const struct labels *labels, size_t size,
+                                  unsigned number, struct series *series, const void *owner, bool *ret_full)
+{
+    struct holder *h = holder_get(metrics, labels->text, size, number);
+    if (!h)
+        return NULL;
+    *ret_full = holder_count(h) == VALUES_OF_HOLDER && holder_place(h, series) < 0;
+    struct weir_metric *metric = *ret_full ? NULL : ask(metrics, h, series, owner);
+    holder_drop_if_empty(metrics, h);
+    return metric;
+}
+
+/*
+ * The first label says which holder, the others are the series'. Where that one is full (a metric for each of
+ * thousands of files), all labels say which holder.
+ */
+static struct weir_metric *get(struct metrics *metrics, enum weir_metric_kind kind, const char *name,
+                               const char *help, const struct labels *labels, size_t size, const void *owner)
+{
+    struct series *series = series_get(metrics, kind, name, help, labels->text + size);
+    struct weir_metric *metric = NULL;
+    bool full = series, whole = !labels->text[size];
+    for (unsigned number = 0; full && (whole || number == 0); number++)
+        metric = get_in(metrics, labels, size, number, series, owner, &full);
+    if (series)
+        series_unref(metrics, series);
+    return full ? get(metrics, kind, name, help, labels, strlen(labels->text), owner) : metric;
 }
 
 struct weir_metric *metrics_get(struct metrics *metrics, enum weir_metric_kind kind, const char *name,
                                 const char *help, const struct metrics_label *labels, size_t count,
                                 const void *owner)
 {
+    struct labels text;
     if ((kind != WEIR_COUNTER && kind != WEIR_GAUGE) || !name_valid(name, true))
         return NULL;
     for (size_t i = 0; i < count; i++)
         if (!name_valid(labels[i].name, false) || !labels[i].value)
             return NULL;
-    char *text = labels_text(labels, count);
-    if (!text)
+    if (labels_write(&text, labels, count) < 0)
         return NULL;
-
-    struct weir_metric *metric = NULL;
     pthread_mutex_lock(&metrics->lock);
-    struct family *family = family_get(metrics, kind, name, help);
-    if (family) {
-        metric = metric_get(metrics, family, text, owner);
-        family_drop_if_empty(metrics, family);
-    }
+    struct weir_metric *metric = get(metrics, kind, name, help, &text, text.first, owner);
     pthread_mutex_unlock(&metrics->lock);
-    free(text);
+    labels_finish(&text);
     return metric;
 }
 
-void metrics_drop(struct metrics *metrics, const void *owner_key)
+void metrics_drop(struct metrics *metrics, const void *owner)
 {
-    struct owner wanted = {.key = owner_key};
+    uint64_t hash = hash_of_owner(metrics, owner);
     pthread_mutex_lock(&metrics->lock);
-    struct owner *owner = tree_find(&wanted, &metrics->owners, compare_owner);
-    if (owner)
-        owner_free(metrics, owner);
-    pthread_mutex_unlock(&metrics->lock);
-}
-
-static void write_metric(const void *node, VISIT visit, void *data)
-{
-    const struct weir_metric *metric = *(struct weir_metric *const *)node;
-    FILE *out = data;
-    int64_t value = metric_value(metric);
-    if (visit != postorder && visit != leaf)
-        return;
-    if (metric->family->kind == WEIR_COUNTER)
-        fprintf(out, "%s%s %" PRIu64 "\n", metric->family->name, metric->labels, (uint64_t)value);
-    else
-        fprintf(out, "%s%s %" PRId64 "\n", metric->family->name, metric->labels, value);
-}
-
-static void write_family(const void *node, VISIT visit, void *data)
-{
-    const struct family *family = *(struct family *const *)node;
-    FILE *out = data;
-    if (visit != postorder && visit != leaf)
-        return;
-    if (family->help) {
-        fprintf(out, "# HELP %s ", family->name);
-        write_escaped(out, family->help, false);
-        fputc('\n', out);
+    for (struct link *l = table_first(&metrics->members, hash), *next; l; l = next) {
+        next = l->next;
+        struct member *m = (struct member *)l;
+        if (m->owner == owner)
+            member_free(metrics, m);
     }
-    fprintf(out, "# TYPE %s %s\n", family->name, family->kind == WEIR_COUNTER ? "counter" : "gauge");
-    twalk_r(family->metrics, write_metric, out);
-}
-
-int metrics_write(struct metrics *metrics, FILE *out)
-{
-    pthread_mutex_lock(&metrics->lock);
-    errno = 0;
-    twalk_r(metrics->families, write_family, out);
-    int r = fflush(out) == 0 && !ferror(out) ? 0 : errno ? -errno : -EIO;
     pthread_mutex_unlock(&metrics->lock);
-    return r;
 }

@@ -356,6 +356,64 @@ START_TEST(many_inputs_come_and_go)
 }
 END_TEST
 
+/* As many as there are files, by a label of their own; and as many names. */
+START_TEST(one_owner_may_have_thousands)
+{
+    enum { FILES = 3000, NAMES = 200 };
+    static struct weir_metric *files[FILES];
+    char text[32];
+    for (int i = 0; i < FILES; i++) {
+        snprintf(text, sizeof(text), "/var/log/%d", i);
+        struct metrics_label labels[] = {{"input", "a"}, {"path", text}};
+        files[i] = metrics_get(metrics, WEIR_GAUGE, "lag", NULL, labels, 2, &owner);
+        metric_set(files[i], i);
+    }
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(text, sizeof(text), "n%03d", i);
+        metric_set(get(WEIR_GAUGE, text, "input", "a"), i);
+    }
+    for (int i = 0; i < FILES; i++) {
+        snprintf(text, sizeof(text), "/var/log/%d", i);
+        struct metrics_label labels[] = {{"input", "a"}, {"path", text}};
+        if (metric_value(files[i]) != i ||
+            metrics_get(metrics, WEIR_GAUGE, "lag", NULL, labels, 2, &owner) != files[i])
+            ck_abort_msg("%d is another metric", i);
+    }
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(text, sizeof(text), "n%03d", i);
+        ck_assert_int_eq(metric_value(get(WEIR_GAUGE, text, "input", "a")), i);
+    }
+    char *all = text_of();
+    size_t lines = 0;
+    for (const char *p = all; *p; p++)
+        lines += *p == '\n';
+    ck_assert_uint_eq(lines, FILES + 1 + 3 * NAMES);
+    ck_assert_ptr_nonnull(strstr(all, "lag{input=\"a\",path=\"/var/log/2999\"} 2999\n"));
+    free(all);
+    metrics_drop(metrics, &owner);
+    all = text_of();
+    ck_assert_str_eq(all, "");
+    free(all);
+}
+END_TEST
+
+/* What an owner asks for anew begins at 0, though another one kept the labels alive. */
+START_TEST(what_was_dropped_begins_anew)
+{
+    struct metrics_label label = {"input", "a"};
+    metric_set(get(WEIR_GAUGE, "x", "input", "a"), 7);
+    ck_assert_ptr_nonnull(metrics_get(metrics, WEIR_GAUGE, "y", NULL, &label, 1, &other));
+    metrics_drop(metrics, &owner);
+    char *text = text_of();
+    ck_assert_str_eq(text, "# TYPE y gauge\ny{input=\"a\"} 0\n");
+    free(text);
+    ck_assert_ptr_nonnull(get(WEIR_COUNTER, "x", "input", "a")); /* the name is free */
+    metrics_drop(metrics, &owner);
+    ck_assert_int_eq(metric_value(get(WEIR_GAUGE, "x", "input", "a")), 0);
+    ck_assert_ptr_null(get(WEIR_COUNTER, "x", "input", "a"));
+}
+END_TEST
+
 START_TEST(a_failed_write_is_told)
 {
     FILE *full = fopen("/dev/full", "w");
@@ -418,6 +476,8 @@ int main(void)
     tcase_add_test(t, dropped_with_its_owner);
     tcase_add_loop_test(t, shared_by_owners, 0, 2);
     tcase_add_test(t, many_inputs_come_and_go);
+    tcase_add_test(t, one_owner_may_have_thousands);
+    tcase_add_test(t, what_was_dropped_begins_anew);
     tcase_add_test(t, a_failed_write_is_told);
     tcase_add_test(t, threads_count_and_write);
     suite_add_tcase(s, t);

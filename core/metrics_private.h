@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What metrics.c and metrics_text.c share. Ten thousand inputs have the same twenty metrics each, so a metric
+ * is no more than its value, eight bytes in its holder:
+ *
+ *   holder   all metrics with the same first label, {input="nginx"…: one instance and those that follow on it
+ *   series   a name and the labels behind the first, weir_input_records_total …,tag="web"}
+ *   shape    which series the values of a holder are, in the order in which they were asked for. Most holders
+ * have the same, so it is shared: a chain from the newest series back to the first. member   an owner that
+ * asked a holder for some of its metrics
+ */
+#ifndef WEIR_CORE_METRICS_PRIVATE_H
+#define WEIR_CORE_METRICS_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "metrics.h"
+
+enum {
+    VALUES_OF_BLOCK = 8,
+    VALUES_OF_HOLDER = 64 /* bits in asked; what comes then has another holder */
+};
+
+struct weir_metric {
+    _Atomic int64_t value;
+};
+
+struct family {
+    struct family *next; /* in the order of the names */
+    char *name;          /* as in the text, so with _total */
+    char *help;
+    enum weir_metric_kind kind;
+    size_t series; /* that are of it */
+    size_t live;   /* metrics that an owner asked for */
+};
+
+/* A member of a hash table. */
+struct link {
+    struct link *next;
+    uint64_t hash;
+};
+
+struct link_table {
+    struct link **buckets;
+    size_t mask, count; /* mask: one less than the number of buckets; 0: none */
+};
+
+struct series {
+    struct link link; /* first */
+    struct family *family;
+    size_t references; /* of shapes */
+    char more[];       /* ,tag="web" or nothing */
+};
+
+struct shape {
+    struct shape *parent; /* counted */
+    struct shape *child;  /* the last that was made; not counted */
+    struct series *series;
+    size_t references;
+    unsigned index; /* the values' place */
+};
+
+struct block {
+    struct block *next;
+    struct weir_metric values[VALUES_OF_BLOCK];
+};
+
+struct holder {
+    struct link link; /* first */
+    struct member *members;
+    struct shape *shape; /* NULL: no metric yet */
+    struct block *blocks;
+    unsigned number; /* of those with the same labels */
+    char labels[];   /* {input="nginx" or nothing; without the brace at the end */
+};
+
+struct member {
+    struct link link; /* first; the hash is the owner's */
+    const void *owner;
+    struct holder *holder;
+    struct member *next; /* of the holder */
+    uint64_t asked;      /* a bit for each metric */
+};
+
+struct metrics {
+    pthread_mutex_t lock;
+    struct family *families;
+    struct link_table series, holders, members;
+    struct shape *first; /* the last that was made of one series; not counted */
+    uint64_t seed; /* names of files are among the labels: who may write a log must not choose the buckets */
+};
+
+/* The metrics of the holder that anybody asked for. */
+static inline uint64_t holder_live(const struct holder *holder)
+{
+    uint64_t live = 0;
+    for (const struct member *m = holder->members; m; m = m->next)
+        live |= m->asked;
+    return live;
+}
+
+static inline struct weir_metric *holder_metric(const struct holder *holder, unsigned index)
+{
+    struct block *block = holder->blocks;
+    for (; index >= VALUES_OF_BLOCK; index -= VALUES_OF_BLOCK)
+        block = block->next;
+    return &block->values[index];
+}
+
+/* The labels as they are written. Lies with the caller; finish it. */
+struct labels {
+    char *text;   /* {a="b",c="d" or nothing; without the brace at the end */
+    size_t first; /* the length of {a="b" */
+    char *own;    /* malloc'ed */
+    char small[256];
+};
+/* 0 or -ENOMEM. */
+int labels_write(struct labels *, const struct metrics_label *, size_t count);
+void labels_finish(struct labels *);
+
+#endif
