@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Settings to filled structures, by option tables. Owns what the filled-in strings, lists and maps point
- * to. Any thread, one section at a time.
+ * Settings to filled structures, by option tables. What the filled-in strings, lists and maps point to is in
+ * an arena while a section is parsed, and then in a block of its own (option_pack.c). Any thread, one section
+ * at a time.
  */
 #include "option.h"
 
@@ -183,16 +184,11 @@ int option_parse(const struct section *section, const char *what, const struct o
         return -ENOMEM;
     }
     run(&parse);
+    struct option_memory *memory = arena_failed(parse.arena) ? NULL : option_pack(&parse);
     free(parse.slots);
-    if (arena_failed(parse.arena)) {
-        arena_destroy(parse.arena);
+    arena_destroy(parse.arena);
+    if (!memory)
         return -ENOMEM;
-    }
-    *ret_memory = (struct option_memory *)parse.arena;
+    *ret_memory = memory;
     return problems->errors == parse.errors ? 0 : -EINVAL;
-}
-
-void option_free(struct option_memory *memory)
-{
-    arena_destroy((struct arena *)memory);
 }

@@ -56,6 +56,9 @@ void option_set(struct option_parse *, const struct option_slot *, const struct 
 /* Adds to problems that an option is given twice. */
 void option_refuse_twice(struct option_parse *, const char *name, const struct setting *,
                          const struct setting *first);
+/* Moves what the filled structures point to into memory of its own. NULL: no memory, and nothing has changed.
+ */
+struct option_memory *option_pack(const struct option_parse *);
 /* How much of `name` is the option's own name where it has settings below it, or 0. */
 size_t option_prefix_length(const struct weir_option *, const char *name);
 

@@ -89,6 +89,7 @@ static int parse_table(const struct weir_option *table)
     const struct option_table t = {table, sizeof(struct weir_option), &values, sizeof values};
     option_free(memory);
     memory = NULL;
+    values = (struct values){.guard = values.guard};
     problems_clear(&problems);
     return option_parse(&section, "tail", &t, 1, &memory, &problems);
 }
