@@ -68,8 +68,10 @@ static int listen_unix(const char *path, char **ret_error)
     if (is_dead_socket(&address))
         unlink(path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0660) < 0 ||
-        listen(fd, BACKLOG) < 0) {
+    /* Before it has a name, so that there is no moment at which others may use it; then whatever the umask.
+     */
+    if (fd < 0 || fchmod(fd, 0660) < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        chmod(path, 0660) < 0 || listen(fd, BACKLOG) < 0) {
         rc = fail(ret_error, -errno, "can't listen at %s: %s", path, strerror(errno));
         if (fd >= 0)
             close(fd);

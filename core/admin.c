@@ -15,6 +15,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 #include "address.h"
+#include "admin_clients.h"
 #include "admin_guard.h"
 #include "engine_private.h"
 #include "log.h"
@@ -26,6 +27,7 @@
 /* Of all clients together: more wait in the kernel's queue, and slow ones are let go after a while. */
 enum {
     CONNECTIONS = 128,
+    CROWDED = CONNECTIONS * 3 / 4,
     CONNECTION_MEMORY = 16 << 10,
     IDLE_SECONDS = 10,
     FILES_DEFAULT = 100,
@@ -36,6 +38,7 @@ struct admin {
     struct engine *engine;
     struct status *status;
     const struct service *service;
+    struct admin_clients clients;
     struct MHD_Daemon *daemon;
     struct weir_watch *watch;
     struct weir_timer *timer;
@@ -158,6 +161,13 @@ static bool read_number(struct MHD_Connection *c, const char *name, uint64_t def
     return true;
 }
 
+static void suspend(struct admin *a, struct exchange *x)
+{
+    x->asked = true;
+    admin_clients_turn(&a->clients, x->connection, ADMIN_WAITS);
+    MHD_suspend_connection(x->connection);
+}
+
 static void on_status(void *data, char *json, size_t size)
 {
     struct exchange *x = data;
@@ -165,6 +175,7 @@ static void on_status(void *data, char *json, size_t size)
     x->json = json;
     x->size = size;
     x->answered = true;
+    admin_clients_turn(&x->admin->clients, x->connection, ADMIN_TAKES);
     MHD_resume_connection(x->connection);
     loop_timer_set(x->admin->timer, 1, 0); /* its own epoll descriptor does not tell of this */
 }
@@ -182,8 +193,7 @@ static enum MHD_Result reply_status(struct admin *a, struct exchange *x)
     if (!read_number(x->connection, "files", FILES_DEFAULT, FILES_MAX, &page.limit) ||
         !read_number(x->connection, "offset", 0, UINT64_MAX, &page.offset))
         return reply_text(x->connection, MHD_HTTP_BAD_REQUEST, "files and offset are whole numbers\n");
-    x->asked = true;
-    MHD_suspend_connection(x->connection);
+    suspend(a, x);
     if (status_ask(a->status, page, on_status, x) < 0)
         on_status(x, NULL, 0);
     return MHD_YES;
@@ -221,8 +231,7 @@ static enum MHD_Result reply_reload(struct admin *a, struct exchange *x)
                             json, x->size)
                     : reply_text(x->connection, MHD_HTTP_SERVICE_UNAVAILABLE, "not enough memory\n");
     }
-    x->asked = true;
-    MHD_suspend_connection(x->connection);
+    suspend(a, x);
     reload_ask(a->engine->reload, on_reloaded, x);
     return MHD_YES;
 }
@@ -315,6 +324,7 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const ch
         x->connection = c;
         x->admin = data;
         *ret_exchange = x;
+        admin_clients_turn(&x->admin->clients, c, ADMIN_TAKES);
         return MHD_YES;
     }
     if (*upload_size) { /* nothing that is known wants a body */
@@ -331,9 +341,11 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const ch
 static void on_completed(void *data, struct MHD_Connection *c, void **exchange,
                          enum MHD_RequestTerminationCode why)
 {
+    struct admin *a = data;
     struct exchange *x = *exchange;
 
-    (void)data, (void)c, (void)why;
+    (void)why;
+    admin_clients_turn(&a->clients, c, ADMIN_ASKS); /* another one, on the same connection */
     if (x)
         free(x->json);
     free(x);
@@ -355,8 +367,10 @@ static void work(struct admin *a)
     MHD_UNSIGNED_LONG_LONG ms = 0;
 
     MHD_run(a->daemon);
-    bool due = MHD_get_timeout(a->daemon, &ms) == MHD_YES;
-    loop_timer_set(a->timer, due ? ms * 1000000 + 1 : 0, 0);
+    uint64_t next = admin_clients_prune(&a->clients);
+    if (MHD_get_timeout(a->daemon, &ms) == MHD_YES && (!next || ms * 1000000 + 1 < next))
+        next = ms * 1000000 + 1;
+    loop_timer_set(a->timer, next, 0);
 }
 
 static void on_ready(void *data, int fd, uint32_t events)
@@ -377,7 +391,8 @@ static int start_daemon(struct admin *a, int listener)
                                  MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
                                  (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
                                  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, a, MHD_OPTION_NOTIFY_CONNECTION,
+                                 admin_clients_notify, &a->clients, MHD_OPTION_END);
     if (!a->daemon) {
         close(listener);
         return -ENOMEM;
@@ -416,7 +431,7 @@ int admin_create(struct engine *e, struct status *status, struct admin **ret_adm
     struct admin *a = calloc(1, sizeof(*a));
     if (!a)
         return -ENOMEM;
-    *a = (struct admin){.engine = e, .status = status, .service = s};
+    *a = (struct admin){.engine = e, .status = status, .service = s, .clients.many = CROWDED};
     int rc = start_listening(a);
     if (rc < 0)
         admin_destroy(a);
