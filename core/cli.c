@@ -34,7 +34,7 @@ struct reader {
     struct problems *problems;
     bool has_command;
     bool has_parts; /* of a configuration: -i, -o, -p, -m, -s */
-    bool ends;      /* --help or --version: nothing else counts */
+    bool ends;      /* --help, --version, a command with arguments of its own: nothing else counts here */
 };
 
 void cli_print_help(FILE *file)
@@ -50,6 +50,10 @@ void cli_print_help(FILE *file)
         "                                   (weir plugins service: those of the service section)\n"
         "  weir status [--json] [-c FILE]   ask a running weir (of that file: its http_listen and http_port)\n"
         "  weir reload [-c FILE]            tell it to read its configuration again, and what came of that\n"
+        "  weir new-plugin NAME --input|--output DIR\n"
+        "                                   begin a plugin: a small whole project\n"
+        "  weir check-plugin FILE.so [--option K=V]...\n"
+        "                                   whether a plugin keeps to its contract, in a process of its own\n"
         "  weir --version, weir --help\n"
         "\n"
         "  -c, --config FILE    the configuration file\n"
@@ -79,10 +83,17 @@ static void refuse(struct reader *reader, const char *what, const char *text, co
         problem_error(reader->problems, &command_line, "unknown %s '%s'; see weir --help", what, text);
 }
 
+static bool has_own_arguments(const struct cli *cli)
+{
+    return cli->command == CLI_NEW_PLUGIN || cli->command == CLI_CHECK_PLUGIN;
+}
+
 static void read_word(struct reader *reader, const char *word)
 {
-    static const char *const commands[] = {"check", "plugins", "status", "reload"};
-    static const enum cli_command codes[] = {CLI_CHECK, CLI_PLUGINS, CLI_STATUS, CLI_RELOAD};
+    static const char *const commands[] = {"check",  "plugins",    "status",
+                                           "reload", "new-plugin", "check-plugin"};
+    static const enum cli_command codes[] = {CLI_CHECK,  CLI_PLUGINS,    CLI_STATUS,
+                                             CLI_RELOAD, CLI_NEW_PLUGIN, CLI_CHECK_PLUGIN};
     enum { COUNT = sizeof codes / sizeof *codes };
     size_t known = 0;
     struct cli *cli = reader->cli;
@@ -99,6 +110,10 @@ static void read_word(struct reader *reader, const char *word)
         }
         reader->has_command = true;
         cli->command = codes[known];
+        if (has_own_arguments(cli) && reader->next > 2)
+            problem_error(reader->problems, &command_line, "'%s' is the first word, or none; see weir --help",
+                          word);
+        reader->ends = has_own_arguments(cli);
     }
 }
 

@@ -8,7 +8,17 @@
 #include "config.h"
 #include "problem.h"
 
-enum cli_command { CLI_RUN, CLI_CHECK, CLI_PLUGINS, CLI_STATUS, CLI_RELOAD, CLI_VERSION, CLI_HELP };
+enum cli_command {
+    CLI_RUN,
+    CLI_CHECK,
+    CLI_PLUGINS,
+    CLI_STATUS,
+    CLI_RELOAD,
+    CLI_NEW_PLUGIN, /* these two read their arguments, argv[2] and on, themselves */
+    CLI_CHECK_PLUGIN,
+    CLI_VERSION,
+    CLI_HELP
+};
 
 struct cli {
     int argc; /* as they were given */

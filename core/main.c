@@ -16,6 +16,7 @@
 #include "config.h"
 #include "engine.h"
 #include "input.h"
+#include "kit.h"
 #include "log.h"
 #include "option.h"
 #include "output.h"
@@ -240,6 +241,10 @@ static int run(struct cli *cli, struct problems *problems)
         return end_of_output(EXIT_STOPPED);
     case CLI_PLUGINS:
         return run_plugins(cli);
+    case CLI_NEW_PLUGIN:
+        return end_of_output(new_plugin(cli->argc - 2, cli->argv + 2));
+    case CLI_CHECK_PLUGIN:
+        return end_of_output(check_plugin(cli->argc - 2, cli->argv + 2));
     case CLI_STATUS:
     case CLI_RELOAD:
         return run_asking(cli, problems);

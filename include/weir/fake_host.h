@@ -95,8 +95,10 @@ size_t weir_fake_logged(struct weir_fake *, const char *text);
 int64_t weir_fake_metric(const struct weir_instance *, const char *name, const char *label_value);
 /* What the plugin's details writes, with braces around it; the caller frees. NULL: it has none, or fails. */
 char *weir_fake_details(struct weir_instance *);
-/* "write": the callback that runs now; NULL: none does. Any thread, and in a signal handler. */
-const char *weir_fake_callback(const struct weir_fake *);
+/* From now on fn is told which callback of the plugin begins ("write"), and which goes on when it has
+ * returned (NULL: none). On the thread of the callback. */
+typedef void (*weir_fake_callback_fn)(void *data, const char *callback);
+void weir_fake_on_callback(struct weir_fake *, weir_fake_callback_fn, void *data);
 
 /* -- The loop of inputs ---------------------------------------------------------------------------------- */
 
@@ -131,7 +133,8 @@ struct weir_fake_chunk {
 /* All that was sent since the host was made, or since weir_fake_forget_chunks, which acknowledges all of it.
  */
 const struct weir_fake_chunk *weir_fake_chunks(const struct weir_fake *, size_t *ret_count);
-void weir_fake_forget_chunks(struct weir_fake *);
+/* Acknowledges all that was sent, and forgets it, and the log. */
+void weir_fake_forget(struct weir_fake *);
 /* The values of that key in all of it, where they are strings, a newline after each. The caller frees. */
 char *weir_fake_text(const struct weir_fake *, const char *key);
 

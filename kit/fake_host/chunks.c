@@ -238,10 +238,11 @@ char *weir_fake_text(const struct weir_fake *h, const char *key)
     return text;
 }
 
-void weir_fake_forget_chunks(struct weir_fake *h)
+void weir_fake_forget(struct weir_fake *h)
 {
     weir_fake_acknowledge(h, SIZE_MAX);
     fake_chunks_finish(h);
+    fake_words_finish(h);
 }
 
 void fake_chunks_finish(struct weir_fake *h)

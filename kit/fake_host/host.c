@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "private.h"
 
-enum { STOP_MS = 10000, REMEMBERED = 256 /* instances that are gone */ };
+enum { STOP_MS = 10000, REMEMBERED = 512 /* instances, there or gone */ };
 
 /* -- Memory --------------------------------------------------------------------------------------------- */
 
@@ -106,23 +106,31 @@ bool fake_may(struct weir_instance *i, const char *function)
 
 /* -- Callbacks ------------------------------------------------------------------------------------------ */
 
+static void set_callback(struct weir_fake *h, const char *callback)
+{
+    h->callback = callback;
+    if (h->on_callback)
+        h->on_callback(h->callback_data, callback);
+}
+
 const char *fake_enter(struct weir_fake *h, const char *callback)
 {
-    const char *before = atomic_load_explicit(&h->callback, memory_order_relaxed);
+    const char *before = h->callback;
 
     h->owner = pthread_self();
-    atomic_store_explicit(&h->callback, callback, memory_order_relaxed);
+    set_callback(h, callback);
     return before;
 }
 
 void fake_leave(struct weir_fake *h, const char *before)
 {
-    atomic_store_explicit(&h->callback, before, memory_order_relaxed);
+    set_callback(h, before);
 }
 
-const char *weir_fake_callback(const struct weir_fake *h)
+void weir_fake_on_callback(struct weir_fake *h, weir_fake_callback_fn fn, void *data)
 {
-    return atomic_load_explicit(&h->callback, memory_order_relaxed);
+    h->on_callback = fn;
+    h->callback_data = data;
 }
 
 /* -- Life ----------------------------------------------------------------------------------------------- */
@@ -169,27 +177,29 @@ static const char *host_topic(struct weir_instance *i)
     return fake_is_there(i, "topic") ? i->topic : "";
 }
 
-/* A place for an instance: a new one, or that of the one that has been gone for longest, once many are. */
+/* A place for an instance: one never taken, or that of the one that has been gone for longest. So calls for
+ * one that is gone are known as such. */
 static struct weir_instance *take_place(struct weir_fake *h)
 {
-    struct weir_instance *oldest = NULL, *i;
-    size_t gone = 0;
+    struct weir_instance *place = NULL;
 
-    for (i = h->all; i; i = i->next) {
-        gone += !i->alive;
-        if (!i->alive && (!oldest || i->gone < oldest->gone))
-            oldest = i;
+    if (h->places_taken < REMEMBERED) {
+        place = &h->places[h->places_taken++];
+        place->next = h->all;
+        h->all = place;
+        return place;
     }
-    if (gone >= REMEMBERED) {
-        struct weir_instance *next = oldest->next;
-        memset(oldest, 0, sizeof(*oldest));
-        oldest->next = next;
-        return oldest;
+    for (struct weir_instance *i = h->all; i; i = i->next)
+        if (!i->alive && (!place || i->gone < place->gone))
+            place = i;
+    if (!place) {
+        fputs("fake host: too many instances\n", stderr);
+        abort();
     }
-    i = fake_zeroed(sizeof(*i));
-    i->next = h->all;
-    h->all = i;
-    return i;
+    struct weir_instance *next = place->next;
+    memset(place, 0, sizeof(*place));
+    place->next = next;
+    return place;
 }
 
 static struct weir_instance *instance_new(struct weir_fake *h, const struct weir_plugin *plugin,
@@ -427,6 +437,7 @@ struct weir_fake *weir_fake_create(void)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&h->changed, &attr);
     pthread_condattr_destroy(&attr);
+    h->places = fake_zeroed(REMEMBERED * sizeof(*h->places));
     h->owner = pthread_self();
     h->misuse = abort_on_misuse;
     h->at_once = true;
@@ -441,8 +452,6 @@ const struct weir_host *weir_fake_table(struct weir_fake *h)
 
 void weir_fake_destroy(struct weir_fake *h)
 {
-    struct weir_instance *i;
-
     fake_loop_run_posted(&h->loop);
     weir_fake_turn(h, 0);
     if (h->instances)
@@ -451,10 +460,7 @@ void weir_fake_destroy(struct weir_fake *h)
     fake_chunks_finish(h);
     fake_streams_finish(h);
     fake_words_finish(h);
-    while ((i = h->all)) {
-        h->all = i->next;
-        free(i);
-    }
+    free(h->places);
     close(h->loop.epoll);
     close(h->loop.wake);
     free(h->data_dir);

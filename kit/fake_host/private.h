@@ -63,11 +63,14 @@ struct weir_fake {
     struct weir_loop loop;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct weir_instance *all;
+    struct weir_instance *all, *places;
+    size_t places_taken;
     size_t instances; /* alive */
     uint64_t gone;
-    pthread_t owner; /* who drives: set on the way into a callback */
-    _Atomic(const char *) callback;
+    pthread_t owner;      /* who drives: set on the way into a callback */
+    const char *callback; /* the owner's */
+    weir_fake_callback_fn on_callback;
+    void *callback_data;
     struct weir_stream *streams;
     struct fake_sent *sent;
     struct weir_fake_chunk *view;

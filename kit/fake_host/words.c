@@ -119,12 +119,14 @@ size_t weir_fake_logged(struct weir_fake *h, const char *text)
 
 void fake_words_finish(struct weir_fake *h)
 {
+    pthread_mutex_lock(&h->lock);
     for (struct fake_line *line; (line = h->lines); free(line)) {
         h->lines = line->next;
         free(line->text);
     }
     free(h->error);
     h->error = NULL;
+    pthread_mutex_unlock(&h->lock);
 }
 
 /* -- Numbers -------------------------------------------------------------------------------------------- */

@@ -35,6 +35,17 @@ static void refused(const char *line, const char *message)
     ck_assert_str_eq(problems.items[0].text, message);
 }
 
+START_TEST(commands_with_arguments_of_their_own)
+{
+    ck_assert_int_eq(parse("check-plugin x.so --option a=b -c y"), 0);
+    ck_assert_int_eq(cli.command, CLI_CHECK_PLUGIN);
+    ck_assert_int_eq(parse("new-plugin a --input b --nonsense"), 0);
+    ck_assert_int_eq(cli.command, CLI_NEW_PLUGIN);
+    refused("-e x.so check-plugin y.so",
+            "command line: 'check-plugin' is the first word, or none; see weir --help");
+}
+END_TEST
+
 START_TEST(with_a_file)
 {
     static const char *const lines[] = {"-c a.yaml", "-ca.yaml", "--config a.yaml", "--config=a.yaml"};
@@ -146,6 +157,7 @@ int main(void)
     TCase *tcase = tcase_create("all");
     suite_add_tcase(suite, tcase);
     tcase_add_checked_fixture(tcase, NULL, tear_down);
+    tcase_add_test(tcase, commands_with_arguments_of_their_own);
     tcase_add_test(tcase, with_a_file);
     tcase_add_test(tcase, without_a_file);
     tcase_add_test(tcase, plugins);
