@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
 #include "file.h"
@@ -22,6 +23,11 @@
 static const uint32_t SELF_EVENTS = IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR;
 static const uint32_t NAME_EVENTS = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB;
 enum { LINKS_MAX = 16 };
+/*
+ * So long after a change of a polled directory another one may bear the same time stamp, which can be as
+ * coarse as seconds. Measured here: the file system's clock may be another, and either may be set. ns.
+ */
+static const uint64_t SAME_STAMP = 2000000000;
 
 struct tail_dir {
     struct tail_table_node node; /* hash: path */
@@ -29,7 +35,10 @@ struct tail_dir {
     struct tail_sub sub;
     struct tail_link links; /* struct link_to: followed links that lead through this directory */
     uint64_t ino, changed;  /* polled: as last seen */
+    uint64_t news;          /* polled: when that was first seen, monotonic ns */
     uint64_t generation;    /* of the last walk that came through */
+    const char *only;       /* the one name in it that matters, or NULL; not while: */
+    bool any;               /* any name does */
     uint8_t need;
     bool polled;
     char path[];
@@ -46,8 +55,29 @@ struct link_to {
 
 /* -- Subscribing -------------------------------------------------------------------------------------- */
 
-int tail_subscribe(struct tail_instance *tail, struct tail_sub *sub, const char *path, const char *shown,
-                   uint32_t events)
+/* Whether others write to this file system without inotify here knowing. */
+static bool is_remote(const char *path)
+{
+    static const uint32_t kinds[] = {
+        0x6969 /* nfs */,      0x517b /* smb */,        0xff534d42 /* cifs */, 0xfe534d42 /* smb2 */,
+        0x65735546 /* fuse */, 0x01021997 /* 9p */,     0x00c36400 /* ceph */, 0x5346414f /* afs */,
+        0x6b414653 /* kafs */, 0x0bd00bd0 /* lustre */, 0x01161970 /* gfs2 */, 0x7461636f /* ocfs2 */,
+        0x73757245 /* coda */, 0x786f4256 /* vboxsf */, 0x47504653 /* gpfs */,
+    };
+    struct statfs s;
+    if (statfs(path, &s) < 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        if ((uint32_t)s.f_type == kinds[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int subscribe(struct tail_instance *tail, struct tail_sub *sub, const char *path, const char *shown,
+                     uint32_t events, const char *name)
 {
     int error = 0;
     bool first = false;
@@ -64,7 +94,7 @@ int tail_subscribe(struct tail_instance *tail, struct tail_sub *sub, const char 
         }
         return -error;
     }
-    int r = tail_notify_add(notify, sub, path, events);
+    int r = tail_notify_add(notify, sub, path, events, name);
     if (r == -ENOSPC && tail_hub_first_limit(tail->hub)) {
         tail_log(
             tail, WARN,
@@ -73,6 +103,25 @@ int tail_subscribe(struct tail_instance *tail, struct tail_sub *sub, const char 
             shown);
     }
     return r;
+}
+
+bool tail_subscribe(struct tail_instance *tail, struct tail_sub *sub, const char *path, const char *shown,
+                    uint32_t events, const char *name, int *ret_error)
+{
+    int r = subscribe(tail, sub, path, shown, events, name);
+    *ret_error = -r;
+    if (r < 0 || !is_remote(path)) {
+        return r == 0;
+    }
+    if (!tail->remote_said) {
+        tail->remote_said = true;
+        tail_log(
+            tail, INFO,
+            "%s is on a network or FUSE file system, of whose changes inotify need not tell: what is there "
+            "is looked at every poll_interval",
+            shown);
+    }
+    return false;
 }
 
 void tail_unsubscribe(struct tail_instance *tail, struct tail_sub *sub)
@@ -188,15 +237,26 @@ static struct tail_dir *dir_create(struct tail_instance *tail, const char *path)
     return dir;
 }
 
+static uint64_t monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void dir_seen(struct tail_dir *dir)
 {
     struct stat s;
+    uint64_t ino = 0, changed = 0;
     if (stat(dir->path, &s) == 0) {
-        dir->ino = s.st_ino;
-        dir->changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
-    } else {
-        dir->ino = dir->changed = 0;
+        ino = s.st_ino;
+        changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
     }
+    if (ino != dir->ino || changed != dir->changed) {
+        dir->news = monotonic();
+    }
+    dir->ino = ino;
+    dir->changed = changed;
 }
 
 static void dir_watch(struct tail_dir *dir)
@@ -207,16 +267,33 @@ static void dir_watch(struct tail_dir *dir)
     }
     uint32_t events = SELF_EVENTS | (dir->need & TAIL_NEED_NAMES ? NAME_EVENTS : 0);
     events |= tail_parks(tail) && (dir->need & TAIL_NEED_NAMES) ? IN_MODIFY : 0;
-    int r = tail_subscribe(tail, &dir->sub, dir->path, dir->path, events);
-    dir->polled = r < 0 && r != -ENOENT && r != -ENOTDIR;
+    int error;
+    bool covered =
+        tail_subscribe(tail, &dir->sub, dir->path, dir->path, events, dir->any ? NULL : dir->only, &error);
+    dir->polled = !covered && error != ENOENT && error != ENOTDIR;
     if (dir->polled) {
         dir_seen(dir);
         tail_poll(tail);
     }
 }
 
+/*
+ * Whether other names matter now than before. They never get fewer while the directory is watched: a walk
+ * that comes to it under its second name later would miss what happens until then. A closed file may get any
+ * name.
+ */
+static bool dir_name(struct tail_dir *dir, const char *name)
+{
+    if (dir->any || (name && dir->only && strcmp(name, dir->only) == 0)) {
+        return false;
+    }
+    dir->any = !name || dir->only || tail_parks(dir->tail);
+    dir->only = dir->any ? NULL : name;
+    return true;
+}
+
 /* A directory on the way, or one that files are looked for in. */
-static struct tail_dir *dir_need(struct tail_instance *tail, const char *path, int need)
+static struct tail_dir *dir_need(struct tail_instance *tail, const char *path, int need, const char *name)
 {
     struct tail_dir *dir = dir_find(tail, path);
     dir = dir ? dir : dir_create(tail, path);
@@ -229,15 +306,16 @@ static struct tail_dir *dir_need(struct tail_instance *tail, const char *path, i
     int before = dir->need;
     dir->need = (uint8_t)(first ? need : before | need);
     dir->generation = tail->generation;
-    if (first || (dir->need & ~before)) {
+    bool other = (need & TAIL_NEED_NAMES) && dir_name(dir, name);
+    if (first || other || (dir->need & ~before)) {
         dir_watch(dir);
     }
     return dir;
 }
 
-void tail_dirs_need(struct tail_instance *tail, const char *path, int need)
+void tail_dirs_need(struct tail_instance *tail, const char *path, int need, const char *name)
 {
-    dir_need(tail, path, need);
+    dir_need(tail, path, need, name);
 }
 
 /* -- Links ------------------------------------------------------------------------------------------------
@@ -247,8 +325,8 @@ static void link_note(struct tail_instance *tail, const char *path, const char *
 {
     struct tail_dir *dir = dir_find(tail, dir_path);
     int need = TAIL_NEED_SELF | TAIL_NEED_NAMES;
-    if (!dir || dir->generation != tail->generation || (dir->need & need) != need) {
-        dir = dir_need(tail, dir_path, need);
+    if (!dir || dir->generation != tail->generation || (dir->need & need) != need || !dir->any) {
+        dir = dir_need(tail, dir_path, need, NULL);
     }
     if (!dir) {
         return;
@@ -343,8 +421,7 @@ void tail_dirs_clear(struct tail_instance *tail)
 
 void tail_dirs_poll(struct tail_instance *tail)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t now = monotonic();
     for (size_t i = 0; i < tail->dirs.size && !tail->rescan; i++) {
         for (struct tail_table_node *n = tail->dirs.buckets[i]; n; n = n->next) {
             struct tail_dir *dir = TAIL_OF(n, struct tail_dir, node);
@@ -353,8 +430,7 @@ void tail_dirs_poll(struct tail_instance *tail)
                 continue;
             }
             dir_seen(dir);
-            /* a time stamp this fresh may stand for a later change, too: it is as coarse as the clock tick */
-            bool fresh = changed / 1000000000u + 1 >= (uint64_t)now.tv_sec;
+            bool fresh = dir->news + SAME_STAMP > now;
             if (dir->ino != ino || ((dir->need & TAIL_NEED_NAMES) && (dir->changed != changed || fresh))) {
                 tail_rescan(tail);
             }

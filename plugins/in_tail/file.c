@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
 #include "dirs.h"
@@ -39,27 +38,6 @@ struct tail_file *tail_file_of(const struct tail_instance *tail, const struct ta
 
 /* -- Watching ------------------------------------------------------------------------------------------ */
 
-/* Whether others write to this file system without inotify here knowing. */
-static bool is_remote(int fd)
-{
-    static const uint32_t kinds[] = {
-        0x6969 /* nfs */,      0x517b /* smb */,        0xff534d42 /* cifs */, 0xfe534d42 /* smb2 */,
-        0x65735546 /* fuse */, 0x01021997 /* 9p */,     0x00c36400 /* ceph */, 0x5346414f /* afs */,
-        0x6b414653 /* kafs */, 0x0bd00bd0 /* lustre */, 0x01161970 /* gfs2 */, 0x7461636f /* ocfs2 */,
-        0x73757245 /* coda */, 0x786f4256 /* vboxsf */, 0x47504653 /* gpfs */,
-    };
-    struct statfs s;
-    if (fstatfs(fd, &s) < 0) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-        if ((uint32_t)s.f_type == kinds[i]) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void file_event(struct tail_sub *sub, uint32_t events, const char *name)
 {
     struct tail_file *file = TAIL_OF(sub, struct tail_file, sub);
@@ -84,7 +62,7 @@ static void watch(struct tail_file *file)
     /* through the descriptor: the name may lead elsewhere by now */
     snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
     file->sub.fn = file_event;
-    file->polled = tail_subscribe(tail, &file->sub, path, file->path, FILE_EVENTS) < 0 || is_remote(file->fd);
+    file->polled = !tail_subscribe(tail, &file->sub, path, file->path, FILE_EVENTS, NULL, &(int){0});
     if (file->polled) {
         tail_poll(tail);
     }

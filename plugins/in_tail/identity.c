@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -28,6 +30,16 @@ static uint64_t generation_of(int fd)
     return ioctl(fd, FS_IOC_GETVERSION, &room) == 0 ? room : 0;
 }
 
+/*
+ * A file of an overlay's lower layer keeps its numbers when it is first written to, but is copied, and so has
+ * another birth and generation than before.
+ */
+static bool is_overlay(int fd)
+{
+    struct statfs s;
+    return fstatfs(fd, &s) == 0 && (unsigned long)s.f_type == OVERLAYFS_SUPER_MAGIC;
+}
+
 int tail_status_read(int fd, struct tail_status *ret)
 {
     struct statx s;
@@ -44,7 +56,9 @@ int tail_status_read(int fd, struct tail_status *ret)
         .changed = (uint64_t)s.stx_mtime.tv_sec * 1000000000u + s.stx_mtime.tv_nsec,
         .mode = s.stx_mode,
     };
-    if (S_ISREG(s.stx_mode)) {
+    if (S_ISREG(s.stx_mode) && is_overlay(fd)) {
+        ret->identity.born = 0;
+    } else if (S_ISREG(s.stx_mode)) {
         ret->identity.generation = generation_of(fd);
     }
     return 0;

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+#include "identity.h"
 
 enum {
     BUFFER = 64 * 1024,
@@ -14,17 +16,26 @@ enum {
 
 struct tail_watched {
     struct tail_table_node node; /* hash: wd */
-    struct tail_link subs;
+    struct tail_link subs;       /* struct tail_sub.link: all */
+    struct tail_link any;        /* struct tail_sub.by_name: those who want any name */
     int wd;
+};
+
+struct tail_named {
+    struct tail_table_node node; /* hash: name and wd */
+    struct tail_link subs;       /* struct tail_sub.by_name */
+    int wd;
+    char name[];
 };
 
 struct tail_notify {
     const struct weir_host *host;
     struct tail_notify_owner owner;
     struct weir_watch *watch;
-    struct tail_table table;
-    struct tail_watched *current; /* whose subscribers are being told */
-    struct tail_link *following;  /* the next of them: moved on when it is removed */
+    struct tail_table table, names;
+    struct tail_watched *current;     /* whose subscribers are being told */
+    struct tail_named *current_named; /* of which name, where only those who want it are */
+    struct tail_link *following;      /* the next of them: moved on when it is removed */
     int fd;
     char buffer[BUFFER] __attribute__((aligned(__alignof__(struct inotify_event))));
 };
@@ -49,13 +60,71 @@ static void drop_unused(struct tail_notify *n, struct tail_watched *w)
     }
 }
 
+/* -- Names: ten thousand who each want one name in the same directory cost nothing when another changes -- */
+
+static uint64_t name_hash(int wd, const char *name)
+{
+    return tail_hash(name, strlen(name)) ^ (uint64_t)(unsigned)wd * 0x9e3779b97f4a7c15u;
+}
+
+static struct tail_named *named_find(const struct tail_notify *n, int wd, const char *name)
+{
+    struct tail_table_node *node = tail_table_first(&n->names, name_hash(wd, name));
+    for (; node; node = tail_table_next(node)) {
+        struct tail_named *named = TAIL_OF(node, struct tail_named, node);
+        if (named->wd == wd && strcmp(named->name, name) == 0) {
+            return named;
+        }
+    }
+    return NULL;
+}
+
+/* NULL: no memory. */
+static struct tail_named *named_get(struct tail_notify *n, int wd, const char *name)
+{
+    struct tail_named *named = named_find(n, wd, name);
+    size_t size = strlen(name) + 1;
+    if (named) {
+        return named;
+    }
+    named = malloc(sizeof(*named) + size);
+    if (!named || tail_table_add(&n->names, &named->node, name_hash(wd, name)) < 0) {
+        free(named);
+        return NULL;
+    }
+    tail_list_init(&named->subs);
+    named->wd = wd;
+    memcpy(named->name, name, size);
+    return named;
+}
+
+static void named_drop_unused(struct tail_notify *n, struct tail_named *named)
+{
+    if (named && tail_list_empty(&named->subs) && named != n->current_named) {
+        tail_table_remove(&n->names, &named->node);
+        free(named);
+    }
+}
+
+static bool wants(const struct tail_sub *sub, const char *name)
+{
+    return sub->named && name ? strcmp(sub->named->name, name) == 0 : !sub->named && !name;
+}
+
+/* -- Subscribers --------------------------------------------------------------------------------------- */
+
 static void detach(struct tail_notify *n, struct tail_sub *sub)
 {
     if (n->following == &sub->link) {
         n->following = sub->link.next;
+    } else if (n->following == &sub->by_name) {
+        n->following = sub->by_name.next;
     }
     tail_list_remove(&sub->link);
+    tail_list_remove(&sub->by_name);
+    named_drop_unused(n, sub->named);
     sub->watched = NULL;
+    sub->named = NULL;
 }
 
 /* The kernel has dropped the watch: the inode is gone or its file system unmounted. */
@@ -69,6 +138,26 @@ static void ignored(struct tail_notify *n, struct tail_watched *w)
     }
     n->current = NULL;
     forget(n, w);
+}
+
+static void tell_name(struct tail_notify *n, const struct tail_link *subs, const struct inotify_event *event)
+{
+    for (struct tail_link *l = subs->next; l != subs; l = n->following) {
+        n->following = l->next;
+        struct tail_sub *sub = TAIL_OF(l, struct tail_sub, by_name);
+        sub->fn(sub, event->mask, event->name);
+    }
+    n->following = NULL;
+}
+
+static void tell_all(struct tail_notify *n, const struct tail_watched *w, const struct inotify_event *event)
+{
+    for (struct tail_link *l = w->subs.next; l != &w->subs; l = n->following) {
+        n->following = l->next;
+        struct tail_sub *sub = TAIL_OF(l, struct tail_sub, link);
+        sub->fn(sub, event->mask, NULL);
+    }
+    n->following = NULL;
 }
 
 static void dispatch(struct tail_notify *n, const struct inotify_event *event)
@@ -85,15 +174,20 @@ static void dispatch(struct tail_notify *n, const struct inotify_event *event)
         ignored(n, w);
         return;
     }
-    const char *name = event->len ? event->name : NULL;
     n->current = w;
-    for (struct tail_link *l = w->subs.next; l != &w->subs; l = n->following) {
-        n->following = l->next;
-        struct tail_sub *sub = TAIL_OF(l, struct tail_sub, link);
-        sub->fn(sub, event->mask, name);
+    if (event->len) {
+        tell_name(n, &w->any, event);
+        n->current_named = named_find(n, w->wd, event->name);
+        if (n->current_named) {
+            tell_name(n, &n->current_named->subs, event);
+        }
+    } else {
+        tell_all(n, w, event);
     }
+    struct tail_named *named = n->current_named;
     n->current = NULL;
-    n->following = NULL;
+    n->current_named = NULL;
+    named_drop_unused(n, named);
     drop_unused(n, w);
 }
 
@@ -152,6 +246,7 @@ void tail_notify_destroy(struct tail_notify *n)
     n->host->watch_remove(n->watch);
     close(n->fd);
     tail_table_clear(&n->table);
+    tail_table_clear(&n->names);
     free(n);
 }
 
@@ -167,12 +262,14 @@ static int watched_get(struct tail_notify *n, int wd, struct tail_watched **ret)
         }
         w->wd = wd;
         tail_list_init(&w->subs);
+        tail_list_init(&w->any);
     }
     *ret = w;
     return 0;
 }
 
-int tail_notify_add(struct tail_notify *n, struct tail_sub *sub, const char *path, uint32_t events)
+int tail_notify_add(struct tail_notify *n, struct tail_sub *sub, const char *path, uint32_t events,
+                    const char *name)
 {
     struct tail_watched *w;
     /* IN_MASK_ADD: the inode may have subscribers already, who wait for other events */
@@ -181,12 +278,19 @@ int tail_notify_add(struct tail_notify *n, struct tail_sub *sub, const char *pat
         return -errno;
     }
     int r = watched_get(n, wd, &w);
-    if (r < 0 || sub->watched == w) {
+    if (r < 0 || (sub->watched == w && wants(sub, name))) {
         return r;
     }
-    tail_notify_remove(n, sub);
+    struct tail_named *named = name ? named_get(n, wd, name) : NULL; /* without memory: any */
+    if (sub->watched == w) {
+        detach(n, sub); /* the watch stays */
+    } else {
+        tail_notify_remove(n, sub);
+    }
     tail_list_add(&w->subs, &sub->link);
+    tail_list_add(named ? &named->subs : &w->any, &sub->by_name);
     sub->watched = w;
+    sub->named = named;
     return 0;
 }
 

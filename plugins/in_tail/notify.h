@@ -13,6 +13,7 @@
 
 struct tail_notify;
 struct tail_watched; /* one inode */
+struct tail_named;   /* a name in one that is a directory */
 struct tail_sub;
 
 /*
@@ -23,8 +24,10 @@ typedef void (*tail_event_fn)(struct tail_sub *, uint32_t events, const char *na
 
 /* A subscription: lies in the subscriber. Zeroed: subscribed to nothing. */
 struct tail_sub {
-    struct tail_link link;
+    struct tail_link link;    /* in those of the inode */
+    struct tail_link by_name; /* in those who want one name, or in those who want any */
     struct tail_watched *watched;
+    struct tail_named *named; /* or NULL: any name */
     tail_event_fn fn;
 };
 
@@ -41,9 +44,13 @@ int tail_notify_create(const struct weir_host *, struct weir_loop *, const struc
 /* No subscription may be left. Takes NULL. */
 void tail_notify_destroy(struct tail_notify *);
 
-/* Watches what `path` leads to. 0 or -errno, ENOSPC where the limit of watches is reached. Subscribed
- * already: more events. */
-int tail_notify_add(struct tail_notify *, struct tail_sub *, const char *path, uint32_t events);
+/*
+ * Watches what `path` leads to. Of the names in it only `name` is told (NULL: any), at a cost that does not
+ * grow with the subscribers who want others. 0 or -errno, ENOSPC where the limit of watches is reached.
+ * Subscribed already: more events, and the name is the new one.
+ */
+int tail_notify_add(struct tail_notify *, struct tail_sub *, const char *path, uint32_t events,
+                    const char *name);
 /* Takes one that is subscribed to nothing. */
 void tail_notify_remove(struct tail_notify *, struct tail_sub *);
 

@@ -134,9 +134,9 @@ void tail_scan_pass(struct tail_instance *tail, const struct tail_link *member)
 
 /* -- The walk ------------------------------------------------------------------------------------------- */
 
-static void walk_directory(void *data, const char *path, int need)
+static void walk_directory(void *data, const char *path, int need, const char *name)
 {
-    tail_dirs_need(data, path, need);
+    tail_dirs_need(data, path, need, name);
 }
 
 static bool walk_file(void *data, const char *path, uint64_t ino, unsigned char type)

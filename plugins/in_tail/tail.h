@@ -66,6 +66,7 @@ struct tail_instance {
     bool paused;       /* an output is full; resume will come */
     bool retrying;     /* something could not be opened: the timer runs */
     bool polling;      /* there is something that inotify does not cover */
+    bool remote_said;  /* that files are polled because of where they lie */
     bool ended;
 };
 

@@ -59,9 +59,9 @@ static bool look(struct tail_walk *w, struct stat *ret)
     return lstat(w->path, ret) == 0;
 }
 
-static void directory(struct tail_walk *w, int need)
+static void directory(struct tail_walk *w, int need, const char *name)
 {
-    w->visitor.directory(w->visitor.data, shown(w), need);
+    w->visitor.directory(w->visitor.data, shown(w), need, name);
 }
 
 static void found(struct tail_walk *w, uint64_t ino, unsigned char type)
@@ -108,7 +108,7 @@ static size_t pass(struct tail_walk *w, size_t length, const char *name)
     bool watch = !there || S_ISLNK(s.st_mode);
     w->path[length] = 0;
     if (length || watch) { /* the root itself stays where it is */
-        directory(w, TAIL_NEED_SELF | (watch ? TAIL_NEED_NAMES : 0));
+        directory(w, TAIL_NEED_SELF | (watch ? TAIL_NEED_NAMES : 0), name);
     }
     longer = append(w, length, name);
     if (longer && !there) {
@@ -141,7 +141,7 @@ static void enter(struct tail_walk *w, size_t length, size_t at, unsigned depth)
 static void last_name(struct tail_walk *w, size_t length, const char *name)
 {
     struct stat s;
-    directory(w, TAIL_NEED_SELF | TAIL_NEED_NAMES);
+    directory(w, TAIL_NEED_SELF | TAIL_NEED_NAMES, name);
     if (append(w, length, name) && look(w, &s)) {
         found(w, s.st_ino, IFTODT(s.st_mode));
     }
@@ -184,7 +184,7 @@ static void entry_of(struct tail_walk *w, const struct frame *frame, const struc
 
 static bool open_here(struct tail_walk *w, struct frame *frame)
 {
-    directory(w, TAIL_NEED_SELF | TAIL_NEED_NAMES);
+    directory(w, TAIL_NEED_SELF | TAIL_NEED_NAMES, NULL);
     frame->dir = opendir(shown(w));
     if (!frame->dir && errno != ENOENT && errno != ENOTDIR) {
         w->visitor.unreadable(w->visitor.data, shown(w), errno);

@@ -16,8 +16,11 @@ enum tail_walk_need {
 };
 
 struct tail_walk_visitor {
-    /* Called for a directory before it is looked at; may be called again with other needs. */
-    void (*directory)(void *data, const char *path, int need);
+    /*
+     * Called for a directory before it is looked at; may be called again with other needs. name: the only one
+     * in it that matters, as long as the patterns live; NULL: any.
+     */
+    void (*directory)(void *data, const char *path, int need, const char *name);
     /*
      * A name that matches and is not excluded. ino and type (DT_…) as in dirent; 0: not known. False: not
      * now; the walk stops, and offers it again when it goes on.
