@@ -5,7 +5,7 @@
 build_packages=(gcc make cmake pkg-config libc6-dev libyaml-dev libsqlite3-dev libpcre2-dev libxxhash-dev
     librdkafka-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev)
 test_packages=(g++ check libmsgpack-dev python3 strace kcat openssl etcd-server etcd-client chromium bindfs
-    python3-prometheus-client)
+    python3-prometheus-client dpkg-dev mandoc)
 
 say() { printf '%s\n' "$*"; }
 die() {
