@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "join_read.h"
 #include "known.h"
 
 void tail_file_save(struct tail_file *file)
@@ -62,6 +63,9 @@ static int begin_stream(struct tail_file *file, uint64_t offset)
     file->fingerprint = fingerprint;
     file->scanned = 0;
     file->split = false;
+    if (file->join) {
+        tail_join_start(file, token);
+    }
     tail_file_save(file);
     /* known from now on: after a crash it is not taken for a file that was there at the first start */
     tail->host->stream_advance(stream, offset, token);
@@ -80,13 +84,21 @@ static int continue_stream(struct tail_file *file, const struct tail_known *know
             return r;
         }
     }
+    uint64_t token;
+    int r = tail_token_read(file->fd, known->offset, &token);
+    if (r < 0) {
+        return r;
+    }
     file->stream = file->tail->host->stream_open(file->tail->instance, known->key);
     if (!file->stream) {
         return -ENOMEM;
     }
     file->offset = known->offset;
-    file->token = known->token;
+    file->token = token;
     file->fingerprint = fingerprint;
+    if (file->join) {
+        tail_join_start(file, known->token);
+    }
     tail_file_save(file);
     return 0;
 }
@@ -203,8 +215,11 @@ int tail_file_examine(struct tail_file *file)
     if (file->size < file->offset) {
         return tail_file_restart(file, "truncated");
     }
+    if (file->join && file->size < tail_join_end_of(file)) {
+        return tail_file_restart(file, "truncated");
+    }
     if (file->size < file->offset + file->scanned) {
-        file->scanned = 0;
+        file->scanned = file->join ? tail_join_end_of(file) - file->offset : 0;
     }
     return file->size > 0 ? tail_file_skip_hole(file) : 0;
 }

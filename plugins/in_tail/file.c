@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 #include "dirs.h"
+#include "join.h"
+#include "join_read.h"
 #include "known.h"
 #include "scan.h"
 
@@ -83,6 +85,7 @@ static void file_free(struct tail_file *file)
     if (file->named) {
         tail_table_remove(&tail->by_path, &file->by_path);
     }
+    tail_join_close(file);
     close(file->fd);
     free(file->path);
     free(file->before);
@@ -115,7 +118,8 @@ int tail_file_begin(struct tail_instance *tail, const char *path, int fd, const 
     file->generation = tail->generation;
     tail_list_init(&file->member);
     tail_list_init(&file->ready);
-    int r = tail_file_set_path(file, path, named);
+    int r = tail_join_open(file);
+    r = r < 0 ? r : tail_file_set_path(file, path, named);
     r = r < 0 ? r : tail_file_choose(file, status);
     r = r < 0 ? r : tail_table_add(&tail->by_inode, &file->by_inode, inode_hash(&file->identity));
     if (r < 0) {
@@ -176,7 +180,7 @@ bool tail_file_park(struct tail_file *file)
     /* what was just found, and begun at its end, has nothing to be done either */
     bool idle = tail_list_empty(&file->ready) || (tail->starting && file->offset == file->size);
     if (!idle || !file->named || file->rotated || fstat(file->fd, &s) < 0 || s.st_nlink == 0 ||
-        (uint64_t)s.st_size != file->size ||
+        (uint64_t)s.st_size != file->size || (file->join && tail_join_busy(file->join)) ||
         (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec != file->changed) {
         return false;
     }

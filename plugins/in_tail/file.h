@@ -3,9 +3,12 @@
 #ifndef TAIL_FILE_H
 #define TAIL_FILE_H
 
+#include <sys/types.h>
 #include "identity.h"
 #include "notify.h"
 #include "tail.h"
+
+struct tail_join;
 
 struct tail_file {
     struct tail_instance *tail;
@@ -33,6 +36,7 @@ struct tail_file {
         *before; /* the path that it was last followed under, where it was found under another one; or NULL */
     bool anew;   /* its stream began because it was truncated or rewritten */
     bool split;  /* the offset is within a line that was split */
+    struct tail_join *join; /* where records are more, or other, than a line; or NULL */
 };
 
 /*
@@ -118,5 +122,11 @@ enum tail_progress {
 enum tail_progress tail_file_read(struct tail_file *, size_t *bytes);
 /* Sends what stands after the last newline as a line. TAIL_END, TAIL_FULL, TAIL_CHANGED or TAIL_BROKEN. */
 enum tail_progress tail_file_flush(struct tail_file *);
+/* pread, until no signal disturbs it. */
+ssize_t tail_file_pread(const struct tail_file *, uint8_t *buffer, size_t size, uint64_t offset);
+/* Adds to the metrics. */
+void tail_file_tell(const struct tail_file *, const struct tail_tally *);
+/* All below the offset is about to be sent. */
+void tail_file_move_to(struct tail_file *, uint64_t offset, uint64_t token);
 
 #endif

@@ -4,11 +4,8 @@
 #include "filter.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include "regex.h"
 
 struct tail_filter {
     pcre2_code *include, *exclude;
@@ -17,21 +14,7 @@ struct tail_filter {
 
 static int compile(const char *name, const char *pattern, char *why, size_t why_size, pcre2_code **ret)
 {
-    int code;
-    size_t at;
-    if (!pattern || !*pattern) {
-        return 0;
-    }
-    *ret = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, 0, &code, &at, NULL);
-    if (!*ret) {
-        PCRE2_UCHAR text[128];
-        pcre2_get_error_message(code, text, sizeof(text));
-        snprintf(why, why_size, "%s: '%s' is no regular expression: %s, at character %zu", name, pattern,
-                 (const char *)text, at + 1);
-        return -EINVAL;
-    }
-    pcre2_jit_compile(*ret, PCRE2_JIT_COMPLETE); /* without it, it just takes longer */
-    return 0;
+    return pattern && *pattern ? tail_regex_compile(name, pattern, why, why_size, ret) : 0;
 }
 
 int tail_filter_create(const char *include, const char *exclude, char *why, size_t why_size,

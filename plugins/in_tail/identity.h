@@ -67,6 +67,12 @@ int tail_fingerprint_check(int fd, const struct tail_fingerprint *);
  * -errno. */
 int tail_token_read(int fd, uint64_t offset, uint64_t *ret);
 
+/* Whether a token is that of bytes with this hash. The upper half of a token may carry more than the hash. */
+static inline bool tail_token_is_of(uint64_t token, uint64_t hash)
+{
+    return (uint32_t)token == (uint32_t)hash;
+}
+
 /* So much of a file read up to `offset` its fingerprint covers. */
 static inline size_t tail_fingerprint_span(uint64_t offset)
 {

@@ -168,7 +168,7 @@ static int same_content(int fd, uint64_t size, const struct tail_known *known)
         return r;
     }
     r = tail_token_read(fd, known->offset, &token);
-    return r == -ENODATA ? 0 : r < 0 ? r : token == known->token;
+    return r == -ENODATA ? 0 : r < 0 ? r : tail_token_is_of(known->token, token);
 }
 
 enum verdict { UNRELATED, SAME, CHANGED, GONE };

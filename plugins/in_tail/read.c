@@ -12,13 +12,14 @@
 #include <time.h>
 #include <unistd.h>
 #include "encoding.h"
+#include "join_read.h"
 
 enum {
     SLICE = 1 << 20, /* bytes after which other files have their turn */
     CUT_ROOM = 4     /* bytes behind a piece that are looked at to cut between characters */
 };
 
-static ssize_t read_at(const struct tail_file *file, uint8_t *buffer, size_t size, uint64_t offset)
+ssize_t tail_file_pread(const struct tail_file *file, uint8_t *buffer, size_t size, uint64_t offset)
 {
     ssize_t n;
     do {
@@ -33,7 +34,7 @@ static enum tail_progress broken(int error)
     return TAIL_BROKEN;
 }
 
-static void tell(const struct tail_file *file, const struct tail_tally *tally)
+void tail_file_tell(const struct tail_file *file, const struct tail_tally *tally)
 {
     const struct tail_instance *tail = file->tail;
     if (tally->empty) {
@@ -48,6 +49,12 @@ static void tell(const struct tail_file *file, const struct tail_tally *tally)
     if (tally->invalid) {
         tail->host->metric_add(tail->numbers.undecodable, tally->invalid);
     }
+    if (tally->unparsed) {
+        tail->host->metric_add(tail->numbers.unparsed, tally->unparsed);
+    }
+    if (tally->bad_times) {
+        tail->host->metric_add(tail->numbers.bad_times, tally->bad_times);
+    }
 }
 
 static struct tail_prefix *make_prefix(const struct tail_file *file)
@@ -58,7 +65,7 @@ static struct tail_prefix *make_prefix(const struct tail_file *file)
     return tail_prefix_make(prefix, &file->tail->format, file->path, &now) == 0 ? prefix : NULL;
 }
 
-static void move_to(struct tail_file *file, uint64_t offset, uint64_t token)
+void tail_file_move_to(struct tail_file *file, uint64_t offset, uint64_t token)
 {
     file->tail->host->metric_add(file->tail->numbers.bytes, offset - file->offset);
     file->tail->done += offset - file->offset;
@@ -72,7 +79,7 @@ static void send(struct tail_file *file, struct weir_draft *draft, uint64_t offs
 {
     size_t span = tail_token_span(offset);
     struct weir_position position = {file->stream, offset, tail_hash(end - span, span)};
-    move_to(file, offset, position.token);
+    tail_file_move_to(file, offset, position.token);
     file->tail->host->chunk_send(draft, &position, 1);
 }
 
@@ -103,7 +110,7 @@ static enum tail_progress send_lines(struct tail_file *file, const uint8_t *data
             tail_lines_pack(&tail->format, prefix, draft, data, size, file->offset, &file->split, &tally);
         data += used;
         size -= used;
-        tell(file, &tally);
+        tail_file_tell(file, &tally);
         send(file, draft, file->offset + used, data);
     }
     file->scanned = size;
@@ -118,7 +125,7 @@ static enum tail_progress read_lines(struct tail_file *file, size_t want)
     if (!buffer) {
         return broken(ENOMEM);
     }
-    ssize_t n = read_at(file, buffer, span + want, file->offset - span);
+    ssize_t n = tail_file_pread(file, buffer, span + want, file->offset - span);
     if (n < 0) {
         return TAIL_BROKEN;
     }
@@ -157,7 +164,7 @@ static enum tail_progress find_end(struct tail_file *file, uint64_t *ret_size)
             *ret_size = file->scanned;
             return TAIL_MORE;
         }
-        ssize_t n = read_at(file, buffer, step, file->offset + file->scanned);
+        ssize_t n = tail_file_pread(file, buffer, step, file->offset + file->scanned);
         if (n < 0) {
             return TAIL_BROKEN;
         }
@@ -188,7 +195,7 @@ static enum tail_progress send_part(struct tail_file *file, size_t size, bool re
     if (!buffer || !prefix) {
         return broken(ENOMEM);
     }
-    ssize_t n = read_at(file, buffer, span + size, file->offset - span);
+    ssize_t n = tail_file_pread(file, buffer, span + size, file->offset - span);
     if (n < 0) {
         return TAIL_BROKEN;
     }
@@ -204,9 +211,9 @@ static enum tail_progress send_part(struct tail_file *file, size_t size, bool re
     if (record) {
         struct tail_tally tally = {0};
         tail_lines_pack_rest(&tail->format, prefix, draft, buffer + span, size, file->offset, &tally);
-        tell(file, &tally);
+        tail_file_tell(file, &tally);
     }
-    move_to(file, offset, position.token);
+    tail_file_move_to(file, offset, position.token);
     file->scanned = 0;
     tail->host->chunk_send(draft, &position, 1);
     return TAIL_MORE;
@@ -228,7 +235,7 @@ static enum tail_progress read_long(struct tail_file *file)
         struct tail_tally tally = {.long_lines = 1};
         r = send_part(file, format->max, format->long_lines == TAIL_TRUNCATE,
                       file->offset + size + tail_lines_width(format));
-        tell(file, r == TAIL_MORE ? &tally : &(struct tail_tally){0});
+        tail_file_tell(file, r == TAIL_MORE ? &tally : &(struct tail_tally){0});
     }
     tail_hub_trim(file->tail->hub, file->tail->config->buffer_chunk_size + TAIL_TOKEN_SPAN);
     return r;
@@ -243,7 +250,9 @@ enum tail_progress tail_file_read(struct tail_file *file, size_t *bytes)
     }
     for (size_t done = 0; r == TAIL_MORE && done < SLICE;) {
         uint64_t before = file->offset + file->scanned;
-        r = file->scanned >= chunk ? read_long(file) : read_lines(file, chunk);
+        r = file->join               ? tail_join_read(file)
+            : file->scanned >= chunk ? read_long(file)
+                                     : read_lines(file, chunk);
         uint64_t after = file->offset + file->scanned;
         size_t used = after > before ? (size_t)(after - before) : 0;
         *bytes += used;
@@ -257,18 +266,21 @@ enum tail_progress tail_file_read(struct tail_file *file, size_t *bytes)
 enum tail_progress tail_file_flush(struct tail_file *file)
 {
     const struct tail_format *format = &file->tail->format;
-    if (file->scanned == 0) {
-        return TAIL_END;
-    }
     if (format->encoding) {
         tail_encoding_of_file(format->encoding, file->fd);
+    }
+    if (file->join) {
+        return tail_join_flush(file);
+    }
+    if (file->scanned == 0) {
+        return TAIL_END;
     }
     bool too_long = file->scanned > format->max;
     size_t size = too_long ? format->max : (size_t)file->scanned;
     bool record = !too_long || format->long_lines != TAIL_SKIP;
     enum tail_progress r = send_part(file, size, record, file->offset + file->scanned);
     if (r == TAIL_MORE && too_long) {
-        tell(file, &(struct tail_tally){.long_lines = 1});
+        tail_file_tell(file, &(struct tail_tally){.long_lines = 1});
     }
     return r == TAIL_MORE ? TAIL_END : r;
 }

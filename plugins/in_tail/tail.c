@@ -17,6 +17,7 @@
 #include "file.h"
 #include "filter.h"
 #include "known.h"
+#include "multiline.h"
 #include "scan.h"
 
 static const uint64_t RETRY = 1000000000;    /* ns */
@@ -233,6 +234,15 @@ static void set_numbers(struct tail_instance *tail)
                            ? h->metric(i, WEIR_COUNTER, "undecodable",
                                        "Pieces of lines that are no characters of the encoding.", NULL, NULL)
                            : NULL,
+        .unparsed =
+            tail->multiline
+                ? h->metric(i, WEIR_COUNTER, "unparsed_lines",
+                            "Lines of another form than the options say, passed on as they are.", NULL, NULL)
+                : NULL,
+        .bad_times = tail->multiline
+                         ? h->metric(i, WEIR_COUNTER, "bad_times",
+                                     "Values of time_key that are no time of time_format.", NULL, NULL)
+                         : NULL,
         .overflows =
             h->metric(i, WEIR_COUNTER, "inotify_overflows", "Times that inotify lost events.", NULL, NULL),
     };
@@ -292,6 +302,25 @@ static int set_encoding(struct tail_instance *tail)
     return 0;
 }
 
+/* 0 or -errno, told to the host. */
+static int set_multiline(struct tail_instance *tail)
+{
+    const struct tail_config *c = tail->config;
+    char why[512] = "no memory";
+    struct tail_multiline_options options = {
+        .parsers = c->multiline_parser,
+        .start_pattern = c->start_pattern,
+        .flush_timeout = c->flush_timeout,
+        .preserve_key = c->preserve_key,
+        .parser = {c->parser, c->regex, c->time_key, c->time_format, c->time_keep, &c->types},
+    };
+    int r = tail_multiline_create(&options, why, sizeof(why), &tail->multiline);
+    if (r < 0) {
+        tail->host->error(tail->instance, "%s", why);
+    }
+    return r;
+}
+
 static int tail_create(const struct weir_host *host, struct weir_instance *instance, const void *config,
                        void **ret_self)
 {
@@ -324,7 +353,11 @@ static int tail_create(const struct weir_host *host, struct weir_instance *insta
     if (r == 0) {
         r = set_encoding(tail);
     }
+    if (r == 0) {
+        r = set_multiline(tail);
+    }
     if (r < 0) {
+        tail_encoding_destroy(tail->format.encoding);
         tail_filter_destroy(tail->filter);
         tail_glob_destroy(tail->glob);
         tail_glob_destroy(tail->allow);
@@ -448,6 +481,7 @@ static void tail_destroy(void *self)
     tail_glob_destroy(tail->allow);
     tail_encoding_destroy(tail->format.encoding);
     tail_filter_destroy(tail->filter);
+    tail_multiline_destroy(tail->multiline);
     free(tail);
 }
 

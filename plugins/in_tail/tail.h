@@ -15,8 +15,11 @@
 
 /* As the option table (options.c) fills it in. */
 struct tail_config {
-    struct weir_list path, exclude_path, allow_path;
+    struct weir_list path, exclude_path, allow_path, multiline_parser, types;
     const char *key, *path_key, *offset_key, *include_regex, *exclude_regex, *encoding;
+    const char *start_pattern, *parser, *regex, *time_key, *time_format;
+    bool time_keep, preserve_key;
+    uint64_t flush_timeout;
     bool read_from_head, skip_empty_lines, skip_long_lines, exit_on_eof, inotify_watcher;
     uint64_t refresh_interval, rotate_wait, poll_interval, ignore_older, close_inactive;
     int64_t max_open_files;
@@ -26,9 +29,11 @@ struct tail_config {
 
 extern const struct weir_option tail_options[];
 
+struct tail_multiline;
+
 struct tail_numbers {
     struct weir_metric *files, *bytes, *rotated, *truncated, *empty, *long_lines, *abandoned, *overflows,
-        *holes, *late, *filtered, *refused, *undecodable;
+        *holes, *late, *filtered, *refused, *undecodable, *unparsed, *bad_times;
 };
 
 struct tail_instance {
@@ -38,8 +43,9 @@ struct tail_instance {
     struct tail_format format;
     struct tail_numbers numbers;
     struct tail_glob *glob;
-    struct tail_glob *allow;    /* where files may really be, or NULL: anywhere */
-    struct tail_filter *filter; /* or NULL */
+    struct tail_glob *allow;          /* where files may really be, or NULL: anywhere */
+    struct tail_filter *filter;       /* or NULL */
+    struct tail_multiline *multiline; /* or NULL: every line is a record as it is */
     struct tail_hub *hub;
     struct tail_worker worker;
     struct weir_timer *refresh, *poll, *retry, *idle;

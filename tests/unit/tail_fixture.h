@@ -18,7 +18,7 @@
 #include <weir/event.h>
 #include "fake_host.h"
 
-enum { DEADLINE_MS = 10000, SETTINGS_MAX = 16 };
+enum { DEADLINE_MS = 10000, SETTINGS_MAX = 24 };
 
 static struct fake_host *host;
 static char dir[PATH_MAX];

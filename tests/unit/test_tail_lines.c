@@ -179,7 +179,7 @@ END_TEST
 
 START_TEST(bad_settings)
 {
-    ck_assert_ptr_null(make("f", "parser", "json", NULL));
+    ck_assert_ptr_null(make("f", "no_such_option", "json", NULL));
     ck_assert_ptr_null(make("f", "buffer_chunk_size", "1", NULL));
     struct fake_setting none[] = {{"path", ""}, {NULL, NULL}};
     ck_assert_ptr_null(fake_input(host, &weir_plugin_descriptor, "t", none));
