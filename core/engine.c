@@ -474,7 +474,9 @@ static void on_signal(void *data, int fd, uint32_t events)
     }
 }
 
-static int take_signals(struct engine *e)
+/* Before any thread is made, also by a plugin's create or a library of its: they inherit it, and a thread
+ * that takes the signal itself ends the process. */
+static sigset_t block_signals(void)
 {
     sigset_t set;
 
@@ -483,7 +485,14 @@ static int take_signals(struct engine *e)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
-    pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread is made: they inherit it */
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return set;
+}
+
+static int take_signals(struct engine *e)
+{
+    const sigset_t set = block_signals();
+
     e->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (e->signal_fd < 0)
         return -errno;
@@ -694,6 +703,7 @@ int engine_run(const struct config *config, struct registry *registry, engine_lo
     mallopt(M_MMAP_THRESHOLD, 256 << 10);
     mallopt(M_TRIM_THRESHOLD, 1 << 20);
     mallopt(M_ARENA_MAX, 2);
+    block_signals();
     struct engine *e = engine_build(config, registry, problems);
     int status = EXIT_CONFIG;
 

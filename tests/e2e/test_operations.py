@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/operations.md says what is true: its metrics are the ones that weir has, its alarms and its score are right."""
+import http.client
+import importlib.util
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from harness import IN_CI, ROOT, Weir, append, config_text, lines, until
+from test_admin import free_port
+
+pytestmark = pytest.mark.one_build
+DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
+RULES = ROOT / "conf" / "prometheus.rules"
+
+
+def documented():
+    return {(name, kind) for name, kind in re.findall(r"^\| `([a-z0-9_]+)` \| (counter|gauge) \|", DOCUMENT, re.M)}
+
+
+def check_by_prometheus(text):
+    """What Prometheus' own parser makes of it, and its conventions for names."""
+    from prometheus_client.parser import text_string_to_metric_families
+    families = list(text_string_to_metric_families(text))
+    assert len(families) > 40
+    for family in families:
+        assert family.type in ("counter", "gauge") and family.documentation, family.name
+        for sample in family.samples:
+            assert sample.name.endswith("_total") == (family.type == "counter"), sample.name
+
+
+def test_every_metric_is_documented_and_there(tmp_path):
+    """With every plugin; Kafka is librdkafka's mock cluster, and etcd is away."""
+    path, port, config = tmp_path / "a.log", free_port(), tmp_path / "weir.yaml"
+    append(path, lines(0, 100))
+    config.write_text(config_text(
+        [{"name": "tail", "alias": "in", "path": path, "tag": "t", "read_from_head": True},
+         {"name": "etcd", "alias": "fleet", "endpoints": ["http://127.0.0.1:9"], "key": "k", "emit_events": True,
+          "allow_path": ["/var/log/**"]}],
+        [{"name": "stdout", "match": "*"},
+         {"name": "kafka", "match": "t", "brokers": "127.0.0.1:9", "rdkafka.test.mock.num.brokers": 1,
+          "rdkafka.statistics.interval.ms": 100}],
+        {"data_dir": tmp_path / "data", "http_server": True, "http_port": port}))
+    weir = Weir(tmp_path, ["-c", config])
+
+    def metrics():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        except OSError:
+            assert weir.running(), weir.log_text()
+            return ""
+        finally:
+            connection.close()
+    until(lambda: re.search(r'^weir_kafka_topic_sent_messages_total\{.*\} 100$', metrics(), re.M), "librdkafka's figures")
+    text = metrics()
+    if IN_CI or importlib.util.find_spec("prometheus_client"):
+        check_by_prometheus(text)
+    there = set(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+    weir.stop()
+    assert there - documented() == set(), "not in docs/operations.md"
+    assert documented() - there == set(), "in docs/operations.md, but not there"
+
+
+def test_alarms_use_metrics_that_are():
+    names = {name for name, _ in documented()} | {"up"}
+    expressions = re.findall(r"^ +expr: (.+)$", RULES.read_text(), re.M)
+    assert len(expressions) >= 9
+    for expression in expressions:
+        used = set(re.findall(r"\b(?:weir_[a-z0-9_]+|process_[a-z_]+|up)\b", expression))
+        assert used and used <= names, expression
+    if shutil.which("promtool"):
+        subprocess.run(["promtool", "check", "rules", RULES], check=True, timeout=60)
+
+
+def test_the_unit_is_as_tight_as_is_said():
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("no systemd-analyze")
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", ROOT / "conf" / "weir.service"], capture_output=True,
+                          text=True, timeout=60, check=False)
+    score = re.search(r"exposure level for weir.service: ([0-9.]+)", done.stdout)
+    if not score:
+        pytest.skip("this systemd can't judge a file: %s" % (done.stdout + done.stderr)[-200:])
+    assert float(score[1]) <= float(re.search(r"is \*\*([0-9.]+) \(OK\)\*\*", DOCUMENT)[1])
