@@ -13,6 +13,9 @@ die() {
     exit 1
 }
 
+# One of the examples of plugins is in Rust; a compiler from elsewhere will do.
+command -v rustc >/dev/null || test_packages+=(rustc)
+
 # quietly LOG COMMAND…: runs it with its output in LOG; on failure says so, with the log's last lines and its name.
 quietly() {
     local log=$1
