@@ -50,6 +50,12 @@ void weir_fake_destroy(struct weir_fake *);
 /* What a plugin is given, for a test that calls a part of it by itself. */
 const struct weir_host *weir_fake_table(struct weir_fake *);
 
+/*
+ * The host is one of an older weir, whose table ends before `size` bytes: offsetof(struct weir_host,
+ * data_dir) is the first version's. What lies behind is NULL. Before the first instance.
+ */
+void weir_fake_pretend_older(struct weir_fake *, size_t size);
+
 /* `alias`: of the instance, "" where that is not known. `text`: what it did. Called on the thread that did
  * it. */
 typedef void (*weir_fake_misuse_fn)(void *data, const char *alias, const char *text);

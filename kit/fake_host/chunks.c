@@ -242,6 +242,7 @@ void weir_fake_forget(struct weir_fake *h)
 {
     weir_fake_acknowledge(h, SIZE_MAX);
     fake_chunks_finish(h);
+    fake_streams_drop_forgotten(h);
     fake_words_finish(h);
 }
 

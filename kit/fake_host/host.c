@@ -445,6 +445,12 @@ struct weir_fake *weir_fake_create(void)
     return h;
 }
 
+void weir_fake_pretend_older(struct weir_fake *h, size_t size)
+{
+    memset((char *)&h->table + size, 0, sizeof(h->table) - size);
+    h->table.struct_size = (uint32_t)size;
+}
+
 const struct weir_host *weir_fake_table(struct weir_fake *h)
 {
     return &h->table;

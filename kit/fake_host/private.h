@@ -120,6 +120,8 @@ void fake_loop_init(struct weir_fake *);
 void fake_loop_finish(struct weir_fake *);
 void fake_loop_run_posted(struct weir_loop *);
 int fake_post(struct weir_loop *, weir_call_fn, void *data);
+/* Once no chunk names them any more. */
+void fake_streams_drop_forgotten(struct weir_fake *);
 void fake_streams_finish(struct weir_fake *);
 void fake_chunks_finish(struct weir_fake *);
 void fake_outputs_finish(struct weir_instance *);

@@ -211,13 +211,35 @@ size_t weir_fake_stream_count(const struct weir_fake *h, const char *alias)
     return count;
 }
 
+static void free_stream(struct weir_stream *s)
+{
+    free(s->alias);
+    free(s->key);
+    free(s->meta);
+    free(s);
+}
+
+void fake_streams_drop_forgotten(struct weir_fake *h)
+{
+    struct weir_stream **at = &h->streams, *s;
+
+    while ((s = *at)) {
+        if (s->forgotten) {
+            *at = s->next;
+            free_stream(s);
+        } else {
+            at = &s->next;
+        }
+    }
+}
+
 void fake_streams_finish(struct weir_fake *h)
 {
-    for (struct weir_stream *s; (s = h->streams); free(s)) {
+    struct weir_stream *s;
+
+    while ((s = h->streams)) {
         h->streams = s->next;
-        free(s->alias);
-        free(s->key);
-        free(s->meta);
+        free_stream(s);
     }
 }
 

@@ -528,6 +528,26 @@ START_TEST(resume_when_there_is_room)
 }
 END_TEST
 
+static bool had_data_dir;
+
+static void asks_for_data_dir(struct toy *t)
+{
+    had_data_dir = WEIR_HAS(t->host, data_dir) && t->host->data_dir(t->instance);
+}
+
+START_TEST(older_host)
+{
+    weir_fake_set_data_dir(fake, "/somewhere");
+    start_fn = asks_for_data_dir;
+    weir_fake_stop(start(&input));
+    ck_assert(had_data_dir);
+    weir_fake_pretend_older(fake, offsetof(struct weir_host, data_dir));
+    weir_fake_stop(start(&input));
+    ck_assert(!had_data_dir);
+    ck_assert_ptr_null(weir_fake_table(fake)->status);
+}
+END_TEST
+
 START_TEST(aborts_by_default)
 {
     weir_fake_on_misuse(fake, NULL, NULL);
@@ -552,6 +572,7 @@ int main(void)
     tcase_add_test(tcase, positions_and_acknowledgement);
     tcase_add_test(tcase, misuse_by_inputs);
     tcase_add_test(tcase, resume_when_there_is_room);
+    tcase_add_test(tcase, older_host);
     tcase_add_test_raise_signal(tcase, aborts_by_default, 6);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -DHEADER=… -DOUT=… -P newer.cmake: plugin.h as it may be in the future, with members at the ends of structures.
+file(READ ${HEADER} text)
+foreach(pair "weir_host|void (*future)(struct weir_instance *)" "weir_plugin|void (*future)(void *self)"
+        "weir_option|const char *future" "weir_chunk|const char *future")
+  string(REPLACE "|" ";" pair "${pair}")
+  list(GET pair 0 name)
+  list(GET pair 1 member)
+  string(FIND "${text}" "\nstruct ${name} {" begin)
+  if(begin EQUAL -1)
+    message(FATAL_ERROR "${HEADER} has no struct ${name}")
+  endif()
+  string(SUBSTRING "${text}" 0 ${begin} head)
+  string(SUBSTRING "${text}" ${begin} -1 tail)
+  string(FIND "${tail}" "\n};" end)
+  string(SUBSTRING "${tail}" 0 ${end} body)
+  string(SUBSTRING "${tail}" ${end} -1 tail)
+  set(text "${head}${body}\n    ${member};${tail}")
+endforeach()
+file(WRITE ${OUT} "${text}")
