@@ -112,7 +112,8 @@ static bool read_docker_any(const uint8_t *line, size_t size, struct tail_contai
     struct weir_value key, value, log = {0}, stream = {0}, time = {0};
     uint32_t count = 0;
     scratch->members.size = scratch->more.size = 0;
-    if (size == 0 || *line != '{' || tail_json_read(line, size, &scratch->members, &count, NULL) < 0) {
+    if (size == 0 || *line != '{' || tail_json_read(line, size, &scratch->members, &count, NULL) < 0 ||
+        count == 0) {
         return false;
     }
     const uint8_t *end = scratch->members.bytes + scratch->members.size;
