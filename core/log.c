@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "log_repeat.h"
 #include "text.h"
 
 enum {
@@ -167,6 +168,29 @@ static size_t cut(char *message, size_t size, size_t wanted)
     return end + mark_length;
 }
 
+static uint64_t seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec;
+}
+
+/* Whether it is to be written, and what is said of its repeats added. Whoever asks for debug wants all of it.
+ */
+static bool judge_repeat(int level, const char *who, char *message, size_t room, size_t *length)
+{
+    char suffix[96];
+    if (level >= WEIR_LOG_DEBUG)
+        return true;
+    bool allowed = log_repeat_allows(who, message, *length, seconds_now(), suffix, sizeof suffix);
+    size_t more = strlen(suffix);
+    if (*length + more < room) {
+        memcpy(message + *length, suffix, more + 1);
+        *length += more;
+    }
+    return allowed;
+}
+
 void log_vwrite(int level, const char *who, const char *fmt, va_list args)
 {
     if (!log_enabled(level))
@@ -178,11 +202,13 @@ void log_vwrite(int level, const char *who, const char *fmt, va_list args)
     if (length >= sizeof message)
         length = cut(message, sizeof message, length);
     pthread_mutex_lock(&lock);
-    size_t size = current_format == LOG_JSON ? compose_json(level, who, message, length)
-                                             : compose_text(level, who, message, length);
-    if (before_line && log_fd == STDERR_FILENO)
-        before_line();
-    write_all(log_fd, line, size);
+    if (judge_repeat(level, who, message, sizeof message, &length)) {
+        size_t size = current_format == LOG_JSON ? compose_json(level, who, message, length)
+                                                 : compose_text(level, who, message, length);
+        if (before_line && log_fd == STDERR_FILENO)
+            before_line();
+        write_all(log_fd, line, size);
+    }
     pthread_mutex_unlock(&lock);
     errno = saved;
 }

@@ -21,7 +21,10 @@ int log_open(const char *path);
 
 bool log_enabled(int level);
 
-/* `who` is an instance's alias or a module's name ("config"), or NULL. A message is cut at 16 KiB, visibly.
+/*
+ * `who` is an instance's alias or a module's name ("config"), or NULL. A message is cut at 16 KiB, visibly.
+ * The same one (but of debug and trace) is written at most LOG_REPEAT_MOST times within LOG_REPEAT_SECONDS,
+ * which is said.
  */
 void log_write(int level, const char *who, const char *fmt, ...) WEIR_PRINTF(3, 4);
 void log_vwrite(int level, const char *who, const char *fmt, va_list args) WEIR_PRINTF(3, 0);

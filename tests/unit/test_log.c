@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "log.h"
+#include "log_repeat.h"
 #include "text.h"
 
 static char path[64];
@@ -52,6 +53,49 @@ static const char *after_time(const char *line)
         ck_assert_msg(form[i] == 'd' ? line[i] >= '0' && line[i] <= '9' : line[i] == form[i], "%s", line);
     return line + strlen(form);
 }
+
+static size_t count_of(const char *text, const char *what)
+{
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        count++;
+    return count;
+}
+
+START_TEST(repeats_are_left_out)
+{
+    log_setup(WEIR_LOG_DEBUG, LOG_TEXT);
+    for (int i = 0; i < 1000; i++) {
+        log_warn("out", "it fails");
+        log_warn("other", "it fails");
+        log_debug("out", "said for who asks");
+    }
+    for (int i = 0; i < 1000; i++)
+        log_warn("out", "it fails with %d", i);
+    char *text = logged();
+    ck_assert_uint_eq(count_of(text, "[out] it fails\n"), LOG_REPEAT_MOST - 1);
+    ck_assert_uint_eq(count_of(text, "[out] it fails [10 times within 10 s"), 1);
+    ck_assert_uint_eq(count_of(text, "[other] it fails"), LOG_REPEAT_MOST);
+    ck_assert_uint_eq(count_of(text, "it fails with "), 1000);
+    ck_assert_uint_eq(count_of(text, "said for who asks"), 1000);
+    free(text);
+}
+END_TEST
+
+START_TEST(repeats_are_told_of_later)
+{
+    char suffix[96];
+    for (int i = 0; i < 25; i++)
+        ck_assert_int_eq(log_repeat_allows("a", "again", 5, 100, suffix, sizeof(suffix)),
+                         i < LOG_REPEAT_MOST);
+    ck_assert(!log_repeat_allows("a", "again", 5, 109, suffix, sizeof(suffix)));
+    ck_assert(log_repeat_allows("a", "again", 5, 110, suffix, sizeof(suffix)));
+    ck_assert_str_eq(suffix, " [and 16 times more, left out here]");
+    ck_assert(log_repeat_allows("a", "again", 5, 111, suffix, sizeof(suffix)));
+    ck_assert_str_eq(suffix, "");
+    ck_assert(log_repeat_allows(NULL, "again", 5, 111, suffix, sizeof(suffix)));
+}
+END_TEST
 
 START_TEST(text_lines)
 {
@@ -280,6 +324,8 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, text_lines);
+    tcase_add_test(tcase, repeats_are_left_out);
+    tcase_add_test(tcase, repeats_are_told_of_later);
     tcase_add_test(tcase, levels);
     tcase_add_test(tcase, text_is_escaped);
     tcase_add_test(tcase, json_lines);
