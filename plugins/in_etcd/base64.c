@@ -3,6 +3,7 @@
 #include "base64.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,37 +30,32 @@ char *etcd_base64_encode(const void *data, size_t size)
     return text;
 }
 
-/* 0 to 63, or -1. */
-static int value_of(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
+/* What a letter stands for, plus one; 0: it is none. */
+static const uint8_t values[256] = {
+    ['A'] = 1, 2,  3,  4,  5,          6,  7,  8,  9,  10, 11,         12, 13, 14, 15,         16,
+    17,        18, 19, 20, 21,         22, 23, 24, 25, 26, ['a'] = 27, 28, 29, 30, 31,         32,
+    33,        34, 35, 36, 37,         38, 39, 40, 41, 42, 43,         44, 45, 46, 47,         48,
+    49,        50, 51, 52, ['0'] = 53, 54, 55, 56, 57, 58, 59,         60, 61, 62, ['+'] = 63, ['/'] = 64};
 
 /* Four letters, of which the last `padding` count as nothing. */
 static int decode_group(const char *text, unsigned padding, uint8_t *out)
 {
     uint32_t bits = 0;
+    bool good = true;
 
     for (unsigned i = 0; i < 4; i++) {
-        int value = i + padding < 4 ? value_of(text[i]) : 0;
-        if (value < 0)
-            return -EBADMSG;
-        bits = bits << 6 | (uint32_t)value;
+        uint8_t value = i + padding < 4 ? values[(uint8_t)text[i]] : 1;
+        good &= value != 0;
+        bits = bits << 6 | (uint32_t)(value - 1);
     }
     for (unsigned i = 0; i + padding < 3; i++)
         out[i] = (uint8_t)(bits >> (16 - 8 * i));
-    return 0;
+    return good ? 0 : -EBADMSG;
 }
 
-int etcd_base64_decode(const char *text, char **ret, size_t *ret_size)
+int etcd_base64_decode(const char *text, size_t length, char **ret, size_t *ret_size)
 {
-    size_t length = strlen(text), size = length / 4 * 3;
+    size_t size = length / 4 * 3;
 
     if (length % 4)
         return -EBADMSG;

@@ -8,6 +8,6 @@
 /* malloc'ed text; NULL: no memory. */
 char *etcd_base64_encode(const void *data, size_t size);
 /* malloc'ed bytes with a NUL behind; 0, -ENOMEM, -EBADMSG. */
-int etcd_base64_decode(const char *text, char **ret, size_t *ret_size);
+int etcd_base64_decode(const char *text, size_t length, char **ret, size_t *ret_size);
 
 #endif

@@ -7,6 +7,8 @@
 #include "events.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -57,37 +59,51 @@ static uint8_t *put_pair(uint8_t *p, const char *name, const char *text)
 static size_t most_bytes(const struct etcd_change *change)
 {
     const struct etcd_entry *e = change->entry;
-    size_t size = 256 + strlen(change->id) + strlen(e->origin);
+    struct weir_setting settings[ETCD_MOST_SETTINGS];
+    size_t size = 256 + strlen(change->id) + etcd_entry_origin_room(e);
 
+    etcd_entry_settings(e, settings);
     for (size_t i = 0; i < e->count; i++)
-        size += 2 * WEIR_MAX_STR + strlen(e->settings[i].name) + strlen(e->settings[i].value);
+        size += 2 * WEIR_MAX_STR + strlen(settings[i].name) + strlen(settings[i].value);
     return size;
 }
 
-static bool repeats(const struct etcd_entry *e, size_t i)
+static bool repeats(const struct weir_setting *settings, size_t i)
 {
-    return i && !strcmp(e->settings[i].name, e->settings[i - 1].name);
+    return i && !strcmp(settings[i].name, settings[i - 1].name);
 }
 
 /* A list is several settings of one name, which stand together. */
 static uint8_t *put_settings(uint8_t *p, const struct etcd_entry *e)
 {
+    struct weir_setting settings[ETCD_MOST_SETTINGS];
+    size_t count = etcd_entry_settings(e, settings);
     uint32_t names = 0;
 
-    for (size_t i = 0; i < e->count; i++)
-        names += !repeats(e, i);
+    for (size_t i = 0; i < count; i++)
+        names += !repeats(settings, i);
     p = weir_put_map(p, names);
-    for (size_t i = 0; i < e->count;) {
+    for (size_t i = 0; i < count;) {
         size_t end = i + 1;
-        while (end < e->count && repeats(e, end))
+        while (end < count && repeats(settings, end))
             end++;
-        p = put_text(p, e->settings[i].name);
+        p = put_text(p, settings[i].name);
         if (end - i > 1)
             p = weir_put_array(p, (uint32_t)(end - i));
         for (; i < end; i++)
-            p = put_text(p, e->settings[i].value);
+            p = put_text(p, settings[i].value);
     }
     return p;
+}
+
+/* "logAgentConf[3]", its length first. */
+static uint8_t *put_origin(uint8_t *p, const struct etcd_entry *e)
+{
+    char number[24];
+    size_t size = (size_t)snprintf(number, sizeof(number), "[%" PRIu32 "]", e->number), key = strlen(e->text);
+
+    p = weir_put_str_head(p, (uint32_t)(key + size));
+    return mempcpy(mempcpy(p, e->text, key), number, size);
 }
 
 static uint8_t *put_change(uint8_t *p, const struct etcd_change *change)
@@ -98,7 +114,7 @@ static uint8_t *put_change(uint8_t *p, const struct etcd_change *change)
     p = weir_put_record(p, (uint32_t)now.tv_sec, (uint32_t)now.tv_nsec, 5);
     p = put_pair(p, "action", change->action);
     p = put_pair(p, "id", change->id);
-    p = put_pair(p, "origin", change->entry->origin);
+    p = put_origin(put_text(p, "origin"), change->entry);
     p = weir_put_int(put_text(p, "revision"), change->revision);
     return put_settings(put_text(p, "settings"), change->entry);
 }

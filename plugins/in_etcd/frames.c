@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { USUAL = 64 * 1024 };
+
 static int append(struct etcd_frames *f, const char *bytes, size_t size)
 {
     if (size > f->max - f->size)
@@ -60,6 +62,16 @@ static size_t take(struct etcd_frames *f, const char *bytes, size_t size, bool *
     return used;
 }
 
+/* A message with a long value comes seldom. fn may have cleared all. */
+static void shrink(struct etcd_frames *f)
+{
+    if (f->room <= USUAL)
+        return;
+    free(f->data);
+    f->data = NULL;
+    f->room = 0;
+}
+
 int etcd_frames_feed(struct etcd_frames *f, const char *bytes, size_t size, etcd_frame_fn fn, void *data)
 {
     while (size) {
@@ -77,6 +89,7 @@ int etcd_frames_feed(struct etcd_frames *f, const char *bytes, size_t size, etcd
             size_t all = f->size;
             f->size = 0;
             rc = fn(data, f->data, all);
+            shrink(f);
         }
         if (rc)
             return rc;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base64.h"
+#include "document.h"
 
 /* -- Requests --------------------------------------------------------------------------------------- */
 
@@ -123,24 +124,18 @@ char *etcd_body_put(const char *key, const char *value, size_t size, int64_t lea
 
 /* -- Answers ---------------------------------------------------------------------------------------- */
 
-/* The whole as an object. NULL with *why. */
-static json_t *load(const char *body, size_t size, const char **why)
-{
-    json_error_t error;
-    json_t *root = json_loadb(body, size, 0, &error);
-
-    if (!root || !json_is_object(root)) {
-        json_decref(root);
-        *why = "it is not a JSON object";
-        return NULL;
-    }
-    return root;
-}
-
 static int refuse(const char **why, const char *text)
 {
     *why = text;
     return -EBADMSG;
+}
+
+/* The whole. 0 or an error with *why; finish it in any case. */
+static int load(struct etcd_document *d, const char *body, size_t size, const char **why)
+{
+    int rc = etcd_document_read(d, body, size);
+
+    return rc == -EBADMSG ? refuse(why, "it is not a JSON object") : rc;
 }
 
 /* A 64-bit number: a string of digits, or a number; 0 where it is left out. */
@@ -174,27 +169,28 @@ static uint64_t take_id(const json_t *object, const char *name)
 }
 
 /* Bytes in base64; none where it is left out. */
-static int take_bytes(const json_t *object, const char *name, char **ret, size_t *ret_size, const char **why)
+static int take_bytes(const struct etcd_document *d, const json_t *value, char **ret, size_t *ret_size,
+                      const char **why)
 {
-    const json_t *value = json_object_get(object, name);
+    struct etcd_text text = {"", 0};
 
-    if (value && !json_is_string(value))
+    if (value && etcd_document_string(d, value, &text) < 0)
         return refuse(why, "a key or a value in it is no string");
-    int rc = etcd_base64_decode(value ? json_string_value(value) : "", ret, ret_size);
+    int rc = etcd_base64_decode(text.text, text.size, ret, ret_size);
     return rc == -EBADMSG ? refuse(why, "a key or a value in it is not base64") : rc;
 }
 
-static int take_kv(const json_t *json, struct etcd_kv *ret, const char **why)
+static int take_kv(const struct etcd_document *d, const json_t *json, struct etcd_kv *ret, const char **why)
 {
     size_t key_size;
 
     if (!json_is_object(json))
         return refuse(why, "a pair of key and value in it is no object");
-    int rc = take_bytes(json, "key", &ret->key, &key_size, why);
+    int rc = take_bytes(d, json_object_get(json, "key"), &ret->key, &key_size, why);
     if (rc == 0 && strlen(ret->key) != key_size)
         rc = refuse(why, "a key in it holds a NUL");
     if (rc == 0)
-        rc = take_bytes(json, "value", &ret->value, &ret->size, why);
+        rc = take_bytes(d, json_object_get(json, "value"), &ret->value, &ret->size, why);
     return rc == 0 ? take_int(json, "mod_revision", &ret->mod_revision, why) : rc;
 }
 
@@ -207,7 +203,8 @@ static bool has_key(const struct etcd_snapshot *snapshot, size_t count, const ch
 }
 
 /* The pairs of one target. Those of an earlier one may be among them. */
-static int take_range(const json_t *range, struct etcd_snapshot *ret, const char **why)
+static int take_range(const struct etcd_document *d, const json_t *range, struct etcd_snapshot *ret,
+                      const char **why)
 {
     const json_t *kvs = json_object_get(range, "kvs");
     size_t before = ret->count;
@@ -224,7 +221,7 @@ static int take_range(const json_t *range, struct etcd_snapshot *ret, const char
         ret->kvs = larger;
         struct etcd_kv *kv = &ret->kvs[ret->count++];
         *kv = (struct etcd_kv){0};
-        int rc = take_kv(json_array_get(kvs, i), kv, why);
+        int rc = take_kv(d, json_array_get(kvs, i), kv, why);
         if (rc < 0)
             return rc;
         if (has_key(ret, before, kv->key)) {
@@ -249,17 +246,17 @@ static int take_header(const json_t *root, struct etcd_snapshot *ret, const char
 int etcd_take_read(const char *body, size_t size, struct etcd_snapshot *ret, const char **why)
 {
     struct etcd_snapshot snapshot = {0};
-    json_t *root = load(body, size, why);
+    struct etcd_document d;
+    int rc = load(&d, body, size, why);
+    const json_t *responses = json_object_get(d.root, "responses");
 
-    if (!root)
-        return -EBADMSG;
-    const json_t *responses = json_object_get(root, "responses");
-    int rc = take_header(root, &snapshot, why);
+    if (rc == 0)
+        rc = take_header(d.root, &snapshot, why);
     if (rc == 0 && (!json_is_array(responses) || snapshot.revision <= 0))
         rc = refuse(why, "it has no revision or no responses");
     for (size_t i = 0; rc == 0 && i < json_array_size(responses); i++)
-        rc = take_range(json_object_get(json_array_get(responses, i), "response_range"), &snapshot, why);
-    json_decref(root);
+        rc = take_range(&d, json_object_get(json_array_get(responses, i), "response_range"), &snapshot, why);
+    etcd_document_finish(&d);
     if (rc < 0)
         etcd_snapshot_clear(&snapshot);
     else
@@ -295,19 +292,17 @@ static int take_result(const json_t *result, struct etcd_watch_message *m, const
 int etcd_take_watch(const char *body, size_t size, struct etcd_watch_message *ret, const char **why)
 {
     struct etcd_watch_message m = {0};
-    json_t *root = load(body, size, why);
+    struct etcd_document d;
+    int rc = load(&d, body, size, why);
+    const json_t *error = json_object_get(d.root, "error");
 
-    if (!root)
-        return -EBADMSG;
-    const json_t *error = json_object_get(root, "error");
-    int rc = 0;
-    if (error) {
+    if (rc == 0 && error) {
         m.failed = true;
         take_message(error, m.reason, sizeof(m.reason));
-    } else {
-        rc = take_result(json_object_get(root, "result"), &m, why);
+    } else if (rc == 0) {
+        rc = take_result(json_object_get(d.root, "result"), &m, why);
     }
-    json_decref(root);
+    etcd_document_finish(&d);
     if (rc == 0)
         *ret = m;
     return rc;
@@ -315,28 +310,32 @@ int etcd_take_watch(const char *body, size_t size, struct etcd_watch_message *re
 
 int etcd_take_token(const char *body, size_t size, char **ret_token, const char **why)
 {
-    json_t *root = load(body, size, why);
-    const char *token = json_string_value(json_object_get(root, "token"));
-    char *copy = token && *token ? strdup(token) : NULL;
-    int rc = copy ? 0 : !root ? -EBADMSG : token && *token ? -ENOMEM : refuse(why, "it has no token");
+    struct etcd_document d;
+    struct etcd_text token = {0};
+    int rc = load(&d, body, size, why);
 
-    json_decref(root);
+    if (rc == 0 && (etcd_document_string(&d, json_object_get(d.root, "token"), &token) < 0 || !token.size))
+        rc = refuse(why, "it has no token");
+    char *copy = rc == 0 ? strndup(token.text, token.size) : NULL;
+    etcd_document_finish(&d);
     if (copy)
         *ret_token = copy;
-    return rc;
+    return copy ? 0 : rc < 0 ? rc : -ENOMEM;
 }
 
 int etcd_take_lease(const char *body, size_t size, int64_t *ret_lease, int64_t *ret_ttl, const char **why)
 {
-    json_t *root = load(body, size, why);
-    const json_t *result = json_object_get(root, "result"); /* of a keep-alive, which is a stream */
-    const json_t *answer = result ? result : root;
+    struct etcd_document d;
     int64_t lease = 0, ttl = 0;
-    int rc = root ? take_int(answer, "ID", &lease, why) : -EBADMSG;
+    int rc = load(&d, body, size, why);
+    const json_t *result = json_object_get(d.root, "result"); /* of a keep-alive, which is a stream */
+    const json_t *answer = result ? result : d.root;
 
     if (rc == 0)
+        rc = take_int(answer, "ID", &lease, why);
+    if (rc == 0)
         rc = take_int(answer, "TTL", &ttl, why);
-    json_decref(root);
+    etcd_document_finish(&d);
     if (rc == 0) {
         *ret_lease = lease;
         *ret_ttl = ttl;
@@ -346,29 +345,28 @@ int etcd_take_lease(const char *body, size_t size, int64_t *ret_lease, int64_t *
 
 void etcd_take_error(const char *body, size_t size, char *ret, size_t room)
 {
-    const char *why;
-    json_t *root = load(body, size, &why);
+    struct etcd_document d;
 
-    if (!root) {
+    if (etcd_document_read(&d, body, size) < 0) {
         size_t length = strcspn(body, "\r\n");
         snprintf(ret, room, "%.*s", (int)(length < 100 ? length : 100), body);
-        return;
+    } else {
+        const json_t *error = json_object_get(d.root, "error");
+        take_message(error ? error : d.root, ret, room);
     }
-    const json_t *error = json_object_get(root, "error");
-    take_message(error ? error : root, ret, room);
-    json_decref(root);
+    etcd_document_finish(&d);
 }
 
 bool etcd_is_old(const char *body, size_t size)
 {
-    const char *why;
-    json_t *root = load(body, size, &why);
-    const char *version = json_string_value(json_object_get(root, "etcdserver"));
+    struct etcd_document d;
     int major = 0, minor = 0;
+
+    etcd_document_read(&d, body, size);
+    const char *version = json_string_value(json_object_get(d.root, "etcdserver"));
     bool old =
         version && sscanf(version, "%d.%d", &major, &minor) == 2 && (major < 3 || (major == 3 && minor < 4));
-
-    json_decref(root);
+    etcd_document_finish(&d);
     return old;
 }
 

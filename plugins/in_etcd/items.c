@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 void etcd_items_clear(struct etcd_items *items)
 {
     for (size_t i = 0; i < items->count; i++) {
@@ -13,6 +16,7 @@ void etcd_items_clear(struct etcd_items *items)
         etcd_entry_unref(items->list[i].entry);
     }
     free(items->list);
+    free(items->slots);
     *items = (struct etcd_items){0};
 }
 
@@ -38,6 +42,19 @@ int etcd_refusals_add(struct etcd_refusals *r, const char *key, const char *erro
     return r->list[r->count - 1].key && r->list[r->count - 1].error ? 0 : -ENOMEM;
 }
 
+int etcd_refusals_add_entry(struct etcd_refusals *r, const struct etcd_entry *e, const char *error)
+{
+    char *origin = malloc(etcd_entry_origin_room(e));
+    int rc = -ENOMEM;
+
+    if (origin) {
+        etcd_entry_origin(e, origin);
+        rc = etcd_refusals_add(r, origin, error);
+    }
+    free(origin);
+    return rc;
+}
+
 static bool same(const struct etcd_refused *a, const struct etcd_refused *b)
 {
     return !strcmp(a->key, b->key) && !strcmp(a->error, b->error);
@@ -52,19 +69,39 @@ bool etcd_refusals_have(const struct etcd_refusals *r, const struct etcd_refused
     return found;
 }
 
-static int compare_items(const void *a, const void *b)
+/* The slot that has this id, or the free one for it. */
+static uint32_t *slot_of(const struct etcd_items *items, const char *id)
 {
-    return strcmp(((const struct etcd_item *)a)->id, ((const struct etcd_item *)b)->id);
+    size_t at = (size_t)XXH3_64bits(id, strlen(id)) & items->mask;
+
+    while (items->slots[at] && strcmp(items->list[items->slots[at] - 1].id, id) != 0)
+        at = (at + 1) & items->mask;
+    return &items->slots[at];
+}
+
+int etcd_items_reserve(struct etcd_items *items, size_t count)
+{
+    items->mask = 1;
+    while (items->mask < 2 * count)
+        items->mask = 2 * items->mask + 1;
+    items->list = calloc(count + 1, sizeof(*items->list));
+    items->slots = calloc(items->mask + 1, sizeof(*items->slots));
+    return items->list && items->slots ? 0 : -ENOMEM;
+}
+
+int etcd_items_add(struct etcd_items *items, char *id, struct etcd_entry *e)
+{
+    if (!id)
+        return -ENOMEM;
+    uint32_t *slot = slot_of(items, id);
+    items->list[items->count++] = (struct etcd_item){.id = id, .entry = etcd_entry_ref(e)};
+    *slot = (uint32_t)items->count;
+    return 0;
 }
 
 struct etcd_item *etcd_items_find(const struct etcd_items *items, const char *id)
 {
-    struct etcd_item wanted = {.id = (char *)id};
+    uint32_t number = items->count ? *slot_of(items, id) : 0;
 
-    return items->count ? bsearch(&wanted, items->list, items->count, sizeof(wanted), compare_items) : NULL;
-}
-
-void etcd_items_sort(struct etcd_items *items)
-{
-    qsort(items->list, items->count, sizeof(*items->list), compare_items);
+    return number ? &items->list[number - 1] : NULL;
 }

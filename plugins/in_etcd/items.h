@@ -5,7 +5,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include "entries.h"
+#include <stdint.h>
+#include "entry.h"
 
 /* One input. */
 struct etcd_item {
@@ -17,6 +18,8 @@ struct etcd_item {
 struct etcd_items {
     struct etcd_item *list;
     size_t count;
+    uint32_t *slots; /* a hash table by id: number of the item, counted from 1; 0: free */
+    size_t mask;
 };
 
 struct etcd_refused {
@@ -29,11 +32,16 @@ struct etcd_refusals {
     size_t count;
 };
 
-void etcd_items_sort(struct etcd_items *); /* by id, which etcd_items_find needs */
+/* Makes room for so many in an empty list. 0 or -ENOMEM. */
+int etcd_items_reserve(struct etcd_items *, size_t count);
+/* There is room, and none has that id yet. Takes the id over, and NULL for it: -ENOMEM. */
+int etcd_items_add(struct etcd_items *, char *id, struct etcd_entry *);
 struct etcd_item *etcd_items_find(const struct etcd_items *, const char *id); /* or NULL */
 void etcd_items_clear(struct etcd_items *);
 
 int etcd_refusals_add(struct etcd_refusals *, const char *key, const char *error); /* 0 or -ENOMEM */
+int etcd_refusals_add_entry(struct etcd_refusals *, const struct etcd_entry *,
+                            const char *error); /* the same */
 /* `hint`: where it is looked for first, since most stay where they were. */
 bool etcd_refusals_have(const struct etcd_refusals *, const struct etcd_refused *, size_t hint);
 void etcd_refusals_clear(struct etcd_refusals *);

@@ -70,13 +70,14 @@ static int keep_last(struct etcd_keys *keys, struct etcd_key *k, const struct et
     return bad ? 0 : -ENOMEM;
 }
 
-static int read_value(const struct etcd_keys *keys, const struct etcd_kv *kv, struct etcd_entries *ret,
-                      char **ret_why)
+static int read_value(const struct etcd_keys *keys, const struct etcd_key *k, const struct etcd_kv *kv,
+                      struct etcd_entries *ret, char **ret_why)
 {
+    const struct etcd_value before = {k->kv.value, k->kv.size, &k->entries};
     const struct etcd_rules rules = {&keys->settings->allow_path, keys->tag};
 
     if (kv->size <= keys->settings->max_value_size)
-        return etcd_entries_read(kv->key, kv->value, kv->size, &rules, ret, ret_why);
+        return etcd_entries_read(kv->key, kv->value, kv->size, &rules, &before, ret, ret_why);
     return asprintf(ret_why, "the value has %zu bytes, more than max_value_size", kv->size) < 0 ? -ENOMEM
                                                                                                 : -EINVAL;
 }
@@ -89,7 +90,7 @@ static int take_value(struct etcd_keys *keys, struct etcd_key *k, const struct e
     if (k->error && same_bytes(k->bad, k->bad_size, kv->value, kv->size))
         return 0;
     if (!same_bytes(k->kv.value, k->kv.size, kv->value, kv->size)) {
-        int rc = read_value(keys, kv, &entries, &why);
+        int rc = read_value(keys, k, kv, &entries, &why);
         if (rc == -EINVAL)
             return keep_last(keys, k, kv, why);
         char *copy = rc == 0 ? copy_bytes(kv->value, kv->size) : NULL;

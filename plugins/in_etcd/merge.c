@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,49 +16,16 @@
 struct merge {
     const struct etcd_keys *keys;
     const struct etcd_items *given; /* what is in force */
-    struct etcd_items items;        /* in the order of the entries */
-    uint32_t *slots;                /* a hash table by id: number of the item, counted from 1; 0: free */
-    size_t mask;
+    struct etcd_items items;
     struct etcd_refusals refused;
 };
-
-/* FNV-1a: paths differ little, and anywhere. */
-static size_t hash(const char *text)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * UINT64_C(1099511628211);
-    return (size_t)(h ^ h >> 32);
-}
-
-/* The slot that has this id, or the free one for it. */
-static uint32_t *slot_of(const struct merge *m, const char *id)
-{
-    size_t at = hash(id) & m->mask;
-
-    while (m->slots[at] && strcmp(m->items.list[m->slots[at] - 1].id, id) != 0)
-        at = (at + 1) & m->mask;
-    return &m->slots[at];
-}
 
 /* The entry that has this id, or NULL. */
 static const struct etcd_entry *taken_by(const struct merge *m, const char *id)
 {
-    uint32_t number = *slot_of(m, id);
+    const struct etcd_item *item = etcd_items_find(&m->items, id);
 
-    return number ? m->items.list[number - 1].entry : NULL;
-}
-
-/* Takes `id`, which is free, over. There is room. */
-static int put_item(struct merge *m, char *id, struct etcd_entry *e)
-{
-    if (!id)
-        return -ENOMEM;
-    uint32_t *slot = slot_of(m, id);
-    m->items.list[m->items.count++] = (struct etcd_item){.id = id, .entry = etcd_entry_ref(e)};
-    *slot = (uint32_t)m->items.count;
-    return 0;
+    return item ? item->entry : NULL;
 }
 
 /* The second name of an entry without an id: of a path that goes to several topics. */
@@ -67,17 +33,18 @@ static char *id_with_topic(const struct etcd_entry *e)
 {
     char *id;
 
-    return asprintf(&id, "%s#%s", e->path, e->topic) < 0 ? NULL : id;
+    return asprintf(&id, "%s#%s", etcd_entry_path(e), etcd_entry_topic(e)) < 0 ? NULL : id;
 }
 
 /* The id that this path and topic had last time: so it stays the same, whoever comes before it in the list.
  */
 static char *id_of_before(const struct merge *m, const struct etcd_entry *e)
 {
-    const struct etcd_item *item = etcd_items_find(m->given, e->path);
+    const char *path = etcd_entry_path(e);
+    const struct etcd_item *item = etcd_items_find(m->given, path);
 
-    if (item && !item->entry->id && !strcmp(item->entry->topic, e->topic))
-        return strdup(e->path);
+    if (item && !etcd_entry_id(item->entry) && !strcmp(etcd_entry_topic(item->entry), etcd_entry_topic(e)))
+        return strdup(path);
     char *id = m->given->count ? id_with_topic(e) : NULL;
     if (id && etcd_items_find(m->given, id))
         return id;
@@ -88,14 +55,15 @@ static char *id_of_before(const struct merge *m, const struct etcd_entry *e)
 /* Entries that name themselves, or were there before. */
 static int put_known(struct merge *m, struct etcd_entry *e)
 {
-    char *id = e->id ? strdup(e->id) : id_of_before(m, e);
+    const char *own = etcd_entry_id(e);
+    char *id = own ? strdup(own) : id_of_before(m, e);
 
     if (!id)
-        return e->id ? -ENOMEM : 0;
+        return own ? -ENOMEM : 0;
     if (!taken_by(m, id))
-        return put_item(m, id, e);
+        return etcd_items_add(&m->items, id, e);
     free(id);
-    return e->id ? etcd_refusals_add(&m->refused, e->origin, "another entry has the same id") : 0;
+    return own ? etcd_refusals_add_entry(&m->refused, e, "another entry has the same id") : 0;
 }
 
 static bool was_put(const struct merge *m, const struct etcd_entry *e)
@@ -107,28 +75,28 @@ static bool was_put(const struct merge *m, const struct etcd_entry *e)
 
 static int put_new(struct merge *m, struct etcd_entry *e)
 {
-    const struct etcd_entry *first = taken_by(m, e->path);
-    bool twice = first && !strcmp(first->topic, e->topic);
-    char *id = first ? id_with_topic(e) : strdup(e->path);
+    const struct etcd_entry *first = taken_by(m, etcd_entry_path(e));
+    bool twice = first && !strcmp(etcd_entry_topic(first), etcd_entry_topic(e));
+    char *id = first ? id_with_topic(e) : strdup(etcd_entry_path(e));
 
     if (!id || (!twice && !taken_by(m, id)))
-        return put_item(m, id, e);
+        return etcd_items_add(&m->items, id, e);
     free(id);
-    return etcd_refusals_add(&m->refused, e->origin, "another entry has the same path and topic");
+    return etcd_refusals_add_entry(&m->refused, e, "another entry has the same path and topic");
 }
 
 /* What runs under the name of a refused entry goes on as it is. */
 static int put_old(struct merge *m, const struct etcd_entry *e)
 {
     char *with_topic = id_with_topic(e);
-    const char *const ids[] = {e->id, with_topic, e->path};
+    const char *const ids[] = {etcd_entry_id(e), with_topic, etcd_entry_path(e)};
     int rc = with_topic ? 0 : -ENOMEM;
 
     for (size_t i = 0; rc == 0 && i < 3; i++) {
         const struct etcd_item *old =
             ids[i] && !taken_by(m, ids[i]) ? etcd_items_find(m->given, ids[i]) : NULL;
         if (old && !old->refused) {
-            rc = put_item(m, strdup(old->id), old->entry);
+            rc = etcd_items_add(&m->items, strdup(old->id), old->entry);
             break;
         }
     }
@@ -142,17 +110,18 @@ static int merge_entries(struct merge *m, struct etcd_entry **all, size_t count)
     int rc = done ? 0 : -ENOMEM;
 
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        if (all[i]->refusal)
-            rc = etcd_refusals_add(&m->refused, all[i]->origin, all[i]->refusal);
+        const char *refusal = etcd_entry_refusal(all[i]);
+        if (refusal)
+            rc = etcd_refusals_add_entry(&m->refused, all[i], refusal);
         else
             rc = put_known(m, all[i]);
-        done[i] = all[i]->refusal || all[i]->id || was_put(m, all[i]);
+        done[i] = refusal || etcd_entry_id(all[i]) || was_put(m, all[i]);
     }
     for (size_t i = 0; rc == 0 && i < count; i++)
         if (!done[i])
             rc = put_new(m, all[i]);
     for (size_t i = 0; rc == 0 && i < count; i++)
-        if (all[i]->refusal)
+        if (etcd_entry_refusal(all[i]))
             rc = put_old(m, all[i]);
     free(done);
     return rc;
@@ -181,7 +150,7 @@ static int refuse_rest(struct merge *m, struct etcd_entry **rest, size_t count)
     snprintf(why, sizeof(why), "there are more than max_entries (%" PRId64 ")",
              m->keys->settings->max_entries);
     for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = etcd_refusals_add(&m->refused, rest[i]->origin, why);
+        rc = etcd_refusals_add_entry(&m->refused, rest[i], why);
     return rc;
 }
 
@@ -204,23 +173,18 @@ int etcd_merge(const struct etcd_keys *keys, const struct etcd_items *given, str
     struct etcd_entry **all = gather(keys, &total);
     size_t count = total < most ? total : most;
 
-    m.items.list = calloc(count + 1, sizeof(*m.items.list));
-    m.mask = 1;
-    while (m.mask < 2 * count)
-        m.mask = 2 * m.mask + 1;
-    m.slots = calloc(m.mask + 1, sizeof(*m.slots));
     if (rc == 0)
-        rc = all && m.items.list && m.slots ? merge_entries(&m, all, count) : -ENOMEM;
+        rc = all ? etcd_items_reserve(&m.items, count) : -ENOMEM;
+    if (rc == 0)
+        rc = merge_entries(&m, all, count);
     if (rc == 0)
         rc = refuse_rest(&m, all + count, total - count);
-    free(m.slots);
     free(all);
     if (rc < 0) {
         etcd_items_clear(&m.items);
         etcd_refusals_clear(&m.refused);
         return rc;
     }
-    etcd_items_sort(&m.items);
     *ret_items = m.items;
     *ret_refused = m.refused;
     return 0;

@@ -107,10 +107,13 @@ static void log_applied(const struct etcd_set *set, struct tally t)
 static int give(struct etcd_set *);
 
 /* weir puts the origin before each of its reasons, and so do we. */
-static const char *without_origin(const char *reason, const char *origin)
+static const char *without_origin(const char *reason, const struct etcd_entry *e)
 {
-    size_t size = strlen(origin);
+    char origin[512];
 
+    if (etcd_entry_origin_room(e) > sizeof(origin))
+        return reason;
+    size_t size = etcd_entry_origin(e, origin);
     return !strncmp(reason, origin, size) && !strncmp(reason + size, ": ", 2) ? reason + size + 2 : reason;
 }
 
@@ -120,8 +123,7 @@ static void note_refusals(struct etcd_set *set, const struct weir_refusal *refus
         struct etcd_item *item = &set->giving.list[refusals[i].index];
         const struct etcd_item *old = etcd_items_find(&set->given, item->id);
         item->refused = !old || old->refused;
-        etcd_refusals_add(&set->refusing, item->entry->origin,
-                          without_origin(refusals[i].reason, item->entry->origin));
+        etcd_refusals_add_entry(&set->refusing, item->entry, without_origin(refusals[i].reason, item->entry));
         if (!item->refused) { /* it goes on as it was */
             etcd_entry_unref(item->entry);
             item->entry = etcd_entry_ref(old->entry);
@@ -149,37 +151,58 @@ static void on_applied(void *data, const struct weir_refusal *refusals, size_t c
     set->to.applied(set->to.data);
 }
 
-/* The settings of an item and allow_path, one behind the other in `settings`. */
-static size_t fill_settings(const struct etcd_set *set, const struct etcd_entry *e,
-                            struct weir_setting *settings)
+/* What weir is given; for as long as it takes to copy it. */
+struct specs {
+    struct weir_input_spec *list;
+    struct weir_setting *settings;
+    char *origins;
+};
+
+static int make_room(const struct etcd_set *set, const struct etcd_items *items, struct specs *ret)
+{
+    size_t settings = 0, origins = 0;
+
+    for (size_t i = 0; i < items->count; i++) {
+        settings += items->list[i].entry->count + set->settings->allow_path.count;
+        origins += etcd_entry_origin_room(items->list[i].entry);
+    }
+    ret->list = calloc(items->count + 1, sizeof(*ret->list));
+    ret->settings = calloc(settings + 1, sizeof(*ret->settings));
+    ret->origins = malloc(origins + 1);
+    return ret->list && ret->settings && ret->origins ? 0 : -ENOMEM;
+}
+
+static void fill_specs(const struct etcd_set *set, const struct etcd_items *items, const struct specs *specs)
 {
     const struct weir_list *allow = &set->settings->allow_path;
+    struct weir_setting *settings = specs->settings;
+    char *origin = specs->origins;
 
-    memcpy(settings, e->settings, e->count * sizeof(*settings));
-    for (size_t i = 0; i < allow->count; i++)
-        settings[e->count + i] = (struct weir_setting){"allow_path", allow->items[i]};
-    return e->count + allow->count;
+    for (size_t i = 0; i < items->count; i++) {
+        const struct etcd_item *item = &items->list[i];
+        size_t count = etcd_entry_settings(item->entry, settings),
+               length = etcd_entry_origin(item->entry, origin);
+        for (size_t n = 0; n < allow->count; n++)
+            settings[count++] = (struct weir_setting){"allow_path", allow->items[n]};
+        specs->list[i] = (struct weir_input_spec){item->id, "tail", origin, settings, count};
+        settings += count;
+        origin += length + 1;
+    }
 }
 
 static int send_items(struct etcd_set *set, const struct etcd_items *items)
 {
-    size_t room = 0, used = 0;
+    struct specs specs = {0};
+    int rc = make_room(set, items, &specs);
 
-    for (size_t i = 0; i < items->count; i++)
-        room += items->list[i].entry->count + set->settings->allow_path.count;
-    struct weir_input_spec *specs = calloc(items->count + 1, sizeof(*specs));
-    struct weir_setting *settings = calloc(room + 1, sizeof(*settings));
-    int rc = specs && settings ? 0 : -ENOMEM;
-    for (size_t i = 0; rc == 0 && i < items->count; i++) {
-        const struct etcd_item *item = &items->list[i];
-        size_t count = fill_settings(set, item->entry, settings + used);
-        specs[i] = (struct weir_input_spec){item->id, "tail", item->entry->origin, settings + used, count};
-        used += count;
+    if (rc == 0) {
+        fill_specs(set, items, &specs);
+        rc = set->host->set_inputs(set->instance, specs.list, sizeof(*specs.list), items->count, on_applied,
+                                   set);
     }
-    if (rc == 0)
-        rc = set->host->set_inputs(set->instance, specs, sizeof(*specs), items->count, on_applied, set);
-    free(specs);
-    free(settings);
+    free(specs.list);
+    free(specs.settings);
+    free(specs.origins);
     return rc;
 }
 

@@ -22,8 +22,8 @@ static struct etcd_entries read_good(const char *value, const struct weir_list *
     struct etcd_entries entries = {0};
     char *why = NULL;
 
-    ck_assert_msg(etcd_entries_read("k", value, strlen(value), &rules, &entries, &why) == 0, "%s: %s", value,
-                  why);
+    ck_assert_msg(etcd_entries_read("k", value, strlen(value), &rules, NULL, &entries, &why) == 0, "%s: %s",
+                  value, why);
     return entries;
 }
 
@@ -31,12 +31,14 @@ static struct etcd_entries read_good(const char *value, const struct weir_list *
 static void check_settings(const struct etcd_entry *e, const char *wanted)
 {
     char text[512] = "";
+    struct weir_setting settings[ETCD_MOST_SETTINGS];
 
-    ck_assert_msg(!e->refusal, "%s", e->refusal);
+    ck_assert_msg(!etcd_entry_refusal(e), "%s", etcd_entry_refusal(e));
+    etcd_entry_settings(e, settings);
     for (size_t i = 0; i < e->count; i++) {
         size_t used = strlen(text);
-        snprintf(text + used, sizeof(text) - used, "%s%s=%s", i ? " " : "", e->settings[i].name,
-                 e->settings[i].value);
+        snprintf(text + used, sizeof(text) - used, "%s%s=%s", i ? " " : "", settings[i].name,
+                 settings[i].value);
     }
     ck_assert_str_eq(text, wanted);
 }
@@ -54,9 +56,12 @@ START_TEST(good_entries)
     check_settings(
         entries.items[1],
         "path=/b path=/c* TAG=y read_from_head=true max_open_files=7 exclude_path=*.gz exclude_path=*.bz2");
-    ck_assert_str_eq(entries.items[0]->origin, "k[1]");
-    ck_assert_str_eq(entries.items[1]->id, "x");
-    ck_assert_str_eq(entries.items[1]->path, "/b,/c*");
+    char origin[32];
+    ck_assert_uint_ge(sizeof(origin), etcd_entry_origin_room(entries.items[0]));
+    ck_assert_uint_eq(etcd_entry_origin(entries.items[0], origin), 4);
+    ck_assert_str_eq(origin, "k[1]");
+    ck_assert_str_eq(etcd_entry_id(entries.items[1]), "x");
+    ck_assert_str_eq(etcd_entry_path(entries.items[1]), "/b,/c*");
     ck_assert(!etcd_entry_same(entries.items[0], entries.items[1]));
     etcd_entries_clear(&entries);
     entries = read_good("[]", &anywhere);
@@ -76,9 +81,9 @@ static void check_refused(const char *entry, const char *why)
     snprintf(value, sizeof(value), "[{\"path\":\"/var/log/1\"},%s,{\"path\":\"/var/log/2\"}]", entry);
     struct etcd_entries entries = read_good(value, &only_logs);
     ck_assert_uint_eq(entries.count, 3);
-    ck_assert(!entries.items[0]->refusal && !entries.items[2]->refusal);
-    ck_assert_msg(entries.items[1]->refusal && strstr(entries.items[1]->refusal, why), "%s: %s", entry,
-                  entries.items[1]->refusal);
+    ck_assert(!etcd_entry_refusal(entries.items[0]) && !etcd_entry_refusal(entries.items[2]));
+    const char *refusal = etcd_entry_refusal(entries.items[1]);
+    ck_assert_msg(refusal && strstr(refusal, why), "%s: %s", entry, refusal);
     etcd_entries_clear(&entries);
 }
 
@@ -130,24 +135,70 @@ END_TEST
 
 START_TEST(bad_values)
 {
-    static const char *const bad[] = {
-        "", "null", "true", "1", "\"x\"", "[{\"path\"", "[1,]", "{\"a\":\"\xff\"}", "[] x", "\xef\xbb\xbf[]"};
+    static const char *const bad[] = {"",      "null",
+                                      "true",  "1",
+                                      "\"x\"", "[{\"path\"",
+                                      "[1,]",  "{\"a\":\"\xff\"}",
+                                      "[] x",  "\xef\xbb\xbf[]",
+                                      "[,]",   "[{},]",
+                                      "[,{}]", "[{}{}]",
+                                      "[{}],", "[{]}",
+                                      "[}",    "[\"",
+                                      "[{}",   "[",
+                                      "]",     "[1 2]",
+                                      "[\"\\"};
     const struct etcd_rules rules = {&anywhere, "t"};
     struct etcd_entries entries;
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         char *why = NULL;
-        ck_assert_msg(etcd_entries_read("k", bad[i], strlen(bad[i]), &rules, &entries, &why) == -EINVAL, "%s",
-                      bad[i]);
+        ck_assert_msg(etcd_entries_read("k", bad[i], strlen(bad[i]), &rules, NULL, &entries, &why) == -EINVAL,
+                      "%s", bad[i]);
         ck_assert_ptr_nonnull(why);
         free(why);
     }
     char *deep = malloc(40001), *why = NULL;
     memset(deep, '[', 20000);
     memset(deep + 20000, ']', 20000);
-    ck_assert_int_eq(etcd_entries_read("k", deep, 40000, &rules, &entries, &why), -EINVAL);
+    ck_assert_int_eq(etcd_entries_read("k", deep, 40000, &rules, NULL, &entries, &why), -EINVAL);
     free(why);
     free(deep);
+}
+END_TEST
+
+/* What is written as before is not read again, wherever it stands in the list. */
+START_TEST(entries_are_kept)
+{
+    const char *old =
+        "[ {\"path\":\"/a\"}, {\"path\":\"/b, ]\"} ,{\"path\":\"/c\",\"topic\":\"x]\\\"\"},{\"path\":7}]";
+    const char *new =
+        "[{\"path\":\"/new\"},{\"path\":\"/c\",\"topic\":\"x]\\\"\"},\n{\"path\":\"/a\"},{\"path\":\"/a\"},"
+        "{\"path\":7},{ \"path\":\"/b, ]\"}]";
+    const struct etcd_rules rules = {&anywhere, "the.tag"};
+    struct etcd_entries first = read_good(old, &anywhere), next;
+    const struct etcd_value before = {old, strlen(old), &first};
+    char *why = NULL, origin[32];
+
+    ck_assert_int_eq(etcd_entries_read("k", new, strlen(new), &rules, &before, &next, &why), 0);
+    ck_assert_uint_eq(next.count, 6);
+    ck_assert_ptr_eq(next.items[1], first.items[2]);
+    ck_assert_ptr_eq(next.items[2], first.items[0]);
+    ck_assert_ptr_ne(next.items[3], first.items[0]); /* two entries are two, though they say the same */
+    ck_assert(etcd_entry_same(next.items[3], first.items[0]));
+    ck_assert_ptr_eq(next.items[4], first.items[3]);
+    ck_assert_ptr_ne(next.items[5], first.items[1]); /* it is written differently */
+    ck_assert(etcd_entry_same(next.items[2], first.items[0]) && etcd_entry_refusal(next.items[4]));
+    etcd_entry_origin(next.items[1], origin);
+    ck_assert_str_eq(origin, "k[2]");
+    etcd_entries_clear(&next);
+    /* A bad value leaves what is there as it was, places too. */
+    const char *bad = "[{\"path\":\"/c\",\"topic\":\"x]\\\"\"},{\"path\":}]";
+    ck_assert_int_eq(etcd_entries_read("k", bad, strlen(bad), &rules, &before, &next, &why), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(why, "line 1"));
+    free(why);
+    for (size_t i = 0; i < first.count; i++)
+        ck_assert_uint_eq(first.items[i]->number, i + 1);
+    etcd_entries_clear(&first);
 }
 END_TEST
 
@@ -219,6 +270,7 @@ int main(void)
     tcase_add_test(tcase, good_entries);
     tcase_add_test(tcase, bad_entries);
     tcase_add_test(tcase, bad_values);
+    tcase_add_test(tcase, entries_are_kept);
     tcase_add_test(tcase, allowed_paths);
     tcase_add_test(tcase, cache);
     suite_add_tcase(suite, tcase);

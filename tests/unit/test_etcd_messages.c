@@ -19,7 +19,7 @@ static void check_base64(const char *bytes, size_t size, const char *text)
     size_t back;
 
     ck_assert_str_eq(encoded, text);
-    ck_assert_int_eq(etcd_base64_decode(text, &decoded, &back), 0);
+    ck_assert_int_eq(etcd_base64_decode(text, strlen(text), &decoded, &back), 0);
     ck_assert_uint_eq(back, size);
     ck_assert_mem_eq(decoded, bytes, size);
     ck_assert_int_eq(decoded[size], 0);
@@ -43,7 +43,7 @@ START_TEST(base64)
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         char *decoded;
         size_t size;
-        ck_assert_msg(etcd_base64_decode(bad[i], &decoded, &size) == -EBADMSG, "%s", bad[i]);
+        ck_assert_msg(etcd_base64_decode(bad[i], strlen(bad[i]), &decoded, &size) == -EBADMSG, "%s", bad[i]);
     }
 }
 END_TEST
@@ -174,6 +174,50 @@ START_TEST(read_answer)
 }
 END_TEST
 
+/* Values longer than some length are not given to the JSON parser: none may see where that is. */
+static void check_long(size_t letters, const char *end, const char *wanted_end)
+{
+    struct etcd_snapshot s;
+    const char *why = "";
+    char *body = malloc(letters + 1000), *to = body;
+
+    to += sprintf(
+        to, "{\"header\":{\"revision\":\"9\"},\"responses\":[{\"response_range\":{\"kvs\":[{\"key\":\"YQ==\","
+            "\"mod_revision\":\"9\",\"value\":\"");
+    for (size_t i = 0; i < letters; i += 4)
+        to = stpcpy(to, "YWJj");
+    sprintf(to, "%s\"},{\"key\":\"Yg==\",\"value\":\"eA==\"}]}}]}", end);
+    int rc = etcd_take_read(body, strlen(body), &s, &why);
+    free(body);
+    if (!wanted_end) {
+        ck_assert_int_eq(rc, -EBADMSG);
+        return;
+    }
+    ck_assert_msg(rc == 0, "%s", why);
+    ck_assert_uint_eq(s.count, 2);
+    ck_assert_uint_eq(s.kvs[0].size, letters / 4 * 3 + strlen(wanted_end));
+    ck_assert_uint_eq(strlen(s.kvs[0].value), s.kvs[0].size);
+    ck_assert_str_eq(s.kvs[0].value + letters / 4 * 3, wanted_end);
+    ck_assert_str_eq(s.kvs[1].value, "x");
+    etcd_snapshot_clear(&s);
+}
+
+START_TEST(long_values)
+{
+    static const size_t lengths[] = {0, 4000, 4088, 4092, 4096, 4100, 8192, 3000000};
+
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+        check_long(lengths[i], "", "");
+        check_long(lengths[i], "eA==", "x");
+        check_long(lengths[i], "\\u0065A==", "x"); /* with an escape, it is for the parser */
+        check_long(lengths[i], "eA=", NULL);
+        check_long(lengths[i], "e\xff==", NULL);
+        check_long(lengths[i], "\\u00010", NULL); /* what stands in the place of a long one */
+        check_long(lengths[i], "\\\\", NULL);
+    }
+}
+END_TEST
+
 /* Every value of a good answer is replaced by one of every other type: an answer or an error, never a crash.
  */
 START_TEST(read_answer_of_wrong_types)
@@ -291,6 +335,7 @@ int main(void)
     tcase_add_test(tcase, requests);
     tcase_add_test(tcase, names);
     tcase_add_test(tcase, read_answer);
+    tcase_add_test(tcase, long_values);
     tcase_add_test(tcase, read_answer_of_wrong_types);
     tcase_add_test(tcase, watch_answers);
     tcase_add_test(tcase, other_answers);
