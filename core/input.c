@@ -106,10 +106,10 @@ static void on_resume(void *data);
 static void on_stopped(void *data);
 static void on_gone(void *data);
 
-static void post_end(struct input *in, struct weir_loop *loop, weir_call_fn fn)
+static void post_life(struct input *in, struct weir_loop *loop, weir_call_fn fn)
 {
-    in->end_call = (struct loop_call){.fn = fn, .data = in};
-    loop_post_call(loop, &in->end_call);
+    in->life_call = (struct loop_call){.fn = fn, .data = in};
+    loop_post_call(loop, &in->life_call);
 }
 
 static int set_up(struct input *in, struct engine *engine, const struct plugin *plugin,
@@ -153,7 +153,6 @@ struct input *input_create(struct engine *engine, const struct plugin *plugin, c
     if (!in)
         return NULL;
     in->waiter.wake = wake;
-    in->start_call = (struct loop_call){.fn = on_start, .data = in};
     in->resume_call = (struct loop_call){.fn = on_resume, .data = in};
     in->stop_call = (struct loop_call){.fn = on_stop, .data = in};
     rc = set_up(in, engine, plugin, section, default_alias, problems);
@@ -179,8 +178,6 @@ void input_destroy(struct input *in)
         metrics_drop(engine_metrics(engine), in);
     route_unref(in->route);
     free(in->identity);
-    free(in->id);
-    free(in->settings);
     free(in->origin_text);
     free(in);
 }
@@ -191,7 +188,7 @@ void input_start(struct input *in, struct weir_loop *loop)
 {
     in->loop = loop;
     in->state = INPUT_STARTING;
-    loop_post_call(loop, &in->start_call);
+    post_life(in, loop, on_start);
 }
 
 static void on_start(void *data)
@@ -222,7 +219,7 @@ static void on_stop(void *data)
     const struct weir_plugin *api = &in->base.plugin->api;
 
     if (!in->running) /* it failed to start */
-        post_end(in, in->loop, on_stopped);
+        post_life(in, in->loop, on_stopped);
     else if (api->stop)
         api->stop(in->base.self);
     else
@@ -236,14 +233,14 @@ void input_stopped(struct input *in)
     in->running = false;
     gate_forget(&in->waiter);
     /* Behind whatever was posted to the loop before: those calls may still use the instance. */
-    post_end(in, in->loop, on_stopped);
+    post_life(in, in->loop, on_stopped);
 }
 
 static void on_stopped(void *data)
 {
     struct input *in = data;
 
-    post_end(in, engine_control(in->base.engine), on_gone);
+    post_life(in, engine_control(in->base.engine), on_gone);
 }
 
 /* Control thread. */
@@ -259,7 +256,7 @@ bool input_is_quiet(struct input *in)
     if (!in->gave_set && !in->asking)
         return true;
     in->gave_set = false; /* one more round through the loop, behind the answers posted to it */
-    post_end(in, in->loop, on_stopped);
+    post_life(in, in->loop, on_stopped);
     return false;
 }
 

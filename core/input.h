@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include "chunk.h"
+#include "engine_spec.h"
 #include "gate.h"
 #include "instance.h"
 #include "metrics.h"
@@ -32,8 +33,8 @@ struct input {
     enum input_state state;
     bool ended;
     struct input *owner;           /* the source that asked for it, or NULL */
-    char *id;                      /* in the owner's set */
-    char *settings;                /* as text, to see whether a spec has changed */
+    const char *id;                /* in the owner's set: the end of the identity */
+    struct spec_text settings;     /* to see whether a spec has changed; behind origin_text */
     char *origin_text;             /* what base.origin.file points to, for an owned input */
     bool held;                     /* not to be started before one of the same identity has stopped */
     bool placed;                   /* engine_start_input was called */
@@ -53,9 +54,9 @@ struct input {
     bool warned_no_route;
     struct route *route; /* of the last chunk */
     struct gate_waiter waiter;
-    struct loop_call start_call, stop_call, resume_call;
-    struct loop_call end_call; /* stopped and then, on the control loop behind every request that the input
-                                  made, gone */
+    struct loop_call stop_call, resume_call;
+    struct loop_call life_call; /* start; later stopped and then, on the control loop behind every request
+                                   that the input made, gone */
 
     /* any thread */
     atomic_uint_fast64_t progress_done, progress_total;

@@ -7,6 +7,9 @@
 #include <string.h>
 #include "engine.h"
 
+/* Errors are seldom, and instances many. */
+static pthread_mutex_t error_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static void deliver_events(void *data)
 {
     struct weir_instance *i = data;
@@ -24,7 +27,6 @@ int instance_init(struct weir_instance *i, struct engine *engine, const struct p
     i->plugin = plugin_ref(plugin);
     i->origin = section->origin;
     i->alias_origin = section_origin(section, "alias");
-    pthread_mutex_init(&i->error_lock, NULL);
     i->events_call = (struct loop_call){.fn = deliver_events, .data = i};
     if (api->config_size && !(i->config = calloc(1, api->config_size)))
         return -ENOMEM;
@@ -81,25 +83,24 @@ void instance_finish(struct weir_instance *i)
     free(i->config);
     free(i->error);
     rcstring_unref(i->alias);
-    pthread_mutex_destroy(&i->error_lock);
     plugin_unref(i->plugin);
     i->engine = NULL;
 }
 
 char *instance_error(struct weir_instance *i)
 {
-    pthread_mutex_lock(&i->error_lock);
+    pthread_mutex_lock(&error_lock);
     char *copy = i->error ? strdup(i->error) : NULL;
-    pthread_mutex_unlock(&i->error_lock);
+    pthread_mutex_unlock(&error_lock);
     return copy;
 }
 
 void instance_set_error(struct weir_instance *i, char *text)
 {
-    pthread_mutex_lock(&i->error_lock);
+    pthread_mutex_lock(&error_lock);
     char *old = i->error;
     i->error = text;
-    pthread_mutex_unlock(&i->error_lock);
+    pthread_mutex_unlock(&error_lock);
     free(old);
 }
 

@@ -38,8 +38,7 @@ struct weir_instance {
     void *config; /* what `create` was given */
     struct option_memory *memory;
     void *self;
-    pthread_mutex_t error_lock;
-    char *error; /* host->error's last text, or NULL */
+    char *error; /* host->error's last text, or NULL; under one lock for all instances */
     atomic_uint events;
     struct loop_call events_call;
 };

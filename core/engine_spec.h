@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inputs that a source asks for, copied, and the settings of one as a section of a configuration file
+ * would have them. Ten thousand come at once and nearly all are there already, so a copy is one piece of
+ * memory for all, and a section is made only for what is new. Any thread, one at a time.
+ */
+#ifndef WEIR_CORE_ENGINE_SPEC_H
+#define WEIR_CORE_ENGINE_SPEC_H
+
+#include <stddef.h>
+#include <weir/plugin.h>
+#include "config.h"
+
+/* Names and values, each with its NUL, one behind the other; the first is "name" and the plugin. */
+struct spec_text {
+    const char *bytes;
+    size_t size;
+};
+
+struct spec {
+    const char *id, *origin;
+    struct spec_text settings;
+    char *refusal; /* NULL: applied */
+};
+
+struct specs {
+    struct spec *list;
+    size_t count;
+    char *texts;
+};
+
+/* 0 or -ENOMEM; specs_clear it in any case. */
+int specs_copy(struct specs *, const struct weir_input_spec *, uint32_t spec_size, size_t count);
+void specs_clear(struct specs *);
+/* Refuses those without an id, or with one that was there before in the same set. 0 or -ENOMEM. */
+int specs_check_ids(struct specs *);
+
+/* A section with these settings, whose places are `origin`; both must outlive it. NULL: no memory. */
+struct section *spec_section(const struct spec_text *, const char *origin);
+void spec_section_free(struct section *); /* takes NULL */
+
+#endif
