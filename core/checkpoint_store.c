@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Rows are written, and read once: what SQLite keeps of them by itself (2 MB) is of no use. */
+#define CACHE_KIB       "256"
 #define APPLICATION_ID  0x77656972 /* "weir" */
 #define FORMAT          1
 #define BUSY_TIMEOUT_MS 250 /* someone looks into the file with sqlite3 */
@@ -244,8 +246,9 @@ int checkpoint_store_connect(struct checkpoint_store *store, char **ret_error)
 
     int r = check_format(store, ret_error);
     if (r == 0)
-        r = execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL", "can't be set up",
-                    ret_error);
+        r = execute(store,
+                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -" CACHE_KIB,
+                    "can't be set up", ret_error);
     if (r == 0)
         r = prepare(
             store, &store->put,

@@ -14,90 +14,116 @@ static bool is_wild(const char *text)
     return strpbrk(text, "*?[") != NULL;
 }
 
-static int add_part(struct tail_pattern *pattern, const char *text, size_t size)
+/* Where the parts and their texts go; measures only while `parts` is NULL. */
+struct room {
+    struct tail_part *parts;
+    char *texts;
+    size_t part_count, text_size;
+    bool deep; /* the last part is ** */
+};
+
+static void add_part(struct room *room, const char *text, size_t size, bool literal)
 {
-    struct tail_part *parts = realloc(pattern->parts, (pattern->count + 1) * sizeof(*parts));
-    if (!parts) {
-        return -ENOMEM;
+    room->deep = !literal && size == 2 && !memcmp(text, "**", 2);
+    if (room->parts) {
+        char *copy = room->texts + room->text_size;
+        memcpy(copy, text, size);
+        copy[size] = 0;
+        enum tail_part_kind kind = room->deep                  ? TAIL_PART_DEEP
+                                   : !literal && is_wild(copy) ? TAIL_PART_WILD
+                                                               : TAIL_PART_LITERAL;
+        room->parts[room->part_count] = (struct tail_part){copy, kind};
     }
-    pattern->parts = parts;
-    char *copy = strndup(text, size);
-    if (!copy) {
-        return -ENOMEM;
-    }
-    enum tail_part_kind kind = strcmp(copy, "**") == 0 ? TAIL_PART_DEEP
-                               : is_wild(copy)         ? TAIL_PART_WILD
-                                                       : TAIL_PART_LITERAL;
-    parts[pattern->count++] = (struct tail_part){copy, kind};
-    return 0;
+    room->part_count++;
+    room->text_size += size + 1;
 }
 
-static int split(struct tail_pattern *pattern, const char *path)
+static void split(struct room *room, const char *path, bool literal)
 {
-    int r = 0;
-    while (r == 0 && *path) {
+    while (*path) {
         size_t size = strcspn(path, "/");
         bool here = size == 0 || (size == 1 && path[0] == '.');
-        r = here ? 0 : add_part(pattern, path, size);
+        if (!here) {
+            add_part(room, path, size, literal);
+        }
         path += size + (path[size] == '/');
     }
-    return r;
 }
 
-static int parse(struct tail_pattern *pattern, const char *text)
+/* 0, or -EINVAL: it names nothing. */
+static int parse(struct room *room, const char *here, const char *text)
 {
-    int r = 0;
+    size_t before = room->part_count;
+    room->deep = false;
     if (!*text) {
         return -EINVAL;
     }
     if (*text != '/') {
-        char *here = getcwd(NULL, 0);
-        r = here ? split(pattern, here) : -errno;
-        free(here);
-        /* the working directory is taken literally, whatever is in its name */
-        for (size_t i = 0; i < pattern->count; i++) {
-            pattern->parts[i].kind = TAIL_PART_LITERAL;
+        split(room, here, true); /* the working directory is taken literally, whatever is in its name */
+    }
+    split(room, text, false);
+    if (room->deep) {
+        add_part(room, "*", 1, false);
+    }
+    return room->part_count > before ? 0 : -EINVAL;
+}
+
+static bool any_relative(const struct weir_list *paths)
+{
+    for (size_t i = 0; i < paths->count; i++) {
+        if (*paths->items[i] != '/') {
+            return true;
         }
     }
-    r = r ? r : split(pattern, text);
-    if (r == 0 && pattern->count && pattern->parts[pattern->count - 1].kind == TAIL_PART_DEEP) {
-        r = add_part(pattern, "*", 1);
+    return false;
+}
+
+/* 0 or -errno. */
+static int build(const struct weir_list *paths, const char *here, struct tail_glob **ret)
+{
+    struct room room = {0};
+    int r = paths->count ? 0 : -EINVAL;
+    for (size_t i = 0; r == 0 && i < paths->count; i++) {
+        r = parse(&room, here, paths->items[i]);
     }
-    return r ? r : pattern->count ? 0 : -EINVAL;
+    if (r < 0) {
+        return r;
+    }
+    size_t head = sizeof(struct tail_glob) + paths->count * sizeof(struct tail_pattern);
+    struct tail_glob *glob = malloc(head + room.part_count * sizeof(struct tail_part) + room.text_size);
+    if (!glob) {
+        return -ENOMEM;
+    }
+    room.parts = (void *)((char *)glob + head);
+    room.texts = (char *)(room.parts + room.part_count);
+    room.part_count = room.text_size = 0;
+    glob->count = paths->count;
+    for (size_t i = 0; i < paths->count; i++) {
+        size_t before = room.part_count;
+        parse(&room, here, paths->items[i]);
+        glob->patterns[i] = (struct tail_pattern){room.parts + before, room.part_count - before};
+    }
+    *ret = glob;
+    return 0;
 }
 
 struct tail_glob *tail_glob_create(const struct weir_list *paths, const struct weir_list *excludes)
 {
-    struct tail_glob *glob = calloc(1, sizeof(*glob));
-    struct tail_pattern *patterns = calloc(paths->count ? paths->count : 1, sizeof(*patterns));
-    if (!glob || !patterns) {
-        free(glob);
-        free(patterns);
-        errno = ENOMEM;
-        return NULL;
-    }
-    *glob = (struct tail_glob){patterns, paths->count, excludes};
-    int r = paths->count ? 0 : -EINVAL;
-    for (size_t i = 0; r == 0 && i < paths->count; i++) {
-        r = parse(&patterns[i], paths->items[i]);
-    }
+    struct tail_glob *glob = NULL;
+    bool relative = any_relative(paths);
+    char *here = relative ? getcwd(NULL, 0) : NULL;
+    int r = relative && !here ? -errno : build(paths, here, &glob);
+    free(here);
     if (r < 0) {
-        tail_glob_destroy(glob);
         errno = -r;
         return NULL;
     }
+    glob->excludes = excludes;
     return glob;
 }
 
 void tail_glob_destroy(struct tail_glob *glob)
 {
-    for (size_t i = 0; glob && i < glob->count; i++) {
-        for (size_t j = 0; j < glob->patterns[i].count; j++) {
-            free(glob->patterns[i].parts[j].text);
-        }
-        free(glob->patterns[i].parts);
-    }
-    free(glob ? glob->patterns : NULL);
     free(glob);
 }
 

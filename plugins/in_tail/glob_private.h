@@ -8,7 +8,7 @@
 enum tail_part_kind { TAIL_PART_LITERAL, TAIL_PART_WILD, TAIL_PART_DEEP };
 
 struct tail_part {
-    char *text;
+    const char *text;
     enum tail_part_kind kind;
 };
 
@@ -17,10 +17,11 @@ struct tail_pattern {
     size_t count;
 };
 
+/* In one piece of memory with its parts and their texts: most inputs have one, of one pattern. */
 struct tail_glob {
-    struct tail_pattern *patterns;
-    size_t count;
     const struct weir_list *excludes;
+    size_t count;
+    struct tail_pattern patterns[];
 };
 
 bool tail_part_matches(const struct tail_part *, const char *name);

@@ -3,11 +3,26 @@
 #include "table.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
+
+/* So many may share the one bucket of a small table. */
+enum { SMALL = 4 };
+
+static bool is_full(const struct tail_table *t)
+{
+    return t->count >= (t->size == 1 ? SMALL : t->size) && t->size < UINT32_C(1) << 31;
+}
 
 static int grow(struct tail_table *t)
 {
-    uint32_t size = t->size ? t->size * 2 : 1;
+    if (!t->size) {
+        t->one = NULL;
+        t->buckets = &t->one;
+        t->size = 1;
+        return 0;
+    }
+    uint32_t size = t->size == 1 ? 2 * SMALL : t->size * 2;
     struct tail_table_node **buckets = calloc(size, sizeof(*buckets));
     if (!buckets) {
         return -ENOMEM;
@@ -19,7 +34,7 @@ static int grow(struct tail_table *t)
             buckets[n->hash & (size - 1)] = n;
         }
     }
-    free(t->buckets);
+    free(t->size > 1 ? t->buckets : NULL);
     t->buckets = buckets;
     t->size = size;
     t->low = 0;
@@ -28,13 +43,14 @@ static int grow(struct tail_table *t)
 
 int tail_table_add(struct tail_table *t, struct tail_table_node *n, uint64_t hash)
 {
-    if (t->count >= t->size && t->size < UINT32_C(1) << 31 && grow(t) < 0 && !t->size) {
-        return -ENOMEM; /* a table that can't grow only gets slower */
+    if (is_full(t)) {
+        grow(t); /* a table that can't grow only gets slower */
     }
     uint32_t index = (uint32_t)(hash & (t->size - 1));
+    struct tail_table_node **bucket = &t->buckets[index];
     n->hash = hash;
-    n->next = t->buckets[index];
-    t->buckets[index] = n;
+    n->next = *bucket;
+    *bucket = n;
     t->low = index < t->low ? index : t->low;
     t->count++;
     return 0;
@@ -79,6 +95,6 @@ struct tail_table_node *tail_table_any(struct tail_table *t)
 
 void tail_table_clear(struct tail_table *t)
 {
-    free(t->buckets);
+    free(t->size > 1 ? t->buckets : NULL);
     *t = (struct tail_table){0};
 }

@@ -11,13 +11,15 @@ struct tail_table_node {
     uint64_t hash;
 };
 
+/* Stays where it is while it has members. */
 struct tail_table {
     struct tail_table_node **buckets;
-    uint32_t size, count; /* size is 0 or a power of two */
-    uint32_t low;         /* all buckets before this one are empty */
+    struct tail_table_node *one; /* the bucket of most tables of most inputs, which never have more */
+    uint32_t size, count;        /* size is 0 or a power of two */
+    uint32_t low;                /* all buckets before this one are empty */
 };
 
-/* -ENOMEM leaves the table as it was. */
+/* 0 or -ENOMEM. */
 int tail_table_add(struct tail_table *, struct tail_table_node *, uint64_t hash);
 void tail_table_remove(struct tail_table *, struct tail_table_node *); /* must be in it */
 struct tail_table_node *tail_table_first(const struct tail_table *, uint64_t hash);
