@@ -131,7 +131,7 @@ function digest(status, t) {
     input.behind = 0;
     for (const f of input.files || []) {
       f.input = input.alias;
-      f.behind = Math.max(0, f.size - f.committed - (f.abandoned || 0));
+      f.behind = Math.max(0, f.size - f.committed);
       f.rate = rateOf("f" + input.alias + "\0" + f.path, status.uptime_s, f.committed);
       input.behind += f.behind;
       files.push(f);

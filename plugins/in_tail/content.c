@@ -66,6 +66,7 @@ static int begin_stream(struct tail_file *file, uint64_t offset)
     if (file->join) {
         tail_join_start(file, token);
     }
+    tail_account_reset(file);
     tail_file_save(file);
     /* known from now on: after a crash it is not taken for a file that was there at the first start */
     tail->host->stream_advance(stream, offset, token);
@@ -196,6 +197,7 @@ int tail_file_skip_hole(struct tail_file *file)
     int r = begin_stream(file, (uint64_t)hole);
     if (r == 0) {
         tail->host->metric_add(tail->numbers.holes, (uint64_t)hole);
+        tail_account_abandon(file, (uint64_t)hole, (uint64_t)hole, TAIL_HOLE);
         tail_log(tail, WARN,
                  "%s begins with %" PRId64 " NULs, left by a writer that did not notice the truncation (it "
                  "should open the file with O_APPEND): they are skipped",
@@ -207,12 +209,14 @@ int tail_file_skip_hole(struct tail_file *file)
 int tail_file_examine(struct tail_file *file)
 {
     struct stat s;
+    uint64_t unread = file->size > file->offset ? file->size - file->offset : 0;
     if (fstat(file->fd, &s) < 0) {
         return -errno;
     }
     file->size = (uint64_t)s.st_size;
     file->changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
     if (file->size < file->offset) {
+        tail_account_count(file->tail, TAIL_TRUNCATED, unread);
         return tail_file_restart(file, "truncated");
     }
     if (file->join && file->size < tail_join_end_of(file)) {

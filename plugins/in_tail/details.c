@@ -21,12 +21,43 @@ static int put_number(struct weir_json *json, const char *name, uint64_t value)
     return weir_json_text(json, text, (size_t)snprintf(text, sizeof(text), ",\"%s\":%" PRIu64, name, value));
 }
 
-static int put_file(struct weir_json *json, const struct tail_file *file)
+/* The name with its comma before it. */
+static int put_seconds(struct weir_json *json, const char *name, uint64_t ns)
 {
-    struct weir_stream_state state = {.struct_size = sizeof(state)};
-    uint64_t size = file->size > file->offset ? file->size : file->offset;
+    char text[64];
 
-    file->tail->host->stream_state(file->stream, &state);
+    return weir_json_text(json, text,
+                          (size_t)snprintf(text, sizeof(text), ",\"%s\":%" PRIu64 ".%03" PRIu64, name,
+                                           ns / 1000000000u, ns / 1000000u % 1000u));
+}
+
+static int put_figures(struct weir_json *json, const struct tail_figures *f)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } members[] = {
+        {"size", f->size},
+        {"read", f->read},
+        {"committed", f->committed},
+        {"delivered", f->delivered},
+        {"abandoned", f->abandoned},
+        {"in_flight", f->read - f->committed},
+        {"unread", f->size - f->read},
+        {"lag", f->lag},
+    };
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < sizeof(members) / sizeof(*members); i++)
+        rc = put_number(json, members[i].name, members[i].value);
+    return rc ? rc : put_seconds(json, "lag_seconds", f->wait);
+}
+
+static int put_file(struct weir_json *json, struct tail_file *file)
+{
+    struct tail_figures figures;
+
+    tail_account_figures(file, true, &figures);
     int rc = weir_json_text(json, "{\"path\":", 8);
     if (rc == 0)
         rc = weir_json_string(json, file->path, strlen(file->path));
@@ -35,11 +66,7 @@ static int put_file(struct weir_json *json, const struct tail_file *file)
     if (rc == 0)
         rc = weir_json_string(json, state_of(file), strlen(state_of(file)));
     if (rc == 0)
-        rc = put_number(json, "size", size);
-    if (rc == 0)
-        rc = put_number(json, "read", file->offset);
-    if (rc == 0)
-        rc = put_number(json, "committed", state.committed);
+        rc = put_figures(json, &figures);
     return rc ? rc : weir_json_text(json, "}", 1);
 }
 

@@ -87,6 +87,7 @@ static void file_free(struct tail_file *file)
     }
     tail_join_close(file);
     close(file->fd);
+    tail_account_finish(&file->account);
     free(file->path);
     free(file->before);
     free(file);
@@ -222,7 +223,7 @@ static void drain_deleted(struct tail_file *file)
         file->stream = NULL;
     } else if (fstat(file->fd, &s) == 0 && (uint64_t)s.st_size > file->offset) {
         uint64_t left = (uint64_t)s.st_size - file->offset;
-        tail->host->metric_add(tail->numbers.abandoned, left);
+        tail_account_count(tail, TAIL_DELETED, left);
         tail_log(tail, WARN,
                  "%s was deleted, and its last %" PRIu64 " bytes could not be sent before the stop",
                  file->path, left);

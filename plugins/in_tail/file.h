@@ -4,6 +4,7 @@
 #define TAIL_FILE_H
 
 #include <sys/types.h>
+#include "account.h"
 #include "identity.h"
 #include "notify.h"
 #include "tail.h"
@@ -24,7 +25,8 @@ struct tail_file {
     uint64_t size, changed;  /* when last looked at */
     uint64_t active;         /* when it last had news, monotonic ns */
     struct weir_timer *wait; /* rotated: runs since its end was reached, until it is due */
-    uint64_t generation;     /* of the last walk that met its path */
+    struct tail_account account;
+    uint64_t generation; /* of the last walk that met its path */
     int fd;
     bool named;   /* its path leads to it */
     bool linked;  /* it had other names when it lost that */

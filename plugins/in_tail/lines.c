@@ -170,9 +170,10 @@ static struct unusual look_at(const struct tail_format *format, const uint8_t *l
             *split = true;
             return (struct unusual){piece, piece, wanted(format, line, piece, tally)};
         }
-        bool record =
-            format->long_lines == TAIL_TRUNCATE && wanted(format, line, cut(line, format->max), tally);
-        return (struct unusual){cut(line, format->max), size + 1, record};
+        size_t kept = cut(line, format->max);
+        bool truncated = format->long_lines == TAIL_TRUNCATE;
+        tally->abandoned += truncated ? size - kept : size + 1;
+        return (struct unusual){kept, size + 1, truncated && wanted(format, line, kept, tally)};
     }
     bool empty = !*split && format->skip_empty && (size == 0 || (size == 1 && line[0] == '\r'));
     tally->empty += empty;
@@ -198,6 +199,7 @@ static struct piece choose(const struct tail_format *format, size_t size, bool *
     }
     tally->long_lines += !*split;
     *split = format->long_lines == TAIL_SPLIT;
+    tally->abandoned += *split ? 0 : format->long_lines == TAIL_TRUNCATE ? size - most : size + width;
     return *split ? (struct piece){most, most, true, true}
                   : (struct piece){most, size + width, format->long_lines == TAIL_TRUNCATE, true};
 }

@@ -36,6 +36,7 @@ struct tail_tally {
     uint64_t empty, long_lines, filtered;
     uint64_t invalid;             /* pieces that are no characters of the encoding */
     uint64_t unparsed, bad_times; /* lines of another form than was said; times of another format */
+    uint64_t abandoned;           /* bytes of lines too long that are in no record */
 };
 
 /* Makes the prefix, growing its memory where needed (free it with free(prefix->bytes)). 0 or -ENOMEM. */

@@ -112,6 +112,9 @@ static enum tail_progress send_lines(struct tail_file *file, const uint8_t *data
         size -= used;
         tail_file_tell(file, &tally);
         send(file, draft, file->offset + used, data);
+        if (tally.abandoned) {
+            tail_account_abandon(file, file->offset, tally.abandoned, TAIL_TOO_LONG);
+        }
     }
     file->scanned = size;
     return TAIL_MORE;
@@ -232,10 +235,14 @@ static enum tail_progress read_long(struct tail_file *file)
     } else if (format->long_lines == TAIL_SPLIT) {
         r = read_lines(file, format->max + CUT_ROOM);
     } else {
-        struct tail_tally tally = {.long_lines = 1};
-        r = send_part(file, format->max, format->long_lines == TAIL_TRUNCATE,
-                      file->offset + size + tail_lines_width(format));
-        tail_file_tell(file, r == TAIL_MORE ? &tally : &(struct tail_tally){0});
+        bool truncated = format->long_lines == TAIL_TRUNCATE;
+        r = send_part(file, format->max, truncated, file->offset + size + tail_lines_width(format));
+        if (r == TAIL_MORE) {
+            tail_file_tell(file, &(struct tail_tally){.long_lines = 1});
+            tail_account_abandon(file, file->offset,
+                                 truncated ? size - format->max : size + tail_lines_width(format),
+                                 TAIL_TOO_LONG);
+        }
     }
     tail_hub_trim(file->tail->hub, file->tail->config->buffer_chunk_size + TAIL_TOKEN_SPAN);
     return r;
@@ -278,9 +285,11 @@ enum tail_progress tail_file_flush(struct tail_file *file)
     bool too_long = file->scanned > format->max;
     size_t size = too_long ? format->max : (size_t)file->scanned;
     bool record = !too_long || format->long_lines != TAIL_SKIP;
+    uint64_t given_up = file->scanned - (record ? size : 0);
     enum tail_progress r = send_part(file, size, record, file->offset + file->scanned);
     if (r == TAIL_MORE && too_long) {
         tail_file_tell(file, &(struct tail_tally){.long_lines = 1});
+        tail_account_abandon(file, file->offset, given_up, TAIL_TOO_LONG);
     }
     return r == TAIL_MORE ? TAIL_END : r;
 }

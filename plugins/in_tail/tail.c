@@ -220,8 +220,6 @@ static void set_numbers(struct tail_instance *tail)
         .empty = h->metric(i, WEIR_COUNTER, "empty_lines", "Empty lines that were skipped.", NULL, NULL),
         .long_lines = h->metric(i, WEIR_COUNTER, "long_lines", "Lines longer than buffer_max_size.",
                                 "treatment", treatments[tail->format.long_lines]),
-        .abandoned = h->metric(i, WEIR_COUNTER, "abandoned_bytes",
-                               "Bytes of deleted files that were not read before a stop.", NULL, NULL),
         .holes = h->metric(i, WEIR_COUNTER, "hole_bytes",
                            "NULs skipped where a file was truncated under its writer.", NULL, NULL),
         .late = h->metric(i, WEIR_COUNTER, "late_files",
@@ -246,6 +244,12 @@ static void set_numbers(struct tail_instance *tail)
         .overflows =
             h->metric(i, WEIR_COUNTER, "inotify_overflows", "Times that inotify lost events.", NULL, NULL),
     };
+    static const char *const reasons[TAIL_REASONS] = {"too_long", "hole", "truncated", "deleted"};
+    for (size_t r = 0; r < TAIL_REASONS; r++) {
+        tail->numbers.abandoned[r] = h->metric(
+            i, WEIR_COUNTER, "abandoned_bytes",
+            "Bytes that were given up: they are in no record, and never will be.", "reason", reasons[r]);
+    }
 }
 
 static bool given(const char *text)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <weir/plugin.h>
+#include "account.h"
 #include "glob.h"
 #include "hub.h"
 #include "identity.h"
@@ -32,8 +33,8 @@ extern const struct weir_option tail_options[];
 struct tail_multiline;
 
 struct tail_numbers {
-    struct weir_metric *files, *bytes, *rotated, *truncated, *empty, *long_lines, *abandoned, *overflows,
-        *holes, *late, *filtered, *refused, *undecodable, *unparsed, *bad_times;
+    struct weir_metric *files, *bytes, *rotated, *truncated, *empty, *long_lines, *overflows, *holes, *late,
+        *filtered, *refused, *undecodable, *unparsed, *bad_times, *abandoned[TAIL_REASONS];
 };
 
 struct tail_instance {

@@ -15,6 +15,7 @@ void tail_file_wake(struct tail_file *file)
 {
     if (tail_list_empty(&file->ready)) {
         tail_list_add(&file->tail->ready, &file->ready);
+        file->account.news = tail_account_now();
     }
     tail_wake(file->tail);
 }
@@ -134,6 +135,8 @@ size_t tail_file_work(struct tail_file *file)
     int error = errno;
     if (bytes > 0) {
         tail_file_touch(file);
+        tail_account_sample(file,
+                            progress == TAIL_END || file->size < file->offset ? file->offset : file->size);
     }
     if (progress == TAIL_CHANGED) {
         r = tail_file_restart(file, "rewritten");

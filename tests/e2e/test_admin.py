@@ -81,7 +81,8 @@ def test_status_says_what_was_written(admin):
     assert source["records"] == sink["records"] == 1000
     assert source["bytes"] == sink["bytes"] > 100000 - 1000
     assert source["files"] == [{"path": str(a.file), "state": "open", "size": 100010, "read": 100000,
-                                "committed": 100000}]
+                                "committed": 100000, "delivered": 100000, "abandoned": 0, "in_flight": 0, "unread": 10,
+                                "lag": 0, "lag_seconds": 0}]
     assert (sink["queued_bytes"], sink["retries"], sink["rejected"]) == (0, 0, 0)
 
 

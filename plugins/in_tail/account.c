@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where every byte of a file is, and how long the oldest has waited. Bytes that are given up count as such
+ * once the position behind them is committed, and are in flight until then, like all others. Loop thread.
+ */
+#include "account.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include "file.h"
+
+enum { GAPS_MAX = 4096 }; /* then the last ones are one: they count as given up a little later */
+static const uint64_t SAMPLE_EVERY = 1000000000; /* ns */
+
+uint64_t tail_account_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t committed(const struct tail_file *file)
+{
+    struct weir_stream_state state = {.struct_size = sizeof(state)};
+    file->tail->host->stream_state(file->stream, &state);
+    return state.committed;
+}
+
+void tail_account_finish(struct tail_account *account)
+{
+    free(account->gaps);
+}
+
+void tail_account_reset(struct tail_file *file)
+{
+    struct tail_account *account = &file->account;
+    account->abandoned = 0;
+    account->gap_count = 0;
+    account->sample_count = 0;
+}
+
+/* -- Given up ------------------------------------------------------------------------------------------- */
+
+void tail_account_count(struct tail_instance *tail, enum tail_reason reason, uint64_t bytes)
+{
+    tail->host->metric_add(tail->numbers.abandoned[reason], bytes);
+}
+
+/* Those that are committed by now are a sum. */
+static void settle_gaps(struct tail_account *account, uint64_t committed)
+{
+    size_t done = 0;
+    while (done < account->gap_count && account->gaps[done].offset <= committed) {
+        account->abandoned += account->gaps[done++].bytes;
+    }
+    account->gap_count -= done;
+    if (done && account->gap_count) {
+        memmove(account->gaps, account->gaps + done, account->gap_count * sizeof(*account->gaps));
+    }
+}
+
+/* False: they are as many as there may be, or there is no memory. */
+static bool room_for_gap(struct tail_account *account)
+{
+    if (account->gap_count < account->gap_room) {
+        return true;
+    }
+    size_t room = account->gap_room ? account->gap_room * 2 : 4;
+    struct tail_gap *gaps = room <= GAPS_MAX ? realloc(account->gaps, room * sizeof(*gaps)) : NULL;
+    if (!gaps) {
+        return false;
+    }
+    account->gaps = gaps;
+    account->gap_room = room;
+    return true;
+}
+
+void tail_account_abandon(struct tail_file *file, uint64_t offset, uint64_t bytes, enum tail_reason reason)
+{
+    struct tail_account *account = &file->account;
+    tail_account_count(file->tail, reason, bytes);
+    if (account->gap_count == account->gap_room) {
+        settle_gaps(account, committed(file));
+    }
+    if (room_for_gap(account)) {
+        account->gaps[account->gap_count++] = (struct tail_gap){offset, bytes};
+    } else if (account->gap_count) {
+        struct tail_gap *last = &account->gaps[account->gap_count - 1];
+        last->offset = offset;
+        last->bytes += bytes;
+    }
+}
+
+/* -- How long ------------------------------------------------------------------------------------------- */
+
+/* Those that are committed tell nothing more, but the last of them: what is not came after it. */
+static void drop_samples(struct tail_account *account, uint64_t committed)
+{
+    unsigned done = 0;
+    while (done + 1 < account->sample_count && account->samples[done + 1].end <= committed) {
+        done++;
+    }
+    account->sample_count -= done;
+    memmove(account->samples, account->samples + done, account->sample_count * sizeof(*account->samples));
+}
+
+/* Drops the one between the two that are closest in time. */
+static void thin_samples(struct tail_account *account)
+{
+    unsigned which = 1;
+    for (unsigned i = 2; i + 1 < account->sample_count; i++) {
+        uint64_t span = account->samples[i + 1].time - account->samples[i - 1].time;
+        which = span < account->samples[which + 1].time - account->samples[which - 1].time ? i : which;
+    }
+    account->sample_count--;
+    memmove(account->samples + which, account->samples + which + 1,
+            (account->sample_count - which) * sizeof(*account->samples));
+}
+
+void tail_account_sample(struct tail_file *file, uint64_t end)
+{
+    struct tail_account *account = &file->account;
+    const struct tail_sample *last =
+        account->sample_count ? &account->samples[account->sample_count - 1] : NULL;
+    if (last && (end <= last->end || account->news < last->time + SAMPLE_EVERY)) {
+        return;
+    }
+    drop_samples(account, committed(file));
+    if (account->sample_count == TAIL_SAMPLES) {
+        thin_samples(account);
+    }
+    account->samples[account->sample_count++] = (struct tail_sample){end, account->news};
+}
+
+static uint64_t waiting_since(const struct tail_file *file, uint64_t committed)
+{
+    const struct tail_account *account = &file->account;
+    for (unsigned i = 0; i < account->sample_count; i++) {
+        if (account->samples[i].end > committed) {
+            return account->samples[i].time;
+        }
+    }
+    if (account->sample_count && file->offset > committed) {
+        return account->samples[account->sample_count - 1].time; /* within a second after it */
+    }
+    return account->news;
+}
+
+void tail_account_figures(struct tail_file *file, bool look, struct tail_figures *ret)
+{
+    struct stat s;
+    uint64_t size = file->size, now = tail_account_now(), done = committed(file);
+    settle_gaps(&file->account, done);
+    drop_samples(&file->account, done);
+    if ((look || !tail_list_empty(&file->ready)) && fstat(file->fd, &s) == 0) {
+        size = (uint64_t)s.st_size;
+    }
+    size = size > file->offset ? size
+                               : file->offset; /* truncated: what was there is counted until that is seen */
+    bool unfinished = file->scanned > 0 && file->offset + file->scanned >= size;
+    uint64_t end = unfinished ? file->offset : size;
+    *ret = (struct tail_figures){.size = size, .read = file->offset, .committed = done};
+    ret->abandoned = file->account.abandoned < done ? file->account.abandoned : done;
+    ret->delivered = done - ret->abandoned;
+    ret->lag = end > done ? end - done : 0;
+    if (ret->lag) {
+        uint64_t since = waiting_since(file, done);
+        ret->wait = now > since ? now - since : 0;
+    }
+}
