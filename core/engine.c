@@ -699,9 +699,13 @@ static int run(struct engine *e, struct problems *problems)
 int engine_run(const struct config *config, struct registry *registry, engine_load_fn load, void *load_data,
                struct problems *problems)
 {
-    /* Chunk memory goes back to the system when a burst is over, and few threads need few arenas. */
-    mallopt(M_MMAP_THRESHOLD, 256 << 10);
-    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    /*
+     * Few threads need few arenas. The thresholds are above what a library takes and drops all the time, such
+     * as librdkafka's buffer of a megabyte for each request: giving that back would cost a page fault for
+     * every page of it, each time. Chunks have memory of their own (pool.c).
+     */
+    mallopt(M_MMAP_THRESHOLD, 2 << 20);
+    mallopt(M_TRIM_THRESHOLD, 4 << 20);
     mallopt(M_ARENA_MAX, 2);
     block_signals();
     struct engine *e = engine_build(config, registry, problems);

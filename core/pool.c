@@ -6,16 +6,19 @@
 #include "pool.h"
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 enum {
     SMALLEST_SHIFT = 10,
-    LARGEST_SHIFT = 23, /* 8 MiB; larger blocks go straight to malloc */
+    LARGEST_SHIFT = 23, /* 8 MiB; larger blocks are never kept */
     CLASSES = (LARGEST_SHIFT - SMALLEST_SHIFT) * 4,
-    KEPT_BYTES = 8 << 20 /* kept for reuse at most: enough for a busy pipe, little for an idle one */
+    KEPT_BYTES = 8 << 20,    /* kept for reuse at most: enough for a busy pipe, little for an idle one */
+    MAPPED_BYTES = 256 << 10 /* from here on a block is a mapping: the system has it back once it is freed */
 };
 
 struct free_block {
     struct free_block *next;
+    size_t size;
 };
 
 struct pool {
@@ -36,6 +39,24 @@ struct pool *pool_create(uint64_t limit)
     return p;
 }
 
+static void *get_memory(size_t size)
+{
+    void *memory;
+
+    if (size < MAPPED_BYTES)
+        return aligned_alloc(64, size);
+    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void drop_memory(void *memory, size_t size)
+{
+    if (size < MAPPED_BYTES)
+        free(memory);
+    else
+        munmap(memory, size);
+}
+
 void pool_destroy(struct pool *p)
 {
     if (!p)
@@ -44,7 +65,7 @@ void pool_destroy(struct pool *p)
         while (p->classes[i]) {
             struct free_block *b = p->classes[i];
             p->classes[i] = b->next;
-            free(b);
+            drop_memory(b, b->size);
         }
     }
     pthread_mutex_destroy(&p->lock);
@@ -86,7 +107,7 @@ void *pool_take(struct pool *p, size_t *size)
         pthread_mutex_unlock(&p->lock);
     }
     if (!block)
-        block = aligned_alloc(64, rounded);
+        block = get_memory(rounded);
     if (!block)
         return NULL;
     gate_add(&p->gate, rounded);
@@ -103,14 +124,15 @@ void pool_give(struct pool *p, void *memory, size_t size)
     if (index >= 0) {
         pthread_mutex_lock(&p->lock);
         if (p->kept + size <= KEPT_BYTES) {
-            block->next = p->classes[index];
+            *block = (struct free_block){p->classes[index], size};
             p->classes[index] = block;
             p->kept += size;
             block = NULL;
         }
         pthread_mutex_unlock(&p->lock);
     }
-    free(block);
+    if (block)
+        drop_memory(block, size);
     gate_leave(&p->gate, size);
 }
 
