@@ -39,16 +39,23 @@ def kafka(shared_kafka):
     shared_kafka.do("start")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def secure_kafka(kafka_ready, tmp_path_factory):
     """TLS, SASL, ACLs; no topic is made by itself. The plain listener is the administrator's."""
     yield from running(tmp_path_factory, "secure", secure=True, settings=["auto.create.topics.enable=false"])
 
 
-@pytest.fixture
-def cluster(kafka_ready, tmp_path_factory):
-    """Three brokers, min.insync.replicas=2."""
+@pytest.fixture(scope="module")
+def shared_cluster(kafka_ready, tmp_path_factory):
     yield from running(tmp_path_factory, "cluster", nodes=3)
+
+
+@pytest.fixture
+def cluster(shared_cluster):
+    """Three brokers, min.insync.replicas=2. As with `kafka`, all of them run again for the next test."""
+    yield shared_cluster
+    shared_cluster.do("resume")
+    shared_cluster.do("start")
 
 
 @pytest.fixture(params=["2.5", "4"])

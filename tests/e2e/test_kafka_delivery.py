@@ -26,6 +26,7 @@ def check_numbered(lab, kafka, topic, count):
     assert all(batch.producer >= 0 and batch.sequence >= 0 for batch in batches)
 
 
+@pytest.mark.asan_too
 def test_numbered_lines_once_and_in_order(lab, kafka, topic):
     check_numbered(lab, kafka, topic, scaled(300000, 30000))
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a broker never takes is said, counted and kept where that was asked for, and holds up nothing else."""
+import re
+
 import pytest
 
 import harness
 from harness import append, line, lines, numbers, until
-from kafka_broker import PASSWORD, output, ship, ship_all
+from kafka_broker import PASSWORD, ask, output, ship, ship_all
 
 pytest_plugins = ["kafka_fixtures"]
 pytestmark = pytest.mark.kafka
@@ -22,6 +24,7 @@ def large_among_others(lab):
 LIMITS = {"by-the-client": {}, "by-the-broker": {"message.max.bytes": "5000000"}}
 
 
+@pytest.mark.asan_too
 @pytest.mark.parametrize("who", LIMITS)
 def test_large_line_is_rejected_alone(lab, kafka, topic, who):
     path = large_among_others(lab)
@@ -47,6 +50,7 @@ def test_others_do_not_wait_for_the_large_one(lab, kafka, topic):
     weir.stop()
 
 
+@pytest.mark.asan_too
 def test_dead_letter_topic(lab, kafka, topic):
     """A topic that takes more than the others do."""
     kafka.create("dead-" + topic, max_message_bytes=4000000)
@@ -54,6 +58,23 @@ def test_dead_letter_topic(lab, kafka, topic):
     ship_all(lab, kafka, path, topic, rdkafka={"message.max.bytes": "5000000"}, dead_letter_topic="dead-" + topic)
     assert sorted(kafka.numbers(topic)) == list(range(1000))
     assert kafka.values("dead-" + topic) == [LARGE]
+
+
+def test_letter_that_its_topic_refuses(lab, kafka, topic):
+    """It goes to the file; and it is one rejected record, whatever way it took."""
+    path, admin = large_among_others(lab), lab.path("admin")
+    weir = ship(lab, kafka, path, topic, rdkafka={"message.max.bytes": "5000000"}, dead_letter_topic="dead-" + topic,
+                dead_letter_file=lab.path("dead"), service={"http_server": True, "http_listen": "unix:%s" % admin})
+    kafka.messages(topic, 1000)
+    until(lambda: lab.path("dead").exists() and LARGE in lab.path("dead").read_bytes(), weir.log_text)
+
+    def rejected():
+        return re.findall(r'^weir_output_rejected_records_total\{.*output="kafka.0".*\} (\d+)$', ask(admin, "/metrics")[1],
+                          re.MULTILINE)
+    until(lambda: rejected() == ["1"], lambda: "one rejected record, there are %s" % rejected())
+    weir.stop()
+    assert not kafka.read("dead-" + topic)
+    assert sorted(kafka.numbers(topic)) == list(range(1000))
 
 
 def two_topics(lab, kafka, good, bad, **settings):
@@ -131,6 +152,7 @@ def test_broker_with_a_wrong_certificate(lab, secure_kafka):
     assert secure_kafka.numbers("certified") == list(range(100))
 
 
+@pytest.mark.asan_too
 @pytest.mark.parametrize("option,value,words", [
     ("rdkafka.no.such.property", "1", ["no.such.property"]),
     ("rdkafka.compression.codec", "brotli", ["compression.codec", "brotli"]),
