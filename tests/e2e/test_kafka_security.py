@@ -44,6 +44,26 @@ def test_sasl(lab, secure_kafka, path, topic, mechanism):
                   sasl(secure_kafka, mechanism, "file://%s" % lab.path("secret")))
 
 
+def bearer(kafka, config):
+    """Tokens that librdkafka makes by itself, without a signature: what a broker without a validator takes."""
+    return {"security.protocol": "sasl_ssl", "ssl.ca.location": kafka.secret("ca.pem"),
+            "sasl.mechanism": "OAUTHBEARER", "enable.sasl.oauthbearer.unsecure.jwt": "true",
+            "sasl.oauthbearer.config": config}
+
+
+def test_oauthbearer(lab, secure_kafka, path, topic):
+    check_arrives(lab, secure_kafka, path, topic, secure_kafka.sasl, bearer(secure_kafka, "principal=weir"))
+
+
+def test_oauthbearer_without_a_principal(lab, secure_kafka, path):
+    """No token can be made: it is said why, and nothing is lost."""
+    weir = ship(lab, secure_kafka, path, "refused", brokers=secure_kafka.sasl, service={"grace": "200ms"},
+                rdkafka=bearer(secure_kafka, "scope=nothing"))
+    weir.wait_log("no principal")
+    assert weir.running()
+    weir.stop()
+
+
 def check_refused(lab, kafka, path, brokers, rdkafka, *words):
     """weir says so, keeps running, and has lost nothing once it is let in."""
     weir = ship(lab, kafka, path, "refused", brokers=brokers, rdkafka=rdkafka, service={"grace": "200ms"})
