@@ -128,6 +128,7 @@ struct flight *flights_begin(struct flights *flights, struct weir_chunk *chunk, 
     flight->forgotten = false;
     atomic_store_explicit(&flight->open, messages + 1, memory_order_relaxed);
     atomic_fetch_add(&flights->messages, (long)messages);
+    atomic_fetch_add(&flights->bytes, (long)chunk->size);
     atomic_fetch_add(&flights->count, 1);
     return flight;
 }
@@ -156,7 +157,10 @@ static struct flight *flight_of(const uint32_t *mark)
 void flight_report(const uint32_t *mark, rd_kafka_resp_err_t error, size_t size, struct topic *topic)
 {
     struct flight *flight = flight_of(mark);
+    struct flights *flights = flight->owner;
 
+    if (!atomic_load_explicit(&flights->moved, memory_order_relaxed))
+        atomic_store_explicit(&flights->moved, true, memory_order_relaxed);
     if (__builtin_expect(error != RD_KAFKA_RESP_ERR_NO_ERROR, 0))
         flight_fail(flight, &(struct failure){.index = *mark, .error = error, .size = size, .topic = topic});
     flight_release(flight, 1);
@@ -206,7 +210,7 @@ static void finish(struct flight *flight, enum weir_result result)
 {
     struct flights *flights = flight->owner;
     struct weir_chunk *chunk = flight->chunk;
-    long messages = (long)flight->messages;
+    long messages = (long)flight->messages, bytes = (long)chunk->size;
 
     if (result == WEIR_DELIVERED && flight->failure_count == 0) {
         if (flight->topic && !atomic_load_explicit(&flight->topic->known, memory_order_relaxed))
@@ -217,6 +221,7 @@ static void finish(struct flight *flight, enum weir_result result)
     give_back(flights, flight);
     flights->link.host->finish(flights->link.instance, chunk, result);
     atomic_fetch_sub(&flights->messages, messages);
+    atomic_fetch_sub(&flights->bytes, bytes);
     atomic_fetch_sub(&flights->count, 1);
     wake(flights);
 }

@@ -74,7 +74,9 @@ struct flights {
     int wake; /* eventfd: readable when `waiting` was set and room was made */
     atomic_bool waiting;
     atomic_long messages; /* in all flights */
+    atomic_long bytes;    /* of their chunks */
     atomic_int count;     /* flights that are not finished */
+    atomic_bool moved;    /* a report has come since that was last cleared */
 
     pthread_mutex_t lock; /* guards all below, and the flights' failures; a leaf */
     struct flight *pool;

@@ -65,7 +65,7 @@ static bool is_cancelled(struct letters *letters)
 }
 
 /* Sends one message, waiting while librdkafka is full. */
-static rd_kafka_resp_err_t post(struct letters *letters, const rd_kafka_message_t *message,
+static rd_kafka_resp_err_t post(struct letters *letters, const rd_kafka_message_t *message, int64_t time,
                                 rd_kafka_headers_t *headers)
 {
     struct timespec pause = {0, FULL_NS};
@@ -74,7 +74,7 @@ static rd_kafka_resp_err_t post(struct letters *letters, const rd_kafka_message_
     for (;;) {
         if (is_cancelled(letters))
             return RD_KAFKA_RESP_ERR__PURGE_QUEUE;
-        error = send_one(letters->rk, letters->handle, message, headers);
+        error = send_one(letters->rk, letters->handle, message, time, headers);
         if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL)
             return error;
         nanosleep(&pause, NULL);
@@ -100,7 +100,7 @@ static rd_kafka_resp_err_t send_letter(struct letters *letters, struct flight *f
     raw.key = message.has_key ? slice_at(&message.key, text) : NULL;
     raw.key_len = message.has_key ? message.key.size : 0;
     raw._private = flight_mark(flight, failure->index);
-    error = post(letters, &raw, headers);
+    error = post(letters, &raw, message.time, headers);
     if (error)
         rd_kafka_headers_destroy(headers);
     return error;
@@ -113,6 +113,7 @@ static void send_letters(struct letters *letters, struct flight *flight)
     struct weir_record record;
     uint32_t closed = 0;
 
+    sticky_drop(letters->topic);
     finder_init(&finder, flight->chunk);
     for (size_t i = 0; i < flight->failure_count; i++) {
         struct failure *failure = &flight->failures[i];
@@ -127,6 +128,7 @@ static void send_letters(struct letters *letters, struct flight *flight)
             closed++;
         }
     }
+    pace_sent(letters->pace);
     flight_release(flight, closed + 1);
 }
 

@@ -17,6 +17,7 @@ struct letters {
     struct topic *topic; /* of the dead letters */
     rd_kafka_topic_t *handle;
     rd_kafka_t *rk;
+    struct pace *pace; /* to be set before the first flight is taken */
     pthread_t thread;
     bool running;
 

@@ -30,6 +30,7 @@ int message_maker_init(struct message_maker *maker, const struct kafka_settings 
 
     memset(maker, 0, sizeof(*maker));
     maker->format = (enum kafka_format)settings->format;
+    maker->record_time = settings->time == KAFKA_TIME_RECORD;
     maker->raw_key = settings->raw_log_key ? settings->raw_log_key : "";
     maker->raw_key_size = strlen(maker->raw_key);
     maker->key = settings->message_key;
@@ -111,6 +112,12 @@ static int make_key(const struct message_maker *maker, const struct weir_record 
     return 0;
 }
 
+/* A record without a time has 0 there, or nonsense from before the epoch, which no broker would take. */
+static int64_t time_of(const struct weir_record *record)
+{
+    return record->sec > 0 ? record->sec * 1000 + record->nsec / 1000000 : 0;
+}
+
 int message_make(struct message_maker *maker, const struct weir_record *record, struct weir_json *text,
                  struct message *ret)
 {
@@ -119,6 +126,7 @@ int message_make(struct message_maker *maker, const struct weir_record *record, 
 
     if (!rc)
         rc = make_key(maker, record, text, ret);
+    ret->time = maker->record_time ? time_of(record) : 0;
     if (rc)
         text->size = before;
     return rc;

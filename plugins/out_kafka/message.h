@@ -20,6 +20,7 @@ struct message {
     struct slice value;
     struct slice key;
     bool has_key;
+    int64_t time; /* ms since 1970; 0: when it is sent */
 };
 
 struct message_header {
@@ -29,6 +30,7 @@ struct message_header {
 
 struct message_maker {
     enum kafka_format format;
+    bool record_time;
     const char *raw_key, *key, *key_field;
     size_t raw_key_size, key_size, key_field_size;
     struct weir_json_style style;
@@ -42,6 +44,11 @@ struct message_maker {
 int message_maker_init(struct message_maker *, const struct kafka_settings *, const char **ret_wrong);
 void message_maker_finish(struct message_maker *);
 
+/* Whether its messages have what a batch can't give them: they are to be sent one by one. */
+static inline bool message_maker_sends_singly(const struct message_maker *maker)
+{
+    return maker->header_count > 0 || maker->record_time;
+}
 static inline bool message_maker_has_headers(const struct message_maker *maker)
 {
     return maker->header_count > 0;

@@ -220,6 +220,8 @@ static void wire(struct kafka_output *out)
     out->producer.settings = out->settings;
     out->producer.health = &out->health;
     out->producer.stats = &out->stats;
+    out->producer.flights = &out->flights;
+    out->sender.pace = out->letters.pace = &out->producer.pace;
     out->rebuilds =
         out->link.host->metric(out->link.instance, WEIR_COUNTER, "producer_rebuilds",
                                "How often the producer was built anew after a fatal error", NULL, NULL);
@@ -272,7 +274,12 @@ static int use_letters(struct kafka_output *out)
 static int go_online(struct kafka_output *out)
 {
     char why[512] = "out of memory";
-    int rc = producer_connect(&out->producer, why, sizeof(why));
+    int rc;
+
+    out->sender.sticky.bytes = atomic_load(&out->producer.batch_size);
+    out->sender.sticky.span = out->producer.sticky_ms * 1000000;
+    out->topics.sticky = out->producer.sticky_ms > 0;
+    rc = producer_connect(&out->producer, why, sizeof(why));
 
     if (!rc)
         rc = use_letters(out);

@@ -4,7 +4,7 @@
  *
  * Delivery reports come through an interceptor: librdkafka calls it for every message on the thread that
  * learnt of its fate, where a callback or an event would queue all messages once more for a thread of ours.
- * Errors and statistics go to librdkafka's background thread. No thread here is weir's.
+ * Errors and statistics are served by the thread of pace.c.
  */
 #include "producer.h"
 #include <errno.h>
@@ -71,37 +71,27 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
         link->host->log(link->instance, level_of(level), "librdkafka %s: %s", facility, text);
 }
 
-static void take_error(struct producer *producer, rd_kafka_event_t *event)
+/* The thread of pace.c, as the next one. A fatal error is found by the output's thread itself. */
+static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
 {
+    struct producer *producer = opaque;
     char line[640];
 
-    /* The output's thread finds a fatal one by itself. */
-    if (rd_kafka_event_error_is_fatal(event))
+    (void)rk;
+    if (error == RD_KAFKA_RESP_ERR__FATAL)
         return;
-    snprintf(line, sizeof(line), "Kafka: %s", rd_kafka_event_error_string(event));
+    snprintf(line, sizeof(line), "Kafka: %s", reason);
     health_failed(producer->health, line);
 }
 
-/* librdkafka's background thread. */
-static void on_event(rd_kafka_t *rk, rd_kafka_event_t *event, void *opaque)
+static int on_stats(rd_kafka_t *rk, char *json, size_t size, void *opaque)
 {
     struct producer *producer = opaque;
-    const char *text;
 
     (void)rk;
-    switch (rd_kafka_event_type(event)) {
-    case RD_KAFKA_EVENT_ERROR:
-        take_error(producer, event);
-        break;
-    case RD_KAFKA_EVENT_STATS:
-        text = rd_kafka_event_stats(event);
-        if (stats_show(producer->stats, text, strlen(text)))
-            health_idle(producer->health);
-        break;
-    default:
-        break;
-    }
-    rd_kafka_event_destroy(event);
+    if (stats_show(producer->stats, json, size))
+        health_idle(producer->health);
+    return 0;
 }
 
 /* -- Life -- */
@@ -110,19 +100,9 @@ static void set_callbacks(struct producer *producer, rd_kafka_conf_t *conf)
 {
     rd_kafka_conf_set_opaque(conf, producer);
     rd_kafka_conf_set_log_cb(conf, on_log);
-    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS);
-    rd_kafka_conf_set_background_event_cb(conf, on_event);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_stats_cb(conf, on_stats);
     rd_kafka_conf_interceptor_add_on_new(conf, "weir", on_new, producer);
-}
-
-static void serve_in_background(rd_kafka_t *rk)
-{
-    rd_kafka_queue_t *main = rd_kafka_queue_get_main(rk);
-    rd_kafka_queue_t *background = rd_kafka_queue_get_background(rk);
-
-    rd_kafka_queue_forward(main, background);
-    rd_kafka_queue_destroy(background);
-    rd_kafka_queue_destroy(main);
 }
 
 /*
@@ -158,24 +138,32 @@ int producer_make(struct producer *producer, long batch_size, char *why, size_t 
         return -EINVAL;
     }
     producer->most_messages = properties.most_messages;
+    producer->linger_ms = properties.linger_ms;
+    producer->sticky_ms = properties.sticky_ms;
     atomic_store(&producer->batch_size, properties.batch_size);
-    serve_in_background(producer->rk);
     return 0;
 }
 
 int producer_connect(struct producer *producer, char *why, size_t why_size)
 {
     char *brokers = properties_brokers(producer->settings, why, why_size);
-    int added = brokers ? rd_kafka_brokers_add(producer->rk, brokers) : 0;
+    int rc, added = brokers ? rd_kafka_brokers_add(producer->rk, brokers) : 0;
 
     if (brokers && added <= 0)
         snprintf(why, why_size, "brokers: librdkafka does not understand '%s'", brokers);
     free(brokers);
-    return added > 0 ? 0 : -EINVAL;
+    if (added <= 0)
+        return -EINVAL;
+    rc = pace_begin(&producer->pace, producer->rk, producer->flights, producer->linger_ms,
+                    atomic_load(&producer->batch_size));
+    if (rc)
+        snprintf(why, why_size, "no thread can be started: %s", strerror(-rc));
+    return rc;
 }
 
 void producer_end(struct producer *producer)
 {
+    pace_end(&producer->pace);
     if (producer->rk)
         rd_kafka_destroy(producer->rk);
     producer->rk = NULL;

@@ -9,6 +9,7 @@
 #include <librdkafka/rdkafka.h>
 #include "flight.h"
 #include "health.h"
+#include "pace.h"
 #include "properties.h"
 #include "stats.h"
 
@@ -17,9 +18,13 @@ struct producer {
     const struct kafka_settings *settings;
     struct health *health;
     struct stats *stats;
+    struct flights *flights;
     rd_kafka_t *rk; /* NULL: there is none */
-    bool begun;     /* rd_kafka_new got as far as its interceptors */
+    struct pace pace;
+    bool begun; /* rd_kafka_new got as far as its interceptors */
     long most_messages;
+    long linger_ms;
+    long sticky_ms;         /* 0: librdkafka chooses partitions */
     atomic_long batch_size; /* in force */
 };
 

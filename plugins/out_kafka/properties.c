@@ -13,6 +13,8 @@
 
 #define SECRET_MAX  ((size_t)64 * 1024)
 #define FILE_SCHEME "file://"
+/* Longer than anything waits in librdkafka at a rate that is worth a thread's while. */
+#define LINGER_MS 60000L
 
 struct builder {
     rd_kafka_conf_t *conf;
@@ -162,6 +164,8 @@ static int set_defaults(const struct builder *builder, const struct kafka_settin
         {"enable.idempotence", all ? "true" : "false"},
         {"statistics.interval.ms", "15000"},
         {"queue.buffering.max.messages", "0"},
+        /* librdkafka's ten seconds would be added to every outage. */
+        {"reconnect.backoff.max.ms", find(&settings->rdkafka, "reconnect.backoff.ms") ? NULL : "2000"},
         {"partitioner", settings->partitioner},
     };
     int rc = 0;
@@ -199,6 +203,47 @@ static long number(rd_kafka_conf_t *conf, const char *name, long otherwise)
     return strtol(text, NULL, 10);
 }
 
+static bool is_any(const char *value, const char *const *words)
+{
+    for (; *words; words++)
+        if (!strcmp(value, *words))
+            return true;
+    return false;
+}
+
+/*
+ * sticky.c takes over where no message has a key and the partitioner would not make up its mind by one. For
+ * librdkafka to ask it, its own stickiness must be off.
+ */
+static int take_partitions(const struct builder *builder, const struct kafka_settings *settings, long *ret_ms)
+{
+    static const char *const free_choice[] = {"consistent_random", "murmur2_random", "fnv1a_random", "random",
+                                              NULL};
+    char name[64];
+    size_t size = sizeof(name);
+
+    *ret_ms = 0;
+    if (settings->message_key || settings->message_key_field ||
+        rd_kafka_conf_get(builder->conf, "partitioner", name, &size) != RD_KAFKA_CONF_OK ||
+        !is_any(name, free_choice))
+        return 0;
+    *ret_ms = number(builder->conf, "sticky.partitioning.linger.ms", 0);
+    return *ret_ms ? set_text(builder, "sticky.partitioning.linger.ms", "0", false) : 0;
+}
+
+/* pace.c says when batches go that are not full; librdkafka itself is to wait for long. */
+static int take_linger(const struct builder *builder, const struct weir_map *map, long *ret_ms)
+{
+    long timeout = number(builder->conf, "message.timeout.ms", 0);
+    char text[32];
+
+    *ret_ms = -1;
+    if (find(map, "linger.ms") || find(map, "queue.buffering.max.ms"))
+        *ret_ms = number(builder->conf, "linger.ms", 0);
+    snprintf(text, sizeof(text), "%ld", timeout && timeout / 2 < LINGER_MS ? timeout / 2 : LINGER_MS);
+    return set_text(builder, "linger.ms", text, false);
+}
+
 static void read_limits(struct properties *properties)
 {
     long batch = number(properties->conf, "batch.size", 1000000);
@@ -222,6 +267,10 @@ int properties_make(const struct kafka_settings *settings, long batch_size, stru
         snprintf(text, sizeof(text), "%ld", batch_size);
         rc = set_text(&builder, "batch.size", text, false);
     }
+    if (!rc)
+        rc = take_linger(&builder, &settings->rdkafka, &ret->linger_ms);
+    if (!rc)
+        rc = take_partitions(&builder, settings, &ret->sticky_ms);
     if (rc) {
         rd_kafka_conf_destroy(builder.conf);
         return rc;

@@ -12,6 +12,9 @@ struct properties {
     rd_kafka_conf_t *conf;
     long most_messages; /* that may be in flight */
     long batch_size;    /* bytes of one batch of messages */
+    long
+        linger_ms; /* what the user wants a message to wait for others; -1: has not said. pace.c sees to it */
+    long sticky_ms; /* messages without a key keep a partition so long; 0: librdkafka chooses it */
 };
 
 /*

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From chunks to librdkafka. Messages without headers go in batches (one call, and nothing copied but the
- * key); those with headers one by one. Output thread.
+ * From chunks to librdkafka. Messages go in batches (one call, and nothing copied but the key); those with
+ * headers or a time of their own one by one. Output thread.
  */
 #include "send.h"
 
 /* Waiting for a topic's metadata must not hold up a stop. */
 #define REFRESH_MS 500
 #define FULL_MS    20
+/* The input's thread has written the chunk: its records are fetched from that core's cache before they are
+ * read. */
+#define AHEAD 1024
 
 /*
  * librdkafka reports a message that it refuses at once through the interceptors as well, on this very thread:
@@ -52,18 +55,19 @@ static void fail(struct sender *sender, unsigned i, rd_kafka_resp_err_t error)
 }
 
 rd_kafka_resp_err_t send_one(rd_kafka_t *rk, rd_kafka_topic_t *handle, const rd_kafka_message_t *message,
-                             rd_kafka_headers_t *headers)
+                             int64_t time, rd_kafka_headers_t *headers)
 {
-    rd_kafka_vu_t vus[5] = {{.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = handle},
+    rd_kafka_vu_t vus[6] = {{.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = handle},
                             {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {message->payload, message->len}},
                             {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {message->key, message->key_len}},
                             {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = message->_private},
+                            {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = time},
                             {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers}};
     rd_kafka_resp_err_t code;
     rd_kafka_error_t *error;
 
     sending = true;
-    error = rd_kafka_produceva(rk, vus, headers ? 5 : 4);
+    error = rd_kafka_produceva(rk, vus, headers ? 6 : 5);
     sending = false;
     code = error ? rd_kafka_error_code(error) : RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_error_destroy(error);
@@ -72,23 +76,41 @@ rd_kafka_resp_err_t send_one(rd_kafka_t *rk, rd_kafka_topic_t *handle, const rd_
 
 static void produce_each(struct sender *sender, rd_kafka_topic_t *handle, unsigned from)
 {
+    sticky_get(&sender->sticky, sender->topic); /* perhaps it is another one's turn */
     for (unsigned i = from; i < sender->count; i++) {
         rd_kafka_message_t *message = &sender->messages[i];
-        message->err = send_one(sender->rk, handle, message, sender->headers[i]);
+        message->err = send_one(sender->rk, handle, message, sender->made[i].time, sender->headers[i]);
         if (message->err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
             return;
-        if (message->err)
+        if (message->err && sender->headers[i])
             rd_kafka_headers_destroy(sender->headers[i]);
         sender->headers[i] = NULL;
     }
 }
 
-static void produce_batch(struct sender *sender, rd_kafka_topic_t *handle, unsigned from)
+static void produce_some(struct sender *sender, rd_kafka_topic_t *handle, int32_t partition, unsigned from,
+                         unsigned count)
 {
     sending = true;
-    rd_kafka_produce_batch(handle, RD_KAFKA_PARTITION_UA, 0, &sender->messages[from],
-                           (int)(sender->count - from));
+    rd_kafka_produce_batch(handle, partition, 0, &sender->messages[from], (int)count);
     sending = false;
+}
+
+/* The first message may be needed to find the partition for the others. */
+static void produce_batch(struct sender *sender, rd_kafka_topic_t *handle, unsigned from)
+{
+    int32_t partition = sticky_get(&sender->sticky, sender->topic);
+    unsigned count = sender->count - from;
+
+    if (sender->topic->sticky && partition == RD_KAFKA_PARTITION_UA && count > 1) {
+        produce_some(sender, handle, partition, from, 1);
+        if (sender->messages[from].err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+            return;
+        partition = atomic_load_explicit(&sender->topic->partition, memory_order_relaxed);
+        from++;
+        count--;
+    }
+    produce_some(sender, handle, partition, from, count);
 }
 
 /* Sends from one message on, until librdkafka is full. Returns which is next. */
@@ -96,11 +118,12 @@ static unsigned produce(struct sender *sender, rd_kafka_topic_t *handle, unsigne
 {
     unsigned i;
 
-    if (message_maker_has_headers(&sender->maker))
+    if (message_maker_sends_singly(&sender->maker))
         produce_each(sender, handle, from);
     else
         produce_batch(sender, handle, from);
     for (i = from; i < sender->count && sender->messages[i].err != RD_KAFKA_RESP_ERR__QUEUE_FULL; i++) {
+        sender->topic->stuck_bytes += (long)sender->messages[i].len;
         if (!sender->messages[i].err)
             continue;
         sender->halted = sender->halted || sender->messages[i].err == RD_KAFKA_RESP_ERR__FATAL;
@@ -265,6 +288,7 @@ static void send_all(struct sender *sender)
 
     weir_cursor_init(&cursor, chunk->data, chunk->size);
     while (index < chunk->records && weir_cursor_next(&cursor, &record) > 0) {
+        __builtin_prefetch(cursor.next + AHEAD);
         if (sender->halted)
             give_up(sender, index);
         else
@@ -313,6 +337,7 @@ int send_chunk(struct sender *sender, rd_kafka_t *rk, struct weir_chunk *chunk,
     else
         send_all(sender);
     flush(sender);
+    pace_sent(sender->pace);
     if (sender->maker.without_key)
         sender->link.host->metric_add(sender->without_key, sender->maker.without_key);
     flight_release(sender->flight, sender->closed + 1);

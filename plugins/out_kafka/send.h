@@ -7,6 +7,8 @@
 
 #include "flight.h"
 #include "message.h"
+#include "pace.h"
+#include "sticky.h"
 
 #define SEND_BATCH 256
 
@@ -16,6 +18,8 @@ struct sender {
     struct topics *topics;
     struct message_maker maker;
     struct weir_metric *without_key;
+    struct sticky sticky; /* this and `pace` are to be set before anything is sent */
+    struct pace *pace;
 
     /* The chunk that is being sent. */
     rd_kafka_t *rk;
@@ -46,8 +50,8 @@ int send_chunk(struct sender *, rd_kafka_t *, struct weir_chunk *, const struct 
 /* Whether this thread is inside of a call that sends: it returns its errors, which librdkafka reports
  * besides. */
 bool send_is_sending(void);
-/* One message with what it needs besides; `mark` is its flight_mark. Any thread. */
-rd_kafka_resp_err_t send_one(rd_kafka_t *, rd_kafka_topic_t *, const rd_kafka_message_t *,
+/* One message with what it needs besides: its time (ms; 0: now) and headers, or NULL. Any thread. */
+rd_kafka_resp_err_t send_one(rd_kafka_t *, rd_kafka_topic_t *, const rd_kafka_message_t *, int64_t time,
                              rd_kafka_headers_t *);
 
 #endif

@@ -7,6 +7,7 @@
 
 static const char *const formats[] = {"json", "raw", "msgpack", NULL};
 static const char *const dates[] = {WEIR_JSON_DATES, NULL};
+static const char *const times[] = {"sent", "record", NULL};
 static const char *const acks[] = {"all", "-1", "1", "0", NULL};
 
 const struct weir_option kafka_options[] = {
@@ -42,6 +43,12 @@ const struct weir_option kafka_options[] = {
      .def = "double",
      .choices = dates,
      .help = "double: 1700000000.123456; iso8601: 2026-11-23T20:00:00.123456Z; epoch; epoch_ms; none"},
+    {.name = "message_timestamp",
+     .type = WEIR_OPTION_CHOICE,
+     .offset = offsetof(struct kafka_settings, time),
+     .def = "sent",
+     .choices = times,
+     .help = "the timestamp of a message in Kafka: when it was sent, or the record's time"},
     {.name = "message_key",
      .type = WEIR_OPTION_STRING,
      .offset = offsetof(struct kafka_settings, message_key),

@@ -8,6 +8,8 @@
 #include <weir/plugin.h>
 
 enum kafka_format { KAFKA_JSON, KAFKA_RAW, KAFKA_MSGPACK };
+/* What the timestamp of a message is: when it was handed to librdkafka, or its record's time. */
+enum kafka_time { KAFKA_TIME_SENT, KAFKA_TIME_RECORD };
 
 struct kafka_settings {
     struct weir_list brokers;
@@ -16,6 +18,7 @@ struct kafka_settings {
     int format; /* enum kafka_format */
     int date;   /* enum weir_json_date */
     int acks;   /* index in the table's names: all, -1, 1, 0 */
+    int time;   /* enum kafka_time */
     const char *timestamp_key;
     const char *raw_log_key;
     const char *message_key;

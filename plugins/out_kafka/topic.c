@@ -7,6 +7,7 @@
  * "_", also an empty value, and a name made of data alone can't be one of Kafka's own, which begin with "__".
  */
 #include "topic.h"
+#include "sticky.h"
 
 static bool is_legal(char c)
 {
@@ -86,6 +87,7 @@ void topics_release(struct topics *topics)
             if (t->handle)
                 rd_kafka_topic_destroy(t->handle);
             t->handle = NULL;
+            sticky_drop(t);
         }
     }
 }
@@ -125,6 +127,8 @@ static struct topic *add(struct topics *topics, struct topic **bucket, const cha
     if (!t)
         return NULL;
     memcpy(t->name, name, size);
+    t->sticky = topics->sticky;
+    atomic_init(&t->partition, RD_KAFKA_PARTITION_UA);
     t->size = size;
     t->next = *bucket;
     *bucket = t;
@@ -185,6 +189,8 @@ rd_kafka_topic_t *topic_handle(struct topic *topic, rd_kafka_t *rk)
     if (!conf)
         return NULL;
     rd_kafka_topic_conf_set_opaque(conf, topic);
+    if (topic->sticky)
+        sticky_use(conf);
     topic->handle = rd_kafka_topic_new(rk, topic->name, conf);
     return topic->handle;
 }

@@ -20,6 +20,10 @@ struct topic {
     rd_kafka_topic_t *handle;   /* NULL: not made since the producer was (re)built */
     atomic_bool known;          /* something was delivered to it */
     atomic_llong missing_since; /* ns; a known topic that the cluster does not know any more; 0: it does */
+    bool sticky;                /* messages without a key go where sticky.c says */
+    atomic_int partition;       /* which is there, for now */
+    long stuck_bytes;           /* what went there */
+    int64_t stuck_until;        /* ns */
     size_t size;
     char name[];
 };
@@ -30,6 +34,7 @@ struct topics {
     struct weir_json name;
     struct topic **buckets;
     size_t bucket_count, count;
+    bool sticky; /* so are topics that are added */
 };
 
 /* What is wrong with a template or a name that is no template; NULL: nothing. */

@@ -113,6 +113,45 @@ START_TEST(keys_and_headers)
 }
 END_TEST
 
+static void see_time(void *data, unsigned n, const rd_kafka_message_t *message)
+{
+    rd_kafka_timestamp_type_t type;
+
+    ((int64_t *)data)[n] = rd_kafka_message_timestamp(message, &type);
+    ck_assert_int_eq(type, RD_KAFKA_TIMESTAMP_CREATE_TIME);
+}
+
+/* When it was sent, or the record's time where it has one. */
+START_TEST(message_times)
+{
+    const char records[] = "\x92\xd7\x00\x65\x53\xf1\x00\x07\x5b\xcd\x15\x81\xa1"
+                           "a\x01"
+                           "\x92\x00\x81\xa1"
+                           "a\x02";
+    struct cluster cluster;
+    int64_t before = (int64_t)time(NULL) * 1000, sent[2], own[2];
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "sent");
+    cluster_topic(&cluster, "own");
+    struct weir_instance *in = begin((struct setting[]){{NULL, NULL}}, cluster.brokers);
+    add_bytes(in, "sent", records, sizeof(records) - 1, 2);
+    deliver(in);
+    end(in);
+    in = begin((struct setting[]){{"message_timestamp", "record"}, {NULL, NULL}}, cluster.brokers);
+    add_bytes(in, "own", records, sizeof(records) - 1, 2);
+    deliver(in);
+    end(in);
+    read_back(&cluster, "sent", 2, see_time, sent);
+    read_back(&cluster, "own", 2, see_time, own);
+    ck_assert_int_ge(sent[0], before);
+    ck_assert_int_ge(sent[1], before);
+    ck_assert_int_eq(own[0], 1700000000123);
+    ck_assert_int_ge(own[1], before);
+    cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(topics_by_field)
 {
     const char records[] = "\x92\x05\x81\xa1s\xa1"
@@ -496,6 +535,7 @@ int main(void)
     tcase_add_test(tcase, lines_arrive_in_order);
     tcase_add_test(tcase, formats);
     tcase_add_test(tcase, keys_and_headers);
+    tcase_add_test(tcase, message_times);
     tcase_add_test(tcase, topics_by_field);
     tcase_add_test(tcase, no_internal_topic_by_field);
     tcase_add_test(tcase, large_line_alone);
