@@ -415,6 +415,8 @@ static int start_listening(struct admin *a)
 
     if (rc < 0)
         log_error("http", "%s (service.http_listen, http_port)", why ? why : strerror(-rc));
+    else if (!strncmp(s->http_listen, ADDRESS_UNIX, strlen(ADDRESS_UNIX)))
+        log_info("http", "metrics, health and status at %s", s->http_listen);
     else
         log_info("http", "metrics, health and status at %s port %d", s->http_listen, (int)s->http_port);
     free(why);

@@ -131,7 +131,7 @@ function digest(status, t) {
     input.behind = 0;
     for (const f of input.files || []) {
       f.input = input.alias;
-      f.behind = Math.max(0, f.size - f.committed);
+      f.behind = f.lag ?? Math.max(0, f.size - f.committed); // lag: without a last line that has no end yet
       f.rate = rateOf("f" + input.alias + "\0" + f.path, status.uptime_s, f.committed);
       input.behind += f.behind;
       files.push(f);
@@ -329,7 +329,8 @@ function showTiles(s) {
   put($("tile-out-more"), perSecond(recent("outBytes"), bytes) + " of records");
   const behind = sum(s.files, "behind"), late = s.files.filter((f) => f.behind > 0).length;
   put($("tile-behind"), bytes(behind));
-  put($("tile-behind-more"), late ? "in " + plural(late, "file") : "every file is delivered");
+  const lost = sum(s.files, "abandoned");
+  put($("tile-behind-more"), (late ? "in " + plural(late, "file") : "every file is delivered") + (lost ? `, ${bytes(lost)} given up` : ""));
   const trouble = sum(s.outputs, "retries"), rejected = sum(s.outputs, "rejected");
   put($("tile-queue"), bytes(sum(s.outputs, "queued_bytes")));
   put($("tile-queue-more"), trouble || rejected ? `${plural(trouble, "retry", "retries")}, ${count(rejected)} rejected` : "no retries, none rejected");
@@ -505,19 +506,19 @@ function showFiles(s) {
     e.cells[0].append(path(f.path));
     e.cells[1].append(path(f.input));
     e.cells[2].append(make("span"));
-    e.cells[5].append(make("span"), make("span", "quiet"), make("span", "bar"));
+    e.cells[5].append(make("span"), make("span", "quiet"), make("span", "bar"), make("div", "bad"));
     return e;
   }, (e, f) => {
     putState(e.cells[2].firstElementChild, f.state);
     put(e.cells[3], bytes(f.size));
     put(e.cells[4], perSecond(f.rate, bytes));
-    const [text, time, bar] = e.cells[5].children;
+    const [text, time, bar, lost] = e.cells[5].children;
     put(text, bytes(f.behind));
-    put(time, f.behind > 0 && f.rate > 0 && f.behind / f.rate >= 2 ? " · " + span(f.behind / f.rate) : "");
+    put(time, f.behind > 0 && f.lag_seconds >= 1 ? " · for " + span(f.lag_seconds) : "");
     show(bar, f.behind > 0);
     bar.style.width = Math.max(2, f.behind / worst * 100) + "%";
-    const lost = f.abandoned ? `${bytes(f.abandoned)} of it were given up` : "";
-    if (e.title !== lost) e.title = lost;
+    show(lost, f.abandoned > 0);
+    put(lost, f.abandoned ? `${bytes(f.abandoned)} given up` : "");
   });
   none(table, all.length, found.length, "file");
   more($("files-more"), "files", found.length, "files");

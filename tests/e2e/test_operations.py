@@ -4,12 +4,12 @@ import http.client
 import importlib.util
 import re
 import shutil
+import socket
 import subprocess
 
 import pytest
 
 from harness import IN_CI, ROOT, Weir, append, config_text, lines, until
-from test_admin import free_port
 
 pytestmark = pytest.mark.one_build
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
@@ -33,7 +33,8 @@ def check_by_prometheus(text):
 
 def test_every_metric_is_documented_and_there(tmp_path):
     """With every plugin; Kafka is librdkafka's mock cluster, and etcd is away."""
-    path, port, config = tmp_path / "a.log", free_port(), tmp_path / "weir.yaml"
+    path, config = tmp_path / "a.log", tmp_path / "weir.yaml"
+    address = str(tmp_path / "admin")  # no port: the mock cluster takes one that is free
     append(path, lines(0, 100))
     config.write_text(config_text(
         [{"name": "tail", "alias": "in", "path": path, "tag": "t", "read_from_head": True},
@@ -42,12 +43,14 @@ def test_every_metric_is_documented_and_there(tmp_path):
         [{"name": "stdout", "match": "*"},
          {"name": "kafka", "match": "t", "brokers": "127.0.0.1:9", "rdkafka.test.mock.num.brokers": 1,
           "rdkafka.statistics.interval.ms": 100}],
-        {"data_dir": tmp_path / "data", "http_server": True, "http_port": port}))
+        {"data_dir": tmp_path / "data", "http_server": True, "http_listen": "unix:" + address}))
     weir = Weir(tmp_path, ["-c", config])
 
     def metrics():
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
         try:
+            connection.sock.connect(address)
             connection.request("GET", "/metrics")
             return connection.getresponse().read().decode()
         except OSError:
