@@ -37,7 +37,7 @@ def test_every_metric_is_documented_and_there(tmp_path):
     address = str(tmp_path / "admin")  # no port: the mock cluster takes one that is free
     append(path, lines(0, 100))
     config.write_text(config_text(
-        [{"name": "tail", "alias": "in", "path": path, "tag": "t", "read_from_head": True},
+        [{"name": "tail", "alias": "in", "path": path, "tag": "t", "read_from_head": True, "parser": "json", "time_key": "time"},
          {"name": "etcd", "alias": "fleet", "endpoints": ["http://127.0.0.1:9"], "key": "k", "emit_events": True,
           "allow_path": ["/var/log/**"]}],
         [{"name": "stdout", "match": "*"},
