@@ -15,7 +15,7 @@
 #include "json.h"
 #include "regex.h"
 
-enum { NUMBER_MAX = 64 };
+enum { NUMBER_MAX = 64, LAST_MAX = 64 };
 enum type { TYPE_STRING, TYPE_INTEGER, TYPE_FLOAT, TYPE_BOOL };
 
 /* A named group of the expression, in the order of their numbers. */
@@ -35,6 +35,10 @@ struct tail_parser {
     bool time_keep;
     struct tail_times *times;
     struct tail_text out;
+    /* The last time as text: many lines of the same second say the same. */
+    char last[LAST_MAX];
+    size_t last_size; /* 0: none */
+    struct tail_time last_time;
 };
 
 static bool given(const char *text)
@@ -201,14 +205,30 @@ void tail_parser_destroy(struct tail_parser *parser)
     }
 }
 
+static bool read_time(struct tail_parser *parser, const char *text, size_t size, int64_t now,
+                      struct tail_time *ret)
+{
+    if (size > 0 && size == parser->last_size && memcmp(text, parser->last, size) == 0) {
+        *ret = parser->last_time;
+        return true;
+    }
+    if (!tail_times_read(parser->times, text, size, now, ret)) {
+        return false;
+    }
+    parser->last_size = size <= LAST_MAX ? size : 0;
+    memcpy(parser->last, text, parser->last_size);
+    parser->last_time = *ret;
+    return true;
+}
+
 /* -- JSON --------------------------------------------------------------------------------------------- */
 
-static bool time_of(const struct tail_parser *parser, const struct weir_value *value, int64_t now,
+static bool time_of(struct tail_parser *parser, const struct weir_value *value, int64_t now,
                     struct tail_time *ret)
 {
     switch (value->type) {
     case WEIR_TYPE_STR:
-        return tail_times_read(parser->times, (const char *)value->data, value->size, now, ret);
+        return read_time(parser, (const char *)value->data, value->size, now, ret);
     case WEIR_TYPE_UINT:
         return tail_times_of_integer(parser->times, value->as.uint, ret);
     case WEIR_TYPE_DOUBLE:
@@ -299,7 +319,7 @@ static int put_group(struct tail_parser *parser, const struct group *group, cons
 {
     size_t name_size = strlen(group->name);
     if (group->time) {
-        ret->timed = tail_times_read(parser->times, text, size, now, &ret->time);
+        ret->timed = read_time(parser, text, size, now, &ret->time);
         ret->bad_time = !ret->timed;
         if (ret->timed && !parser->time_keep) {
             return 0;

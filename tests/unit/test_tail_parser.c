@@ -27,7 +27,9 @@ static char *through(const void *json, size_t size, struct tail_json_field *fiel
         return NULL;
     }
     uint8_t *record = malloc(out.size + WEIR_MAX_MAP), *p = weir_put_map(record, count);
-    memcpy(p, out.bytes, out.size);
+    if (out.size > 0) {
+        memcpy(p, out.bytes, out.size);
+    }
     const uint8_t *end = p + out.size;
     struct weir_value value;
     ck_assert_ptr_eq(weir_read_value(record, end, &value), end);
