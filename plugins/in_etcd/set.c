@@ -26,6 +26,7 @@ struct etcd_set {
     struct etcd_refusals refused, refusing;
     int64_t giving_revision;
     bool under_way, again;
+    struct weir_metric *emptied;
 };
 
 /* -- Telling what was done -------------------------------------------------------------------------- */
@@ -89,17 +90,19 @@ static size_t count_good(const struct etcd_items *items)
 
 static void log_applied(const struct etcd_set *set, struct tally t)
 {
-    if (set->given.count && !set->giving.count)
+    if (set->given.count && !set->giving.count) {
+        set->host->metric_add(set->emptied, 1);
         set->host->log(set->instance, WEIR_LOG_WARN,
                        "revision %" PRId64
                        " names no file any more: all %zu inputs are stopped, and their positions kept",
                        set->giving_revision, t.removed);
-    else
+    } else {
         set->host->log(set->instance, WEIR_LOG_INFO,
                        "revision %" PRId64
                        " is applied: %zu inputs (%zu new, %zu changed, %zu gone), %zu refused",
                        set->giving_revision, count_good(&set->giving), t.added, t.changed, t.removed,
                        set->refusing.count);
+    }
 }
 
 /* -- Giving ----------------------------------------------------------------------------------------- */
@@ -252,12 +255,16 @@ struct etcd_set *etcd_set_create(const struct weir_host *host, struct weir_insta
 {
     struct etcd_set *set = calloc(1, sizeof(*set));
 
-    if (set)
-        *set = (struct etcd_set){.host = host,
-                                 .instance = instance,
-                                 .settings = settings,
-                                 .to = *to,
-                                 .keys = {.settings = settings, .tag = host->tag(instance)}};
+    if (!set)
+        return NULL;
+    *set = (struct etcd_set){.host = host,
+                             .instance = instance,
+                             .settings = settings,
+                             .to = *to,
+                             .keys = {.settings = settings, .tag = host->tag(instance)}};
+    set->emptied =
+        host->metric(instance, WEIR_COUNTER, "emptied",
+                     "Times that etcd named no file any more, and all inputs stopped.", NULL, NULL);
     return set;
 }
 

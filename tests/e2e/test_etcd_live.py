@@ -109,6 +109,7 @@ def test_deletion_of_the_key(lab, etcd, agent):
     etcd.delete(KEY)
     weir.wait_inputs([])
     weir.weir.wait_log("names no file any more")
+    assert weir.metric("weir_etcd_emptied_total") == 1
     append(a, lines(10, 20))
     etcd.put(KEY, [entry(a)])
     weir.wait_lines("one", lines(0, 20))
@@ -182,8 +183,11 @@ def test_prefix(lab, etcd, agent):
     weir.wait_inputs([paths[0], paths[2], paths[3]])
     etcd.delete("/files/0")
     weir.wait_inputs(paths[2:])
+    assert weir.metric("weir_etcd_emptied_total") == 0
     etcd.ctl("del", "--prefix", "/files/")
     weir.wait_inputs([])
+    weir.weir.wait_log("names no file any more: all 2 inputs are stopped")
+    assert weir.metric("weir_etcd_emptied_total") == 1
     weir.weir.stop()
     assert len(weir.lines("one")) == 3 * len(lines(0, 10))
 

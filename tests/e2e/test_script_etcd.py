@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/etcd, which development and the quickstart have their etcd from."""
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+import etcd_server
+
+SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "etcd"
+
+
+@pytest.fixture
+def script(tmp_path):
+    folder = tmp_path / "etcd"
+    environment = {**os.environ, "ETCD_NAME": "other", "ETCD_LISTEN_CLIENT_URLS": "http://127.0.0.1:1"}
+
+    def run(command, *args, status=0):
+        done = subprocess.run([SCRIPT, command, "--dir", folder, *map(str, args)], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=90, check=False,
+                              env=environment)
+        assert done.returncode == status, done.stdout
+        return done.stdout
+    yield run
+    if folder.exists():
+        run("remove")
+
+
+def free_first_port(nodes):
+    """Each member has two ports, ten above those of the one before."""
+    for _ in range(100):
+        first = etcd_server.free_ports(2)[0]
+        try:
+            for node in range(1, nodes):
+                for offset in (0, 1):
+                    with etcd_server.socket.socket() as probe:
+                        probe.bind((etcd_server.HOST, first + 10 * node + offset))
+            return first
+        except OSError:
+            continue
+    raise AssertionError("no free ports")
+
+
+@pytest.mark.one_build
+def test_three_members(script):
+    first = free_first_port(3)
+    said = script("start", "--port", first, "--nodes", 3, "--no-install")
+    assert all("http://127.0.0.1:%d" % (first + 10 * node) in said for node in range(3))
+    script("ctl", "put", "key", "value")
+    script("kill", "--node", 2)
+    assert "node2: stopped" in script("status", status=3)
+    assert "value" in script("ctl", "get", "key")
+    script("start", "--node", 2)
+    script("pause", "--node", 1)
+    assert "node1: paused" in script("status")
+    script("resume", "--node", 1)
+    script("stop")
+    assert script("status", status=3).count("stopped") == 3
+    script("start")
+    assert "value" in script("ctl", "get", "key")
+    assert "holds an etcd already" in script("start", "--port", first, status=1)
+    assert "--node 4" in script("kill", "--node", 4, status=1)
+
+
+@pytest.mark.one_build
+def test_ends_with_its_folder(script, tmp_path):
+    port = free_first_port(1)
+    assert "holds no etcd" in script("status", status=1)
+    script("start", "--port", port, "--set", "--quota-backend-bytes=16000000")
+    assert "is taken" in subprocess.run([SCRIPT, "start", "--dir", tmp_path / "second", "--port", str(port)], timeout=90,
+                                        capture_output=True, text=True, check=False).stderr
+    script("remove")
+    assert not (tmp_path / "etcd").exists()
+    assert "holds no etcd" in script("ctl", "get", "x", status=1)
+    with etcd_server.socket.socket() as probe:
+        probe.setsockopt(etcd_server.socket.SOL_SOCKET, etcd_server.socket.SO_REUSEADDR, 1)
+        probe.bind((etcd_server.HOST, port))
