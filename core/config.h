@@ -39,6 +39,7 @@ struct service {
     uint64_t memory_limit;          /* bytes of all chunks together */
     uint64_t checkpoint_interval;   /* ns */
     uint64_t retry_base, retry_cap; /* ns: scheduler.base, scheduler.cap */
+    uint64_t watchdog;              /* ns that a callback may take before the log names it; 0: any */
     bool http_server;
     const char *http_listen; /* a name, an address, or unix:PATH */
     int64_t http_port;       /* 1 to 65535 */

@@ -49,6 +49,8 @@ const struct weir_option config_service_options[] = {
      MILLISECOND, HOUR, NULL, "The first pause before an output tries again; it doubles from there."},
     {"scheduler.cap", NULL, WEIR_OPTION_DURATION, 0, offsetof(struct service, retry_cap), "30s", MILLISECOND,
      24 * HOUR, NULL, "The longest pause before an output tries again."},
+    {"watchdog", NULL, WEIR_OPTION_DURATION, 0, offsetof(struct service, watchdog), "30s", 0, 24 * HOUR, NULL,
+     "How long a plugin may hold up a thread of its own or an input loop before the log names it; 0: never."},
     {"flush", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL,
      "weir has no flush timer: records go on as soon as they are read"},
     {"daemon", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL,

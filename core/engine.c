@@ -20,6 +20,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include "admin.h"
+#include "callback.h"
 #include "engine_private.h"
 #include "log.h"
 #include "reload.h"
@@ -508,7 +509,9 @@ static void *input_thread_main(void *data)
     int rc;
 
     pthread_setname_np(pthread_self(), "inputs");
+    callback_thread_begin();
     rc = loop_run(t->loop);
+    callback_thread_end();
     if (rc < 0) { /* epoll itself is broken: nothing sensible is left to do */
         log_error("engine", "an input loop ended: %s", strerror(-rc));
         abort();
@@ -674,6 +677,7 @@ static int run(struct engine *e, struct problems *problems)
     e->supervisor = supervisor_create(e->control);
     if (!e->supervisor)
         return EXIT_START;
+    supervisor_name_hangs(e->supervisor, e->service.watchdog);
     if (start_all(e) < 0) {
         e->status = EXIT_START;
         engine_stop(e, EXIT_START, true);
@@ -699,6 +703,8 @@ static int run(struct engine *e, struct problems *problems)
 int engine_run(const struct config *config, struct registry *registry, engine_load_fn load, void *load_data,
                struct problems *problems)
 {
+    callback_handle_crashes();
+    callback_thread_begin();
     /*
      * Few threads need few arenas. The thresholds are above what a library takes and drops all the time, such
      * as librdkafka's buffer of a megabyte for each request: giving that back would cost a page fault for
@@ -720,6 +726,7 @@ int engine_run(const struct config *config, struct registry *registry, engine_lo
     else if (problems->errors == 0)
         status = run(e, problems);
     engine_free(e);
+    callback_thread_end();
     return status;
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "callback.h"
 #include "engine.h"
 #include "log.h"
 #include "output.h"
@@ -197,7 +198,9 @@ static void on_start(void *data)
     const struct weir_plugin *api = &in->base.plugin->api;
 
     in->running = true;
+    struct callback_before before = callback_enter(in->base.alias, "start");
     int rc = api->start ? api->start(in->base.self) : 0;
+    callback_leave(before);
     if (rc < 0) {
         in->running = false;
         char *text = instance_error(&in->base);
@@ -213,15 +216,22 @@ void input_stop(struct input *in)
     loop_post_call(in->loop, &in->stop_call);
 }
 
+static void stop_plugin(struct input *in)
+{
+    struct callback_before before = callback_enter(in->base.alias, "stop");
+
+    in->base.plugin->api.stop(in->base.self);
+    callback_leave(before);
+}
+
 static void on_stop(void *data)
 {
     struct input *in = data;
-    const struct weir_plugin *api = &in->base.plugin->api;
 
     if (!in->running) /* it failed to start */
         post_life(in, in->loop, on_stopped);
-    else if (api->stop)
-        api->stop(in->base.self);
+    else if (in->base.plugin->api.stop)
+        stop_plugin(in);
     else
         input_stopped(in);
 }
@@ -260,13 +270,22 @@ bool input_is_quiet(struct input *in)
     return false;
 }
 
+static void resume_plugin(struct input *in)
+{
+    struct callback_before before = callback_enter(in->base.alias, "resume");
+
+    if (in->base.plugin->api.resume)
+        in->base.plugin->api.resume(in->base.self);
+    callback_leave(before);
+}
+
 static void on_resume(void *data)
 {
     struct input *in = data;
 
     in->waiting = false;
-    if (in->running && in->base.plugin->api.resume)
-        in->base.plugin->api.resume(in->base.self);
+    if (in->running)
+        resume_plugin(in);
 }
 
 void input_reroute(struct input *in)
@@ -279,8 +298,7 @@ void input_reroute(struct input *in)
     if (!in->running || in->waiting || !in->warned_no_route)
         return;
     in->warned_no_route = false;
-    if (in->base.plugin->api.resume)
-        in->base.plugin->api.resume(in->base.self);
+    resume_plugin(in);
 }
 
 /* -- Chunks ---------------------------------------------------------------------------------------- */

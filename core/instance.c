@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "callback.h"
 #include "engine.h"
 
 /* Errors are seldom, and instances many. */
@@ -61,8 +62,10 @@ int instance_set_alias(struct weir_instance *i, const char *written, const char 
 
 int instance_create(struct weir_instance *i, struct problems *problems)
 {
+    struct callback_before before = callback_enter(i->alias, "create");
     int rc = i->plugin->api.create(engine_host(), i, i->config, &i->self);
 
+    callback_leave(before);
     if (rc < 0) {
         char *text = instance_error(i);
         problem_error(problems, &i->origin, "%s: %s", i->alias->chars, text ? text : strerror(-rc));
@@ -76,8 +79,11 @@ void instance_finish(struct weir_instance *i)
 {
     if (!i->engine) /* never came as far as instance_init */
         return;
-    if (i->self)
+    if (i->self) {
+        struct callback_before before = callback_enter(i->alias, "destroy");
         i->plugin->api.destroy(i->self);
+        callback_leave(before);
+    }
     i->self = NULL;
     option_free(i->memory);
     free(i->config);

@@ -220,3 +220,61 @@ void log_write(int level, const char *who, const char *fmt, ...)
     log_vwrite(level, who, fmt, args);
     va_end(args);
 }
+
+/* -- In a signal handler: no lock, no memory, no locale -------------------------------------------------- */
+
+/* The date of a day counted from 1970, in the calendar that begins its years in March. */
+static void civil(int64_t days, int *ret_year, int *ret_month, int *ret_day)
+{
+    int64_t z = days + 719468, era = z / 146097, doe = z - era * 146097;
+    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+
+    *ret_day = (int)(doy - (153 * mp + 2) / 5 + 1);
+    *ret_month = (int)(mp < 10 ? mp + 3 : mp - 9);
+    *ret_year = (int)(yoe + era * 400 + (*ret_month <= 2));
+}
+
+static char *put_digits(char *p, int64_t number, int digits, char after)
+{
+    for (int i = digits - 1; i >= 0; i--, number /= 10)
+        p[i] = (char)('0' + number % 10);
+    p[digits] = after;
+    return p + digits + 1;
+}
+
+static void crash_time(char *p)
+{
+    struct timespec now;
+    int year, month, day;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    civil(now.tv_sec / 86400, &year, &month, &day);
+    p = put_digits(put_digits(put_digits(p, year, 4, '-'), month, 2, '-'), day, 2, 'T');
+    p = put_digits(p, now.tv_sec / 3600 % 24, 2, ':');
+    p = put_digits(p, now.tv_sec / 60 % 60, 2, ':');
+    p = put_digits(p, now.tv_sec % 60, 2, '.');
+    p = put_digits(p, now.tv_nsec / 1000000, 3, 'Z');
+    *p = '\0';
+}
+
+void log_crash(const char *text)
+{
+    char now[40], out[1024];
+    size_t used = 0;
+    bool json = current_format == LOG_JSON;
+    const char *parts[] = {json ? "{\"time\":\"" : "", now,
+                           json ? "\",\"level\":\"error\",\"who\":\"engine\",\"message\":\""
+                                : " error [engine] ",
+                           text, json ? "\"}\n" : "\n"};
+
+    crash_time(now);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+        size_t length = strlen(parts[i]);
+        if (length > sizeof(out) - used)
+            length = sizeof(out) - used;
+        memcpy(out + used, parts[i], length);
+        used += length;
+    }
+    write_all(log_fd, out, used);
+}

@@ -29,6 +29,10 @@ bool log_enabled(int level);
 void log_write(int level, const char *who, const char *fmt, ...) WEIR_PRINTF(3, 4);
 void log_vwrite(int level, const char *who, const char *fmt, va_list args) WEIR_PRINTF(3, 0);
 
+/* For the handler of a signal that ends the process: a line of level error, written at once, without the
+ * lock. The text is plain, and needs no escaping. */
+void log_crash(const char *text);
+
 #define log_error(who, ...) log_write(WEIR_LOG_ERROR, who, __VA_ARGS__)
 #define log_warn(who, ...)  log_write(WEIR_LOG_WARN, who, __VA_ARGS__)
 #define log_info(who, ...)  log_write(WEIR_LOG_INFO, who, __VA_ARGS__)

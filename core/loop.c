@@ -10,6 +10,7 @@
  * loop_run; loop_post, loop_post_call and loop_stop may come from any thread.
  */
 #include "loop.h"
+#include "callback.h"
 #include "log.h"
 
 #include <assert.h>
@@ -36,6 +37,7 @@ struct weir_watch {
     uint32_t events;
     bool removed;
     struct weir_watch *next_dead;
+    struct rcstring *owner; /* the alias of the instance that added it, with a reference; NULL: weir itself */
 };
 
 struct weir_timer {
@@ -43,7 +45,14 @@ struct weir_timer {
     weir_call_fn fn;
     void *data;
     uint64_t at, repeat;
-    size_t index; /* in the heap, or NOT_RUNNING */
+    size_t index;           /* in the heap, or NOT_RUNNING */
+    struct rcstring *owner; /* as a watch's */
+};
+
+/* What loop_post allocates. */
+struct owned_call {
+    struct loop_call call;  /* first */
+    struct rcstring *owner; /* as a watch's */
 };
 
 struct weir_loop {
@@ -98,6 +107,14 @@ fail:;
     return NULL;
 }
 
+static void free_owned(struct loop_call *call)
+{
+    struct owned_call *owned = (struct owned_call *)call;
+
+    rcstring_unref(owned->owner);
+    free(owned);
+}
+
 void loop_destroy(struct weir_loop *loop)
 {
     if (!loop)
@@ -110,7 +127,7 @@ void loop_destroy(struct weir_loop *loop)
     for (struct loop_call *call = loop->first, *next; call; call = next) {
         next = call->next;
         if (call->owned)
-            free(call);
+            free_owned(call);
     }
     if (loop->wake >= 0)
         close(loop->wake);
@@ -137,6 +154,7 @@ struct weir_watch *loop_watch_add(struct weir_loop *loop, int fd, uint32_t event
         errno = error;
         return NULL;
     }
+    watch->owner = callback_owner();
     loop->watches++;
     return watch;
 }
@@ -150,18 +168,33 @@ int loop_watch_set(struct weir_watch *watch, uint32_t events)
     return 0;
 }
 
+static void free_watch(struct weir_watch *watch)
+{
+    rcstring_unref(watch->owner);
+    free(watch);
+}
+
 void loop_watch_remove(struct weir_watch *watch)
 {
     struct weir_loop *loop = watch->loop;
     epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
     loop->watches--;
     if (!loop->dispatching) {
-        free(watch);
+        free_watch(watch);
         return;
     }
     watch->removed = true;
     watch->next_dead = loop->dead;
     loop->dead = watch;
+}
+
+/* A watch that is removed meanwhile, and its owner, stay until the batch is over. */
+static void call_watch(struct weir_watch *watch, uint32_t events)
+{
+    struct callback_before before = callback_enter(watch->owner, watch->owner ? "watch" : NULL);
+
+    watch->fn(watch->data, watch->fd, events);
+    callback_leave(before);
 }
 
 static void dispatch(struct weir_loop *loop, const struct epoll_event *events, int count)
@@ -177,12 +210,12 @@ static void dispatch(struct weir_loop *loop, const struct epoll_event *events, i
         /* An earlier callback of the batch may have removed the watch, or asked for other events. */
         uint32_t wanted = events[i].events & (watch->events | EPOLLERR | EPOLLHUP);
         if (!watch->removed && wanted)
-            watch->fn(watch->data, watch->fd, wanted);
+            call_watch(watch, wanted);
     }
     loop->dispatching = false;
     for (struct weir_watch *watch = loop->dead, *next; watch; watch = next) {
         next = watch->next_dead;
-        free(watch);
+        free_watch(watch);
     }
     loop->dead = NULL;
 }
@@ -257,7 +290,8 @@ struct weir_timer *loop_timer_add(struct weir_loop *loop, weir_call_fn fn, void 
     struct weir_timer *timer = malloc(sizeof(*timer));
     if (!timer)
         return NULL;
-    *timer = (struct weir_timer){.loop = loop, .fn = fn, .data = data, .index = NOT_RUNNING};
+    *timer = (struct weir_timer){
+        .loop = loop, .fn = fn, .data = data, .index = NOT_RUNNING, .owner = callback_owner()};
     loop->timers++;
     return timer;
 }
@@ -282,6 +316,7 @@ void loop_timer_remove(struct weir_timer *timer)
 {
     heap_remove(timer);
     timer->loop->timers--;
+    rcstring_unref(timer->owner);
     free(timer);
 }
 
@@ -291,6 +326,22 @@ static uint64_t next_time(uint64_t at, uint64_t repeat, uint64_t now)
 {
     uint64_t steps = (now - at) / repeat + 1;
     return steps <= (FOREVER - at) / repeat ? at + steps * repeat : FOREVER;
+}
+
+/* Calls what an instance is behind, whose alias stays meanwhile. */
+static void call_owned(weir_call_fn fn, void *data, struct rcstring *owner, const char *what)
+{
+    struct callback_before before;
+
+    if (!owner) {
+        fn(data);
+        return;
+    }
+    rcstring_ref(owner);
+    before = callback_enter(owner, what);
+    fn(data);
+    callback_leave(before);
+    rcstring_unref(owner);
 }
 
 static void run_timers(struct weir_loop *loop)
@@ -306,7 +357,7 @@ static void run_timers(struct weir_loop *loop)
         } else {
             heap_remove(timer);
         }
-        timer->fn(timer->data); /* may set it or remove it */
+        call_owned(timer->fn, timer->data, timer->owner, "timer"); /* may set it or remove it */
     }
 }
 
@@ -341,11 +392,11 @@ void loop_post_call(struct weir_loop *loop, struct loop_call *call)
 
 int loop_post(struct weir_loop *loop, weir_call_fn fn, void *data)
 {
-    struct loop_call *call = malloc(sizeof(*call));
-    if (!call)
+    struct owned_call *owned = malloc(sizeof(*owned));
+    if (!owned)
         return -ENOMEM;
-    *call = (struct loop_call){.fn = fn, .data = data, .owned = true};
-    append(loop, call);
+    *owned = (struct owned_call){.call = {.fn = fn, .data = data, .owned = true}, .owner = callback_owner()};
+    append(loop, &owned->call);
     return 0;
 }
 
@@ -369,11 +420,13 @@ static bool run_calls(struct weir_loop *loop)
 
     while (call) {
         struct loop_call *next = call->next;
-        weir_call_fn fn = call->fn;
-        void *data = call->data;
-        if (call->owned)
-            free(call);
-        fn(data); /* may post the same call again, or free its memory */
+        if (call->owned) {
+            struct owned_call *owned = (struct owned_call *)call;
+            call_owned(call->fn, call->data, owned->owner, "posted call");
+            free_owned(call);
+        } else {
+            call->fn(call->data); /* may post the same call again, or free its memory */
+        }
         call = next;
     }
     return stopping;

@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+#include "callback.h"
 #include "engine.h"
 #include "log.h"
 
@@ -391,7 +392,9 @@ static void write_chunks(struct output *o)
         if (!s)
             return;
         struct weir_chunk *view = &s->chunk->view;
+        struct callback_before before = callback_enter(o->base.alias, "write");
         int result = api->write(o->base.self, view);
+        callback_leave(before);
         if (result != WEIR_LATER) /* then the chunk may be gone already */
             output_finish(o, view, (enum weir_result)result);
     }
@@ -403,7 +406,9 @@ static void stop_plugin(struct output *o)
 
     if (!api->stop)
         return;
+    struct callback_before before = callback_enter(o->base.alias, "stop");
     api->stop(o->base.self);
+    callback_leave(before);
     pthread_mutex_lock(&o->lock);
     while (!o->stopped)
         pthread_cond_wait(&o->changed, &o->lock);
@@ -413,8 +418,10 @@ static void stop_plugin(struct output *o)
 static bool start_plugin(struct output *o)
 {
     const struct weir_plugin *api = &o->base.plugin->api;
+    struct callback_before before = callback_enter(o->base.alias, "start");
     int rc = api->start ? api->start(o->base.self) : 0;
 
+    callback_leave(before);
     if (rc < 0) {
         char *text = instance_error(&o->base);
         log_error(o->base.alias->chars, "can't start: %s", text ? text : strerror(-rc));
@@ -431,10 +438,12 @@ static void *thread_main(void *data)
 
     snprintf(name, sizeof(name), "%s", o->base.alias->chars);
     pthread_setname_np(pthread_self(), name);
+    callback_thread_begin();
     if (start_plugin(o)) {
         write_chunks(o);
         stop_plugin(o);
     }
+    callback_thread_end();
     instance_notify(&o->base, INSTANCE_STOPPED);
     return NULL;
 }
@@ -498,9 +507,11 @@ int output_wait(struct output *o, int fd, short events, uint64_t timeout)
     struct timespec ts = {.tv_sec = (time_t)(timeout / SECOND), .tv_nsec = (long)(timeout % SECOND)};
     int n;
 
+    struct callback_before before = callback_enter(NULL, NULL); /* here it may stay for as long as it likes */
     do
         n = ppoll(fds, fd < 0 ? 1 : 2, timeout == UINT64_MAX ? NULL : &ts, NULL);
     while (n < 0 && errno == EINTR);
+    callback_leave(before);
     if (n < 0)
         return -errno;
     if (fds[0].revents)

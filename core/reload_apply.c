@@ -7,6 +7,7 @@
 #include <string.h>
 #include "log.h"
 #include "reload_private.h"
+#include "supervisor.h"
 
 /* -- The service section ---------------------------------------------------------------------------- */
 
@@ -41,6 +42,7 @@ static void apply_service(struct reload *r)
 
     report_restart(r, &old, &r->plan->config->service);
     e->service = r->plan->config->service;
+    supervisor_name_hangs(e->supervisor, e->service.watchdog);
     e->service.data_dir = old.data_dir;
     e->service.input_threads = old.input_threads;
     e->service.http_server = old.http_server;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <weir/json.h>
+#include "callback.h"
 #include "engine_private.h"
 #include "status_text.h"
 
@@ -177,6 +178,15 @@ static void one_less(struct request *r)
         loop_post_call(r->status->engine->control, &r->back);
 }
 
+static int ask_details(struct input *in, const struct weir_details *details)
+{
+    struct callback_before before = callback_enter(in->base.alias, "details");
+    int rc = in->base.plugin->api.details(in->base.self, details);
+
+    callback_leave(before);
+    return rc;
+}
+
 /* On the loop of its inputs. */
 static void on_share(void *data)
 {
@@ -191,7 +201,7 @@ static void on_share(void *data)
                                              .write = on_piece,
                                              .data = asked};
         struct input *in = asked->input;
-        if (!in->running || in->base.plugin->api.details(in->base.self, &details) < 0 || asked->failed)
+        if (!in->running || ask_details(in, &details) < 0 || asked->failed)
             asked->details.size = 0;
     }
     one_less(r);

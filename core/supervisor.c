@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#include "callback.h"
 #include "log.h"
 #include "loop.h"
 
@@ -33,8 +34,9 @@ struct supervisor {
     int fd; /* -1: no manager */
     struct sockaddr_un address;
     socklen_t size;
-    uint64_t interval; /* ns between two signs of life; 0: none are wanted */
-    struct weir_timer *timer;
+    uint64_t interval;               /* ns between two signs of life; 0: none are wanted */
+    struct weir_timer *timer, *look; /* signs of life; hangs */
+    uint64_t limit;                  /* ns that a callback may take; 0: any */
     struct pulse *pulses;
     size_t count;
     bool silent; /* the log says so */
@@ -55,6 +57,31 @@ static void tell(struct supervisor *s, const char *format, ...)
     if (sendto(s->fd, text, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&s->address,
                s->size) < 0)
         log_debug("engine", "NOTIFY_SOCKET: %s", strerror(errno));
+}
+
+/* -- Hangs ------------------------------------------------------------------------------------------ */
+
+static void tell_hang(const char *alias, const char *what, uint64_t ns)
+{
+    log_error(*alias ? alias : "engine",
+              "has not come back from its callback '%s' for %" PRIu64
+              " s or more: what it holds up waits, and nothing is lost",
+              what, ns / 1000000000);
+}
+
+static void on_look(void *data)
+{
+    struct supervisor *s = data;
+
+    callback_watch(s->limit, tell_hang);
+}
+
+void supervisor_name_hangs(struct supervisor *s, uint64_t limit)
+{
+    uint64_t period = limit / 2 + (limit > 0);
+
+    s->limit = limit;
+    loop_timer_set(s->look, limit ? period : 0, limit ? period : 0);
 }
 
 /* -- The watchdog ----------------------------------------------------------------------------------- */
@@ -141,6 +168,11 @@ struct supervisor *supervisor_create(struct weir_loop *control)
     if (!s)
         return NULL;
     s->fd = -1;
+    s->look = loop_timer_add(control, on_look, s);
+    if (!s->look) {
+        free(s);
+        return NULL;
+    }
     if (!path || !*path)
         return s;
     connect_to(s, path);
@@ -159,6 +191,7 @@ void supervisor_destroy(struct supervisor *s)
         return;
     if (s->timer)
         loop_timer_remove(s->timer);
+    loop_timer_remove(s->look);
     if (s->fd >= 0)
         close(s->fd);
     free(s->pulses);

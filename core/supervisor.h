@@ -7,6 +7,7 @@
 #define WEIR_CORE_SUPERVISOR_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct supervisor;
 struct weir_loop;
@@ -23,6 +24,12 @@ void supervisor_destroy(struct supervisor *); /* takes NULL */
  * twice in the watchdog's time, and all must have run it before the manager is told. 0 or -ENOMEM.
  */
 int supervisor_watch(struct supervisor *, struct weir_loop *const *loops, size_t count);
+
+/*
+ * From now on, a plugin's callback that has not come back for `limit` ns (0: never) is named in the log,
+ * once. It is found within twice that time.
+ */
+void supervisor_name_hangs(struct supervisor *, uint64_t limit);
 
 void supervisor_ready(struct supervisor *, size_t inputs, size_t outputs); /* also after a reload */
 void supervisor_reloading(struct supervisor *);

@@ -20,6 +20,7 @@ BROKEN_OUTPUT = {
     "hangs_in_write": "hangs in the callback 'write': it did not return within ",
     "crashes_in_write": "crashes: SIGSEGV (Segmentation fault) in the callback 'write'",
     "crashes_in_destroy": "crashes: SIGABRT (Aborted) in the callback 'destroy'",
+    "overflows_stack": "crashes: SIGSEGV (Segmentation fault) in the callback 'write'",
     "exits": "ends the process, with status 7, in write",
     "opens_in_create": "create: opened /etc/passwd",
     "no_result": "write: returned 42, which is no enum weir_result",

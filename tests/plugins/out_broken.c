@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -32,7 +31,8 @@ enum fault {
     REJECTS_LATE,
     SILENT_START,
     SILENT_CREATE,
-    WAITS_FOR_EVER
+    WAITS_FOR_EVER,
+    OVERFLOWS_STACK
 };
 
 static const char *const faults[] = {"none",
@@ -56,6 +56,7 @@ static const char *const faults[] = {"none",
                                      "silent_start",
                                      "silent_create",
                                      "waits_for_ever",
+                                     "overflows_stack",
                                      NULL};
 
 struct broken_config {
@@ -71,6 +72,16 @@ struct broken {
 };
 
 static void *volatile lost; /* so that no compiler sees that it is */
+static int *volatile nowhere;
+
+/* Deeper and deeper, with something to be done on the way back. */
+static unsigned fall(unsigned depth)
+{
+    volatile char room[4096];
+
+    room[depth % sizeof(room)] = (char)depth;
+    return nowhere ? 0 : fall(depth + 1) + (unsigned)room[0]; /* which no compiler can know */
+}
 
 static void nap(unsigned ms)
 {
@@ -159,8 +170,10 @@ static int broken_write(void *self, struct weir_chunk *chunk)
     case WAITS_FOR_EVER: /* which is no fault: it gives up when it is told to */
         return b->host->wait(b->instance, -1, 0, UINT64_MAX) == -ECANCELED ? WEIR_RETRY : WEIR_DELIVERED;
     case CRASHES_IN_WRITE:
-        raise(SIGSEGV);
+        *nowhere = 1;
         return WEIR_DELIVERED;
+    case OVERFLOWS_STACK:
+        return (int)fall(0);
     case EXITS:
         _exit(7);
     case NO_RESULT:
