@@ -43,7 +43,7 @@ BROKEN_INPUT = {
     "hangs_in_timer": "hangs in the callback 'a timer'",
 }
 # Under sanitizers a leak or a bad address is reported by these, in their own words and earlier.
-ELSEWHERE = ("leaks_memory", "crashes_in_write", "crashes_in_timer") if harness.SANITIZER else ()
+ELSEWHERE = ("leaks_memory", "crashes_in_write", "crashes_in_timer", "overflows_stack") if harness.SANITIZER else ()
 BAD = {
     "bad_symbol": "it does not define weir_plugin_descriptor",
     "bad_abi": "is built for version 2 of the plugin interface, this weir has version 1",

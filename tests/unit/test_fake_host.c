@@ -134,9 +134,15 @@ static void toy_destroy(void *self)
     free(self);
 }
 
-static const struct weir_plugin output = {
-    WEIR_ABI,           .kind = WEIR_OUTPUT, .name = "toy",    .create = toy_create,
-    .start = toy_start, .write = toy_write,  .stop = toy_stop, .destroy = toy_destroy};
+static const struct weir_plugin output = {WEIR_ABI,
+                                          .kind = WEIR_OUTPUT,
+                                          .name = "toy",
+                                          .config_size = sizeof(struct toy_config),
+                                          .create = toy_create,
+                                          .start = toy_start,
+                                          .write = toy_write,
+                                          .stop = toy_stop,
+                                          .destroy = toy_destroy};
 static const struct weir_plugin input = {WEIR_ABI,
                                          .kind = WEIR_INPUT,
                                          .name = "toy",
