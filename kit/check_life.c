@@ -203,12 +203,14 @@ static void *run(void *data)
 /* Waits for the life's thread. One that waits in host->wait is told to give up after a while. */
 static void join(struct life *l)
 {
-    uint64_t end = loop_now() + (patience(l) + 500) * MS;
-    struct timespec ts;
+    struct timespec end;
 
     if (l->plugin->kind == WEIR_OUTPUT) {
-        ts = (struct timespec){.tv_sec = (time_t)(end / 1000000000), .tv_nsec = (long)(end % 1000000000)};
-        if (pthread_clockjoin_np(l->thread, NULL, CLOCK_MONOTONIC, &ts) == 0)
+        clock_gettime(CLOCK_REALTIME, &end);
+        uint64_t ns = (uint64_t)end.tv_nsec + (patience(l) + 500) * MS;
+        end = (struct timespec){.tv_sec = end.tv_sec + (time_t)(ns / 1000000000),
+                                .tv_nsec = (long)(ns % 1000000000)};
+        if (pthread_timedjoin_np(l->thread, NULL, &end) == 0)
             return;
         weir_fake_cancel(l->instance);
     }
