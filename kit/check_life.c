@@ -36,8 +36,9 @@ struct life {
     struct weir_instance *instance;
     unsigned number; /* from 0 */
     bool started, stuck;
-    uint64_t waited; /* ns, in all lives */
-    bool fruitless;  /* the first one's waiting led to nothing */
+    unsigned patience; /* ms, of this life */
+    uint64_t waited;   /* ns, in all lives */
+    bool fruitless;    /* the first one's waiting led to nothing */
     pthread_t thread;
 };
 
@@ -97,7 +98,7 @@ static void *run_output(void *data)
     bool settled;
 
     write_chunks(l);
-    settled = weir_fake_settle(l->instance, l->number == 0 || l->number % 3 ? patience(l) : 0);
+    settled = weir_fake_settle(l->instance, l->number == 0 || l->number % 3 ? l->patience : 0);
     l->waited += loop_now() - begin;
     if (l->number == 0 && !settled) {
         l->fruitless = true;
@@ -207,7 +208,7 @@ static void join(struct life *l)
 
     if (l->plugin->kind == WEIR_OUTPUT) {
         clock_gettime(CLOCK_REALTIME, &end);
-        uint64_t ns = (uint64_t)end.tv_nsec + (patience(l) + 500) * MS;
+        uint64_t ns = (uint64_t)end.tv_nsec + (l->patience + 500) * MS;
         end = (struct timespec){.tv_sec = end.tv_sec + (time_t)(ns / 1000000000),
                                 .tv_nsec = (long)(ns % 1000000000)};
         if (pthread_timedjoin_np(l->thread, NULL, &end) == 0)
@@ -242,6 +243,7 @@ static bool live(struct life *l, const void *config)
 
     atomic_store(&r->cycle, l->number + 1);
     l->started = false;
+    l->patience = patience(l); /* before the life's thread counts on */
     if (l->number == 0)
         check_note_descriptors(before);
     l->instance = weir_fake_new_with(l->fake, l->plugin, "checked", config);
