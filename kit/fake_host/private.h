@@ -27,9 +27,9 @@ struct weir_loop {
 struct weir_instance {
     struct weir_fake *host;
     struct weir_instance *next; /* in the host, for ever: who is gone is known by it */
-    bool alive;
-    uint64_t gone;  /* the number of its destroy */
-    char alias[64]; /* stays when it is gone */
+    atomic_bool alive;          /* asked for by threads that should be gone, too */
+    uint64_t gone;              /* the number of its destroy */
+    char alias[64];             /* stays when it is gone */
     const struct weir_plugin *plugin;
     char *tag, *topic;
     void *self;

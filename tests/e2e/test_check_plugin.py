@@ -64,7 +64,8 @@ def check(lab, plugin, *args):
 
 
 def broken(lab, plugin, fault, words):
-    status, said = check(lab, plugin, "--option", "fault=" + fault, "--cycles", "200", "--limit", "400ms")
+    limit = "400ms" if fault.startswith(("hangs", "ignores")) else "10s"
+    status, said = check(lab, plugin, "--option", "fault=" + fault, "--cycles", "200", "--limit", limit)
     assert status == 1 and "wrong: " in said and words in said, said
 
 
