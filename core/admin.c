@@ -193,6 +193,10 @@ static enum MHD_Result reply_status(struct admin *a, struct exchange *x)
     if (!read_number(x->connection, "files", FILES_DEFAULT, FILES_MAX, &page.limit) ||
         !read_number(x->connection, "offset", 0, UINT64_MAX, &page.offset))
         return reply_text(x->connection, MHD_HTTP_BAD_REQUEST, "files and offset are whole numbers\n");
+    const char *sort = MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, "sort");
+    page.worst_first = sort && !strcmp(sort, "lag");
+    if (sort && !page.worst_first)
+        return reply_text(x->connection, MHD_HTTP_BAD_REQUEST, "sort is lag, or left out\n");
     suspend(a, x);
     if (status_ask(a->status, page, on_status, x) < 0)
         on_status(x, NULL, 0);

@@ -120,7 +120,7 @@ static int complain_of(const struct service *s, int code, const char *body)
 int ask_status(const struct service *s, bool json)
 {
     char *answer, *body;
-    int code, status = ask(s, "GET /api/v1/status?files=1000", false, &answer, &code, &body);
+    int code, status = ask(s, "GET /api/v1/status?files=1000&sort=lag", false, &answer, &code, &body);
 
     if (status == EXIT_STOPPED && code != 200)
         status = complain_of(s, code, body);

@@ -199,7 +199,8 @@ static void on_share(void *data)
                                              .offset = r->page.offset,
                                              .limit = r->page.limit,
                                              .write = on_piece,
-                                             .data = asked};
+                                             .data = asked,
+                                             .worst_first = r->page.worst_first};
         struct input *in = asked->input;
         if (!in->running || ask_details(in, &details) < 0 || asked->failed)
             asked->details.size = 0;

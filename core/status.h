@@ -17,6 +17,7 @@ struct status;
 /* What a long list in it is cut to. */
 struct status_page {
     uint64_t offset, limit;
+    bool worst_first; /* those that lag most */
 };
 
 /*

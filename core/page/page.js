@@ -496,7 +496,7 @@ function showInputs(s) {
 function showFiles(s) {
   const table = $("files"), all = s.files, there = sum(s.inputs, "fileCount");
   put(document.querySelector("#files-title .count"), there > all.length
-    ? `${count(all.length)} of ${count(there)}: at most ${count(FILES_ASKED)} of an input` : count(all.length));
+    ? `the ${count(all.length)} with most behind, of ${count(there)}` : count(all.length));
   const found = sorted("files", matching("files-filter", all.slice(), (f) => [f.path, f.input, f.state].join(" ")),
     (f, by) => by === null ? f.path : f[by]);
   const page = found.slice(0, shownOf.files || SHOWN), worst = Math.max(...page.map((f) => f.behind), 1);
@@ -591,7 +591,7 @@ async function ask() {
   const patience = setTimeout(() => control.abort(), PATIENCE);
   let pause = PAUSE;
   try {
-    const [status, ready] = await Promise.all([fetchJson("api/v1/status?files=" + FILES_ASKED, control.signal), fetchJson("readyz", control.signal)]);
+    const [status, ready] = await Promise.all([fetchJson(`api/v1/status?files=${FILES_ASKED}&sort=lag`, control.signal), fetchJson("readyz", control.signal)]);
     model.reasons = Array.isArray(ready.reasons) ? ready.reasons.map(String) : [];
     isBack();
     digest(status, Date.now() / 1000);

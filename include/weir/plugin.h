@@ -420,6 +420,9 @@ struct weir_details {
     /* Takes the next piece of the answer. */
     void (*write)(void *data, const char *json, size_t size);
     void *data;
+    /* Not 0: of that list, what needs a look most comes first; of files, those that lag most. Look at
+     * struct_size first. */
+    uint32_t worst_first;
 };
 
 /* ---- The plugin ---------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <weir/json.h>
 #include "file.h"
@@ -90,6 +91,26 @@ static int put_files(struct weir_json *json, const struct tail_instance *tail,
     return rc;
 }
 
+static int put_worst_files(struct weir_json *json, const struct tail_instance *tail,
+                           const struct weir_details *page)
+{
+    uint64_t most = page->offset + page->limit < page->offset ? UINT64_MAX : page->offset + page->limit;
+    struct tail_file **files;
+    int64_t count = tail_worst_files(tail, most, &files);
+    int rc = count < 0 ? (int)count : 0;
+
+    for (int64_t i = count > 0 && page->offset < (uint64_t)count ? (int64_t)page->offset : count;
+         rc == 0 && i < count; i++) {
+        if ((uint64_t)i > page->offset)
+            rc = weir_json_text(json, ",", 1);
+        if (rc == 0)
+            rc = put_file(json, files[i]);
+    }
+    if (count >= 0)
+        free(files);
+    return rc;
+}
+
 int tail_details(const struct tail_instance *tail, const struct weir_details *details)
 {
     struct weir_json json = {0};
@@ -104,7 +125,8 @@ int tail_details(const struct tail_instance *tail, const struct weir_details *de
     if (rc == 0)
         rc = weir_json_text(&json, "],\"files\":[", 11);
     if (rc == 0)
-        rc = put_files(&json, tail, details);
+        rc = WEIR_HAS(details, worst_first) && details->worst_first ? put_worst_files(&json, tail, details)
+                                                                    : put_files(&json, tail, details);
     if (rc == 0)
         rc = weir_json_text(&json, "]", 1);
     if (rc == 0)

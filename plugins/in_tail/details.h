@@ -10,6 +10,13 @@
  * -ENOMEM. */
 int tail_details(const struct tail_instance *, const struct weir_details *);
 
+/*
+ * Of the open files, at most that many that lag most, by what is known without looking; most first. *ret is
+ * an array that the caller frees. Their number, or -ENOMEM. (worst.c)
+ */
+struct tail_file;
+int64_t tail_worst_files(const struct tail_instance *, uint64_t most, struct tail_file ***ret);
+
 /* What is complained about now, as the members of a JSON list; the first few. 0 or -ENOMEM. (complaints.c) */
 struct weir_json;
 int tail_complaints_write(const struct tail_instance *, struct weir_json *);

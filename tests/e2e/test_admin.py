@@ -2,6 +2,7 @@
 """The admin address: status, health, metrics, who may ask, and what a bad client can't do."""
 import http.client
 import json
+import random
 import re
 import socket
 
@@ -93,6 +94,29 @@ def test_a_page_of_files(admin):
     assert len(a.status("?files=5&offset=0")["inputs"][0]["files"]) == 1
     for query in ("?files=x", "?files=-1", "?offset=", "?offset=99999999999999999999"):
         assert a.ask("/api/v1/status" + query)[0] == 400, query
+
+
+def test_the_files_that_lag_most_come_first(admin, tmp_path):
+    a = admin()
+    for number in range(40):
+        (tmp_path / ("a%02d.log" % number)).write_bytes(lines(0, 1))
+    a.config.write_text(a.config.read_text().replace("a.log", "a*.log"))
+    assert a.ask("/api/v1/reload", "POST")[0] == 200
+    until(lambda: len(a.status()["inputs"][0]["files"]) == 41, "all files")
+    order = list(range(40))
+    random.shuffle(order)
+    for number in order:
+        append(tmp_path / ("a%02d.log" % number), b"x" * (number + 1))  # without an end: it waits
+
+    def worst(query):
+        return [f["size"] - f["committed"] for f in a.status(query)["inputs"][0]["files"]]
+    for limit in (1, 2, 7, 39, 41, 100):
+        wanted = ([*range(40, 0, -1), 0])[:limit]
+        until(lambda: worst("?sort=lag&files=%d" % limit) == wanted, lambda: "%d: %s" % (limit, worst("?sort=lag&files=%d" % limit)))
+    assert worst("?sort=lag&files=3&offset=5") == [35, 34, 33]
+    assert worst("?sort=lag&files=3&offset=41") == worst("?sort=lag&files=0") == []
+    assert worst("?sort=lag&files=3&offset=999999999999999999") == []
+    assert a.ask("/api/v1/status?sort=name")[0] == 400
 
 
 def test_metrics_are_prometheus_text(admin):
