@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 # Shared by quickstart, test and .ci/run. Sourced, from the top of the tree.
 
-build_packages=(gcc make cmake pkg-config libc6-dev libyaml-dev libsqlite3-dev libpcre2-dev libxxhash-dev
+build_packages=(gcc make cmake pkg-config libc6-dev libyaml-dev libsqlite3-dev libpcre2-dev libxxhash-dev zlib1g-dev
     librdkafka-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev)
 test_packages=(g++ check libmsgpack-dev python3 strace kcat openssl etcd-server etcd-client chromium bindfs
     python3-prometheus-client dpkg-dev mandoc)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include "file.h"
+#include "packed.h"
 
 enum { GAPS_MAX = 4096 }; /* then the last ones are one: they count as given up a little later */
 static const uint64_t SAMPLE_EVERY = 1000000000; /* ns */
@@ -155,7 +156,9 @@ void tail_account_figures(struct tail_file *file, bool look, struct tail_figures
     uint64_t size = file->size, now = tail_account_now(), done = committed(file);
     settle_gaps(&file->account, done);
     drop_samples(&file->account, done);
-    if ((look || !tail_list_empty(&file->ready)) && fstat(file->fd, &s) == 0) {
+    if (file->packed) {
+        size = tail_packed_size(file);
+    } else if ((look || !tail_list_empty(&file->ready)) && fstat(file->fd, &s) == 0) {
         size = (uint64_t)s.st_size;
     }
     size = size > file->offset ? size

@@ -19,6 +19,7 @@ enum tail_reason {
     TAIL_HOLE,      /* NULs that no one wrote */
     TAIL_TRUNCATED, /* seen, and gone before they were read */
     TAIL_DELETED,   /* of a deleted file, at a stop with a full output */
+    TAIL_DAMAGED,   /* of a compressed file */
     TAIL_REASONS
 };
 

@@ -15,12 +15,53 @@
 #include <unistd.h>
 #include "join_read.h"
 #include "known.h"
+#include "packed.h"
 
 void tail_file_save(struct tail_file *file)
 {
     uint8_t bytes[TAIL_META_MAX];
-    struct tail_meta meta = {file->identity, file->fingerprint, file->path, strlen(file->path), !file->named};
+    struct tail_meta meta = {.identity = file->identity,
+                             .fingerprint = file->fingerprint,
+                             .path = file->path,
+                             .path_size = strlen(file->path),
+                             .away = !file->named};
+    if (file->packed) {
+        meta.packing = *tail_packed_packing(file->packed);
+    }
     file->tail->host->stream_set_meta(file->stream, bytes, tail_meta_encode(&meta, bytes));
+}
+
+/* What was said is looked for in compressed files, where there may be some. */
+static bool keep_in_mind(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    struct weir_stream_state state = {.struct_size = sizeof(state)};
+    uint8_t bytes[TAIL_META_MAX];
+    struct tail_meta meta = {.identity = file->identity,
+                             .fingerprint = file->fingerprint,
+                             .path = file->path,
+                             .path_size = strlen(file->path),
+                             .gone = true};
+    if (!tail->packs || file->packed || file->offset == 0 || file->fingerprint.length == 0 ||
+        tail->buried.count >= TAIL_BURIED_MAX) {
+        return false;
+    }
+    meta.missing = tail_clock();
+    if (tail->host->stream_set_meta(file->stream, bytes, tail_meta_encode(&meta, bytes)) < 0) {
+        return false;
+    }
+    tail->host->stream_state(file->stream, &state);
+    return tail_known_add(tail, &state, false) == 0;
+}
+
+void tail_file_bury(struct tail_file *file)
+{
+    if (keep_in_mind(file)) {
+        file->tail->host->stream_close(file->stream);
+    } else {
+        file->tail->host->stream_forget(file->stream);
+    }
+    file->stream = NULL;
 }
 
 /* A stream that never was: the content of a file gets one of its own each time it begins anew. */
@@ -55,7 +96,7 @@ static int begin_stream(struct tail_file *file, uint64_t offset)
         return r < 0 ? r : -ENOMEM;
     }
     if (file->stream) {
-        tail->host->stream_forget(file->stream);
+        tail_file_bury(file);
     }
     file->stream = stream;
     file->offset = offset;
@@ -78,15 +119,17 @@ static int continue_stream(struct tail_file *file, const struct tail_known *know
 {
     size_t span = tail_fingerprint_span(known->offset);
     struct tail_fingerprint fingerprint = known->fingerprint;
-    if (fingerprint.length > span) {
+    if (fingerprint.length > span && known->packing.packed) {
+        fingerprint = (struct tail_fingerprint){.hash = tail_hash("", 0)};
+    } else if (fingerprint.length > span) {
         /* kept by a weir that was killed before what it had read by then was acknowledged */
         int r = tail_fingerprint_read(file->fd, span, &fingerprint);
         if (r < 0) {
             return r;
         }
     }
-    uint64_t token;
-    int r = tail_token_read(file->fd, known->offset, &token);
+    uint64_t token = known->token; /* of a compressed file compared when that is decompressed so far */
+    int r = known->packing.packed ? 0 : tail_token_read(file->fd, known->offset, &token);
     if (r < 0) {
         return r;
     }
@@ -108,6 +151,9 @@ int tail_file_restart(struct tail_file *file, const char *what)
 {
     struct tail_instance *tail = file->tail;
     uint64_t was = file->offset;
+    tail_packed_free(file->packed);
+    file->packed = NULL;
+    file->unsure = tail->config->compression != TAIL_NONE;
     int r = begin_stream(file, 0);
     if (r < 0) {
         return r;
@@ -135,7 +181,9 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     struct tail_known *known = NULL;
     bool changed = false;
     const char *from = "its start";
-    const uint64_t end = status->size - status->size % tail_lines_width(&tail->format);
+    const bool packed = tail_packed_is(tail, file->fd);
+    const uint64_t end = packed ? 0 : status->size - status->size % tail_lines_width(&tail->format);
+    uint64_t skip = 0;
     int r = tail_known_take(tail, file->fd, status, file->path, &known, &changed);
     if (r < 0) {
         return r;
@@ -145,18 +193,29 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
         from = "where it was left";
     } else if (!changed && tail->starting && tail->first_start && !tail->config->read_from_head) {
         r = begin_stream(file, end);
+        skip = status->size;
         from = "its end";
     } else if (!changed && too_old(tail, status)) {
         r = begin_stream(file, end);
+        skip = status->size;
         from = "its end, being older than ignore_older";
     } else {
         r = begin_stream(file, 0);
+    }
+    if (r == 0 && packed && known && !known->packing.packed && known->offset) {
+        skip = known->offset; /* it was followed as it is, without being read as what it holds */
+        r = begin_stream(file, 0);
+    }
+    file->unsure = tail->config->compression != TAIL_NONE && !packed && file->offset == 0;
+    if (r == 0 && packed) {
+        r = tail_packed_begin(file, known ? &known->packing : NULL, skip);
     }
     file->anew = changed;
     file->before = known ? tail_known_path_elsewhere(known, file->path) : NULL;
     tail_known_free(known);
     if (r == 0) {
-        tail_log(tail, INFO, "%s%s is followed from %s (byte %" PRIu64 " of %" PRIu64 ")", file->path,
+        tail_log(tail, INFO, "%s%s%s is followed from %s (byte %" PRIu64 " of %" PRIu64 ")", file->path,
+                 packed ? ", which is compressed," : "",
                  changed ? ", which was truncated or rewritten meanwhile," : "", from, file->offset,
                  status->size);
     }
@@ -186,7 +245,7 @@ static int64_t leading_nuls(int fd)
 int tail_file_skip_hole(struct tail_file *file)
 {
     struct tail_instance *tail = file->tail;
-    if (!file->anew || file->offset > 0) {
+    if (!file->anew || file->offset > 0 || file->packed) {
         return 0;
     }
     int64_t hole = leading_nuls(file->fd), width = (int64_t)tail_lines_width(&tail->format);

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "file.h"
+#include "packed.h"
 #include "scan.h"
 #include "search.h"
 #include "walk.h"
@@ -215,6 +216,9 @@ static void dir_event(struct tail_sub *sub, uint32_t events, const char *name)
         tail_rescan(tail);
     }
     look_at_links(dir, name, modified);
+    if (events & IN_DELETE) {
+        tail_packed_wake(tail); /* one may be what is left of this file */
+    }
     /* A closed file may have been written to just before it was renamed. Not one that a link leads to still:
        that is open by now. */
     if (tail->parked_count > 0 && (events & (IN_MOVED_TO | IN_MODIFY)) && !tail_file_at(tail, path)) {

@@ -111,6 +111,15 @@ void tail_encoding_destroy(struct tail_encoding *e)
 
 /* -- Lines ------------------------------------------------------------------------------------------ */
 
+void tail_encoding_of_text(struct tail_encoding *e, const uint8_t *mark, size_t n)
+{
+    if (!e->ordered)
+        return;
+    bool big = e->little.width == 2 ? n >= 2 && mark[0] == 0xfe && mark[1] == 0xff
+                                    : n >= 4 && !mark[0] && !mark[1] && mark[2] == 0xfe && mark[3] == 0xff;
+    e->now = big ? &e->big : &e->little;
+}
+
 void tail_encoding_of_file(struct tail_encoding *e, int fd)
 {
     uint8_t mark[4] = {0};
@@ -118,9 +127,7 @@ void tail_encoding_of_file(struct tail_encoding *e, int fd)
     if (!e->ordered)
         return;
     ssize_t n = pread(fd, mark, sizeof(mark), 0);
-    bool big = e->little.width == 2 ? n >= 2 && mark[0] == 0xfe && mark[1] == 0xff
-                                    : n >= 4 && !mark[0] && !mark[1] && mark[2] == 0xfe && mark[3] == 0xff;
-    e->now = big ? &e->big : &e->little;
+    tail_encoding_of_text(e, mark, n > 0 ? (size_t)n : 0);
 }
 
 size_t tail_encoding_width(const struct tail_encoding *e)

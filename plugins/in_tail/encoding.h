@@ -20,6 +20,8 @@ void tail_encoding_destroy(struct tail_encoding *); /* takes NULL */
  * them: little endian).
  */
 void tail_encoding_of_file(struct tail_encoding *, int fd);
+/* The same, by its first bytes. */
+void tail_encoding_of_text(struct tail_encoding *, const uint8_t *bytes, size_t size);
 /* Bytes of a newline, and what offsets of characters are a multiple of: 1, 2 or 4. */
 size_t tail_encoding_width(const struct tail_encoding *);
 /* The first newline, or NULL. data is at the beginning of a character. */

@@ -17,6 +17,7 @@
 #include "join.h"
 #include "join_read.h"
 #include "known.h"
+#include "packed.h"
 #include "scan.h"
 
 static const uint32_t FILE_EVENTS = IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF;
@@ -86,6 +87,7 @@ static void file_free(struct tail_file *file)
         tail_table_remove(&tail->by_path, &file->by_path);
     }
     tail_join_close(file);
+    tail_packed_free(file->packed);
     close(file->fd);
     tail_account_finish(&file->account);
     free(file->path);
@@ -160,7 +162,7 @@ void tail_file_close(struct tail_file *file)
     if (tail_status_read(file->fd, &status) == 0 && status.links == 0) {
         tail_log(tail, INFO, "%s was deleted and is read to its end (%" PRIu64 " bytes)", file->path,
                  file->offset);
-        tail->host->stream_forget(file->stream);
+        tail_file_bury(file);
     } else {
         tail->host->stream_state(file->stream, &state);
         if (tail_known_add(tail, &state, tail->config->exit_on_eof) < 0) {
@@ -171,6 +173,7 @@ void tail_file_close(struct tail_file *file)
         tail_log(tail, INFO, "%s is closed (read up to %" PRIu64 ")", file->path, file->offset);
     }
     detach(file);
+    tail_packed_wake(tail);
 }
 
 bool tail_file_park(struct tail_file *file)
@@ -180,8 +183,9 @@ bool tail_file_park(struct tail_file *file)
     struct stat s;
     /* what was just found, and begun at its end, has nothing to be done either */
     bool idle = tail_list_empty(&file->ready) || (tail->starting && file->offset == file->size);
-    if (!idle || !file->named || file->rotated || fstat(file->fd, &s) < 0 || s.st_nlink == 0 ||
-        (uint64_t)s.st_size != file->size || (file->join && tail_join_busy(file->join)) ||
+    if (!idle || (file->packed && !tail_packed_rests(file->packed)) || !file->named || file->rotated ||
+        fstat(file->fd, &s) < 0 || s.st_nlink == 0 || (uint64_t)s.st_size != file->size ||
+        (file->join && tail_join_busy(file->join)) ||
         (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec != file->changed) {
         return false;
     }
@@ -200,6 +204,10 @@ static enum tail_progress read_to_end(struct tail_file *file)
 {
     enum tail_progress r = TAIL_MORE;
     size_t bytes = 0;
+    if (file->packed) {
+        r = tail_packed_drain(file);
+        return r == TAIL_END ? tail_file_flush(file) : r;
+    }
     if (tail_file_examine(file) < 0) {
         return TAIL_BROKEN;
     }
@@ -218,11 +226,11 @@ static void drain_deleted(struct tail_file *file)
     if (r == TAIL_CHANGED && tail_file_restart(file, "rewritten") == 0) {
         r = read_to_end(file);
     }
+    uint64_t end = file->packed ? tail_packed_raw(file->packed) : file->offset;
     if (r == TAIL_END) {
-        tail->host->stream_forget(file->stream);
-        file->stream = NULL;
-    } else if (fstat(file->fd, &s) == 0 && (uint64_t)s.st_size > file->offset) {
-        uint64_t left = (uint64_t)s.st_size - file->offset;
+        tail_file_bury(file);
+    } else if (fstat(file->fd, &s) == 0 && (uint64_t)s.st_size > end) {
+        uint64_t left = (uint64_t)s.st_size - end;
         tail_account_count(tail, TAIL_DELETED, left);
         tail_log(tail, WARN,
                  "%s was deleted, and its last %" PRIu64 " bytes could not be sent before the stop",

@@ -38,7 +38,9 @@ struct tail_file {
         *before; /* the path that it was last followed under, where it was found under another one; or NULL */
     bool anew;   /* its stream began because it was truncated or rewritten */
     bool split;  /* the offset is within a line that was split */
-    struct tail_join *join; /* where records are more, or other, than a line; or NULL */
+    struct tail_join *join;     /* where records are more, or other, than a line; or NULL */
+    struct tail_packed *packed; /* it is compressed, and this is how; or NULL */
+    bool unsure;                /* whether it is compressed is to be seen from its first bytes */
 };
 
 /*
@@ -100,11 +102,20 @@ int tail_file_learn(struct tail_file *, bool *ret_changed);
 int tail_file_suspect(struct tail_file *, bool *ret_changed);
 /* Stores identity, fingerprint and path beside the position. */
 void tail_file_save(struct tail_file *);
+/*
+ * The file, or what it said, is no more: its stream is forgotten, or kept for a while where the same may be
+ * found compressed. Takes file->stream away.
+ */
+void tail_file_bury(struct tail_file *);
 
 /* -- work.c -- */
 
 /* There may be something to read. */
 void tail_file_wake(struct tail_file *);
+/* The end is reached: what then is to be done, if anything. read: only now. */
+void tail_file_at_end(struct tail_file *, bool read);
+/* It can't be read. */
+void tail_file_give_up(struct tail_file *, int error);
 /* Of a rotated file: the wait begins anew when its end is reached again. */
 void tail_file_wait_no_more(struct tail_file *);
 /* One slice of work. May close the file. Returns the bytes read. */
@@ -126,6 +137,11 @@ enum tail_progress tail_file_read(struct tail_file *, size_t *bytes);
 enum tail_progress tail_file_flush(struct tail_file *);
 /* pread, until no signal disturbs it. */
 ssize_t tail_file_pread(const struct tail_file *, uint8_t *buffer, size_t size, uint64_t offset);
+/* As tail_token_read, of the content. */
+int tail_file_token(const struct tail_file *, uint64_t offset, uint64_t *ret);
+/* Bytes to be read at once, and those after which other files have their turn. */
+size_t tail_file_chunk(const struct tail_file *);
+size_t tail_file_slice(const struct tail_file *);
 /* Adds to the metrics. */
 void tail_file_tell(const struct tail_file *, const struct tail_tally *);
 /* All below the offset is about to be sent. */

@@ -17,7 +17,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { META_VERSION = 1, META_HEAD = 2 + 4 * 8 + 8 + 4 + 2 };
+/* Version 2 has META_MORE behind the path. It is only written where there is something to say in it. */
+enum { META_VERSION = 2, META_HEAD = 2 + 4 * 8 + 8 + 4 + 2, META_MORE = 1 + 4 * 8 };
+enum { FLAG_PACKED = 1, FLAG_SKIPPED = 2, FLAG_GONE = 4, FLAGS = 7 };
 
 uint64_t tail_hash(const void *bytes, size_t size)
 {
@@ -144,9 +146,12 @@ static const uint8_t *get64(const uint8_t *p, uint64_t *ret)
 
 size_t tail_meta_encode(const struct tail_meta *meta, uint8_t ret[TAIL_META_MAX])
 {
-    size_t path_size = meta->path_size <= TAIL_META_MAX - META_HEAD ? meta->path_size : 0;
+    const size_t path_max = TAIL_META_MAX - META_HEAD - META_MORE;
+    size_t path_size = meta->path_size <= path_max ? meta->path_size : 0;
+    const struct tail_packing *packing = &meta->packing;
+    bool more = packing->packed || meta->gone || meta->missing;
     uint8_t *p = ret;
-    *p++ = META_VERSION;
+    *p++ = more ? META_VERSION : 1;
     *p++ = meta->away;
     p = put64(p, meta->identity.dev);
     p = put64(p, meta->identity.ino);
@@ -160,16 +165,25 @@ size_t tail_meta_encode(const struct tail_meta *meta, uint8_t ret[TAIL_META_MAX]
     if (path_size) {
         memcpy(p + 6, meta->path, path_size);
     }
-    return META_HEAD + path_size;
+    if (!more) {
+        return META_HEAD + path_size;
+    }
+    p += 6 + path_size;
+    *p++ = (uint8_t)((packing->packed ? FLAG_PACKED : 0) | (packing->skipped ? FLAG_SKIPPED : 0) |
+                     (meta->gone ? FLAG_GONE : 0));
+    p = put64(put64(p, packing->raw), packing->trail);
+    put64(put64(p, packing->end), meta->missing);
+    return META_HEAD + path_size + META_MORE;
 }
 
 int tail_meta_decode(const void *bytes, size_t size, struct tail_meta *ret)
 {
     const uint8_t *p = bytes;
-    if (!p || size < META_HEAD || p[0] != META_VERSION || p[1] > 1) {
+    if (!p || size < META_HEAD || p[0] < 1 || p[0] > META_VERSION || p[1] > 1) {
         return -EINVAL;
     }
-    struct tail_meta meta;
+    const size_t more = p[0] > 1 ? META_MORE : 0;
+    struct tail_meta meta = {0};
     meta.away = p[1];
     p = get64(p + 2, &meta.identity.dev);
     p = get64(p, &meta.identity.ino);
@@ -183,9 +197,17 @@ int tail_meta_decode(const void *bytes, size_t size, struct tail_meta *ret)
     meta.fingerprint.length = le32toh(length);
     meta.path_size = le16toh(path_size);
     meta.path = (const char *)p + 6;
-    if (meta.fingerprint.length > TAIL_FINGERPRINT_MAX || meta.path_size != size - META_HEAD ||
-        memchr(meta.path, 0, meta.path_size)) {
+    if (meta.fingerprint.length > TAIL_FINGERPRINT_MAX || meta.path_size + META_HEAD + more != size ||
+        memchr(meta.path, 0, meta.path_size) || (more && meta.path[meta.path_size] & ~FLAGS)) {
         return -EINVAL;
+    }
+    if (more) {
+        p += 6 + meta.path_size;
+        meta.packing.packed = *p & FLAG_PACKED;
+        meta.packing.skipped = *p & FLAG_SKIPPED;
+        meta.gone = *p & FLAG_GONE;
+        p = get64(get64(p + 1, &meta.packing.raw), &meta.packing.trail);
+        get64(get64(p, &meta.packing.end), &meta.missing);
     }
     *ret = meta;
     return 0;

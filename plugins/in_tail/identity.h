@@ -29,6 +29,15 @@ struct tail_fingerprint {
     uint32_t length;
 };
 
+/* Of a compressed file. Its positions are bytes of what it contains. */
+struct tail_packing {
+    bool packed;
+    bool skipped;   /* what its first `raw` bytes contain was there before weir, and is not wanted */
+    uint64_t raw;   /* read to its end when it had so many bytes; 0: not yet */
+    uint64_t trail; /* the last 8 of them */
+    uint64_t end;   /* what they contain; of one that is skipped not known, and 0 */
+};
+
 /* What is kept beside a stream's position. */
 struct tail_meta {
     struct tail_identity identity;
@@ -36,6 +45,9 @@ struct tail_meta {
     const char *path; /* not terminated after tail_meta_decode: it points into the bytes given */
     size_t path_size;
     bool away; /* the path is one that the file was moved to, out of the patterns */
+    bool gone; /* there is no such file any more: what it said is remembered in case it is found compressed */
+    struct tail_packing packing;
+    uint64_t missing; /* when it was first not found, s since 1970; 0: it is there, as far as is known */
 };
 
 uint64_t tail_hash(const void *bytes, size_t size);

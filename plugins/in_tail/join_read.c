@@ -16,8 +16,7 @@
 
 enum {
     CUT_ROOM = 4, /* bytes behind a piece that are looked at to cut between characters */
-    MISC_ROOM = 512,
-    SLICE = 1 << 20
+    MISC_ROOM = 512
 };
 
 /* A stream may be so far ahead of the other. */
@@ -274,7 +273,7 @@ static enum tail_progress read_block(struct tail_file *file, size_t want)
 static enum tail_progress find_end(struct tail_file *file, bool enough, uint64_t *ret_size)
 {
     const struct tail_format *format = file->join->format;
-    const size_t step = file->tail->config->buffer_chunk_size, width = tail_lines_width(format);
+    const size_t step = tail_file_chunk(file), width = tail_lines_width(format);
     uint8_t *buffer = tail_hub_buffer(file->tail->hub, step);
     if (!buffer) {
         return broken(ENOMEM);
@@ -282,7 +281,7 @@ static enum tail_progress find_end(struct tail_file *file, bool enough, uint64_t
     uint64_t tail = file->scanned - file->join->ahead;
     tail -= tail % width;
     *ret_size = UINT64_MAX;
-    for (size_t done = 0; done < SLICE; done += step) {
+    for (size_t done = 0; done < tail_file_slice(file); done += step) {
         if (enough && tail > tail_join_limit(file->join)) {
             break;
         }
@@ -337,7 +336,7 @@ static enum tail_progress take_long(struct tail_file *file, uint64_t length)
         return r;
     }
     const size_t piece = piece_of(file, data, size), used = length ? 0 : piece;
-    int error = length ? tail_token_read(file->fd, tail_join_end_of(file) + length, &token) : 0;
+    int error = length ? tail_file_token(file, tail_join_end_of(file) + length, &token) : 0;
     if (error < 0) {
         return error == -ENODATA ? TAIL_CHANGED : broken(-error);
     }
@@ -465,7 +464,7 @@ static bool is_torn(const struct tail_file *file)
 enum tail_progress tail_join_read(struct tail_file *file)
 {
     struct tail_join *join = file->join;
-    const size_t chunk = file->tail->config->buffer_chunk_size;
+    const size_t chunk = tail_file_chunk(file);
     enum tail_progress r = TAIL_MORE;
     if (join->orphans || is_torn(file)) {
         r = end_open(file, false);
@@ -511,7 +510,7 @@ enum tail_progress tail_join_flush(struct tail_file *file)
     if (r != TAIL_MORE) {
         return r;
     }
-    int error = tail_token_read(file->fd, tail_join_end_of(file) + tail, &token);
+    int error = tail_file_token(file, tail_join_end_of(file) + tail, &token);
     if (size < want || error == -ENODATA) {
         return TAIL_CHANGED;
     }

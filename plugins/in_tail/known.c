@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "packed.h"
 
 /* -- Places ----------------------------------------------------------------------------------------- */
 
@@ -65,7 +66,7 @@ bool tail_known_is_at(const struct tail_known *known, const char *path)
            strcmp(path + size + 1, known->name) == 0;
 }
 
-static void path_of(const struct tail_known *known, char ret[PATH_MAX])
+void tail_known_path(const struct tail_known *known, char *ret)
 {
     snprintf(ret, PATH_MAX, "%s/%s", known->place->path, known->name);
 }
@@ -76,7 +77,7 @@ char *tail_known_path_elsewhere(const struct tail_known *known, const char *path
     if (tail_known_is_at(known, path)) {
         return NULL;
     }
-    path_of(known, before);
+    tail_known_path(known, before);
     return strdup(before);
 }
 
@@ -93,7 +94,8 @@ int tail_known_add(struct tail_instance *tail, const struct weir_stream_state *s
     size_t name_size = meta.path_size - (slash ? dir_size + 1 : 0);
     struct tail_known *known = calloc(1, sizeof(*known) + size + name_size + 1);
     struct tail_place *place = known ? place_get(tail, meta.path, dir_size) : NULL;
-    if (!place || tail_table_add(&tail->known, &known->node, meta.identity.ino) < 0) {
+    struct tail_table *table = meta.gone ? &tail->buried : &tail->known;
+    if (!place || tail_table_add(table, &known->node, meta.identity.ino) < 0) {
         if (place) {
             tail_place_unref(place);
         }
@@ -110,6 +112,9 @@ int tail_known_add(struct tail_instance *tail, const struct weir_stream_state *s
     known->token = state->token;
     known->finished = finished;
     known->away = meta.away;
+    known->packing = meta.packing;
+    known->missing = meta.missing;
+    known->gone = meta.gone;
     return 0;
 }
 
@@ -126,40 +131,124 @@ int tail_known_load(struct tail_instance *tail)
     return tail->host->stream_each(tail->instance, load_one, tail);
 }
 
-static void drop(struct tail_instance *tail, struct tail_known *known)
+void tail_known_drop(struct tail_instance *tail, struct tail_known *known)
 {
     tail->parked_count -= known->parked;
-    tail_table_remove(&tail->known, &known->node);
+    tail_table_remove(known->gone ? &tail->buried : &tail->known, &known->node);
     tail_known_free(known);
 }
 
-void tail_known_clear(struct tail_instance *tail)
+static void free_all(struct tail_table *table)
 {
     struct tail_table_node *node, *next;
-    for (size_t i = 0; i < tail->known.size; i++) {
-        for (node = tail->known.buckets[i]; node; node = next) {
+    for (size_t i = 0; i < table->size; i++) {
+        for (node = table->buckets[i]; node; node = next) {
             next = node->next;
             tail_known_free(TAIL_OF(node, struct tail_known, node));
         }
     }
+    tail_table_clear(table);
+}
+
+void tail_known_clear(struct tail_instance *tail)
+{
+    free_all(&tail->known);
+    free_all(&tail->buried);
     tail->parked_count = 0;
-    tail_table_clear(&tail->known);
     tail_table_clear(&tail->places);
 }
 
-static void forget(struct tail_instance *tail, struct tail_known *known)
+static struct tail_known *find_in(const struct tail_table *table, const char *key)
+{
+    for (size_t i = 0; i < table->size; i++) {
+        for (struct tail_table_node *n = table->buckets[i]; n; n = n->next) {
+            struct tail_known *known = TAIL_OF(n, struct tail_known, node);
+            if (strcmp(known->key, key) == 0) {
+                return known;
+            }
+        }
+    }
+    return NULL;
+}
+
+struct tail_known *tail_known_find(const struct tail_instance *tail, const char *key)
+{
+    struct tail_known *known = find_in(&tail->known, key);
+    return known ? known : find_in(&tail->buried, key);
+}
+
+bool tail_known_is_there(const struct tail_known *known)
+{
+    struct stat s;
+    char path[PATH_MAX];
+    tail_known_path(known, path);
+    return !known->gone && stat(path, &s) == 0 && s.st_ino == known->identity.ino &&
+           s.st_dev == known->identity.dev;
+}
+
+void tail_known_forget(struct tail_instance *tail, struct tail_known *known)
 {
     struct weir_stream *stream = tail->host->stream_open(tail->instance, known->key);
     if (stream) {
         tail->host->stream_forget(stream);
     }
-    drop(tail, known);
+    tail_known_drop(tail, known);
+}
+
+void tail_known_meet(const struct tail_instance *tail, uint64_t ino)
+{
+    for (struct tail_table_node *n = tail_table_first(&tail->known, ino); n; n = tail_table_next(n)) {
+        TAIL_OF(n, struct tail_known, node)->met = tail->round;
+    }
+}
+
+void tail_known_save(struct tail_instance *tail, const struct tail_known *known)
+{
+    struct weir_stream *stream = tail->host->stream_open(tail->instance, known->key);
+    struct tail_meta meta = {.identity = known->identity,
+                             .fingerprint = known->fingerprint,
+                             .away = known->away,
+                             .gone = known->gone,
+                             .packing = known->packing,
+                             .missing = known->missing};
+    uint8_t bytes[TAIL_META_MAX];
+    char path[PATH_MAX];
+    if (stream) {
+        tail_known_path(known, path);
+        meta.path = path;
+        meta.path_size = strlen(path);
+        tail->host->stream_set_meta(stream, bytes, tail_meta_encode(&meta, bytes));
+        tail->host->stream_close(stream);
+    }
+}
+
+/* Its file is no more, but what it said may be found compressed. */
+static void bury(struct tail_instance *tail, struct tail_known *known)
+{
+    bool worth = tail->packs && !known->packing.packed && known->offset > 0 &&
+                 known->fingerprint.length > 0 && tail->buried.count < TAIL_BURIED_MAX;
+    if (!worth) {
+        tail_known_forget(tail, known);
+        return;
+    }
+    tail->parked_count -= known->parked;
+    known->parked = false;
+    tail_table_remove(&tail->known, &known->node);
+    known->gone = true;
+    known->missing = tail_clock();
+    tail_known_save(tail, known);
+    if (tail_table_add(&tail->buried, &known->node, known->identity.ino) < 0) {
+        tail_known_free(known); /* found again at the next start */
+    }
 }
 
 /* 1: the file says what it said up to the position; 0: it does not; -errno. */
 static int same_content(int fd, uint64_t size, const struct tail_known *known)
 {
     uint64_t token;
+    if (known->packing.packed) {
+        return tail_packed_same(fd, size, &known->packing);
+    }
     if (size < known->offset || size < known->fingerprint.length) {
         return 0;
     }
@@ -171,7 +260,13 @@ static int same_content(int fd, uint64_t size, const struct tail_known *known)
     return r == -ENODATA ? 0 : r < 0 ? r : tail_token_is_of(known->token, token);
 }
 
-enum verdict { UNRELATED, SAME, CHANGED, GONE };
+enum verdict {
+    UNRELATED,
+    SAME,
+    MOUNTED, /* the same, and the device has got another number */
+    CHANGED,
+    GONE
+};
 
 /* What a known stream has to do with an open file of the same inode number; -errno. */
 static int judge(const struct tail_known *known, int fd, const struct tail_status *status, const char *path)
@@ -186,7 +281,7 @@ static int judge(const struct tail_known *known, int fd, const struct tail_statu
     if (tail_identity_equal_but_device(&known->identity, &status->identity) &&
         known->fingerprint.length > 0 && tail_known_is_at(known, path)) {
         int r = same_content(fd, status->size, known);
-        return r < 0 ? r : r ? SAME : UNRELATED;
+        return r < 0 ? r : r ? MOUNTED : UNRELATED;
     }
     return UNRELATED;
 }
@@ -204,16 +299,21 @@ int tail_known_take(struct tail_instance *tail, int fd, const struct tail_status
         if (r < 0) {
             return r;
         }
+        if (r == MOUNTED) {
+            tail->dev_before = known->identity.dev;
+            tail->dev_now = status->identity.dev;
+            r = SAME;
+        }
         if (r == SAME && same && same->offset >= known->offset) {
-            forget(tail, known); /* an older one of the same file, left by a kill */
+            tail_known_forget(tail, known); /* an older one of the same file, left by a kill */
         } else if (r == SAME) {
             if (same) {
-                forget(tail, same);
+                tail_known_forget(tail, same);
             }
             same = known;
         } else if (r == CHANGED || r == GONE) {
             changed |= r == CHANGED;
-            forget(tail, known);
+            bury(tail, known);
         }
     }
     if (same) {
@@ -230,7 +330,7 @@ static bool still_leads(const struct tail_known *known, const struct tail_status
 {
     struct stat s;
     char path[PATH_MAX];
-    path_of(known, path);
+    tail_known_path(known, path);
     return stat(path, &s) == 0 && s.st_ino == status->identity.ino && s.st_dev == status->identity.dev;
 }
 
@@ -243,7 +343,7 @@ bool tail_known_moved(struct tail_instance *tail, int fd, const struct tail_stat
         bool moved = known->away || (!tail_known_is_at(known, path) && !still_leads(known, status));
         int r = moved ? judge(known, fd, status, path) : UNRELATED;
         /* it was truncated, too: an inode that surely is the same is enough to read what it says now */
-        if (r == SAME || (r == CHANGED && tail_identity_is_certain(&status->identity))) {
+        if (r == SAME || r == MOUNTED || (r == CHANGED && tail_identity_is_certain(&status->identity))) {
             return true;
         }
     }
@@ -314,7 +414,7 @@ bool tail_known_poll(struct tail_instance *tail, size_t *bucket,
         if (!known->parked) {
             continue;
         }
-        path_of(known, path);
+        tail_known_path(known, path);
         if (stat(path, &s) < 0 || !as_it_was(known, &s)) {
             fn(tail, path);
             break; /* the table may be another one now; the rest of these has its turn next time */

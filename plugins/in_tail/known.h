@@ -12,8 +12,12 @@ struct tail_place {
     struct tail_table_node node; /* hash: path */
     struct tail_instance *tail;
     size_t references;
-    char path[]; /* "" is the root */
+    uint64_t listed; /* the round in which all its names were seen, or that it is gone */
+    uint64_t dev;    /* then: the file system, of what is gone that of where it would be */
+    char path[];     /* "" is the root */
 };
+
+enum { TAIL_BURIED_MAX = 4096 }; /* so many contents of files that are no more are remembered */
 
 struct tail_known {
     struct tail_table_node node; /* hash: inode */
@@ -24,9 +28,20 @@ struct tail_known {
     const char *name;
     uint64_t size, changed; /* parked: as it was then */
     bool finished, away;
-    bool parked; /* closed only because it has nothing new */
-    char key[];  /* and behind it the name */
+    struct tail_packing packing;
+    uint64_t missing; /* as in tail_meta */
+    uint64_t met;     /* the round in which its inode was last seen */
+    bool gone;        /* in `buried`, where only what it said is looked for */
+    bool parked;      /* closed only because it has nothing new */
+    char key[];       /* and behind it the name */
 };
+
+/* Files of that inode number were met in this round. */
+void tail_known_meet(const struct tail_instance *, uint64_t ino);
+/* Stores what is known of it beside its position. */
+void tail_known_save(struct tail_instance *, const struct tail_known *);
+/* Drops it and its stream. */
+void tail_known_forget(struct tail_instance *, struct tail_known *);
 
 /* Reads all of the instance's streams, and sets first_start. 0 or -ENOMEM. */
 int tail_known_load(struct tail_instance *);
@@ -58,6 +73,14 @@ bool tail_known_unchanged(const struct tail_instance *, const char *path, const 
 bool tail_known_poll(struct tail_instance *, size_t *bucket,
                      void (*fn)(struct tail_instance *, const char *path));
 /* Whether the inode is one that was added as finished. */
+/* The one with that key, also of the buried; NULL. Looks through all. */
+struct tail_known *tail_known_find(const struct tail_instance *, const char *key);
+/* Its file, as it was last known, is still at its path. */
+bool tail_known_is_there(const struct tail_known *);
+/* The path, at most PATH_MAX bytes. */
+void tail_known_path(const struct tail_known *, char *ret);
+/* Takes it out of its table and frees it; its stream stays. */
+void tail_known_drop(struct tail_instance *, struct tail_known *);
 bool tail_known_finished(const struct tail_instance *, uint64_t dev, uint64_t ino);
 void tail_known_free(struct tail_known *); /* takes NULL */
 

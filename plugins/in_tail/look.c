@@ -13,6 +13,7 @@
 #include "dirs.h"
 #include "file.h"
 #include "known.h"
+#include "packed.h"
 
 /* False: there are no descriptors. */
 static bool refused(struct tail_instance *tail, const char *path, int error)
@@ -53,7 +54,7 @@ static bool has_room(struct tail_instance *tail)
     for (struct tail_link *l = tail->files.next, *next; l != &tail->files; l = next) {
         struct tail_file *file = TAIL_OF(l, struct tail_file, member);
         next = l->next;
-        counted -= file->rotated;
+        counted -= file->rotated || (file->packed && tail_packed_is_held(file->packed));
         if (counted < max || tail_file_park(file)) {
             return true;
         }

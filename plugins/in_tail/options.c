@@ -9,6 +9,8 @@
 
 static const char *const long_lines_choices[] = {"split", "truncate", "skip", NULL};
 
+static const char *const compressions[] = {"auto", "none", "gzip", NULL};
+
 const struct weir_option tail_options[] = {
     {.name = "path",
      .type = WEIR_OPTION_LIST,
@@ -56,6 +58,12 @@ const struct weir_option tail_options[] = {
      .def = "5s",
      .max = 365 * DAY,
      .help = "how long a renamed or deleted file is followed after its end was reached"},
+    {.name = "forget_after",
+     .type = WEIR_OPTION_DURATION,
+     .offset = AT(forget_after),
+     .def = "7d",
+     .max = 36500 * DAY,
+     .help = "the position of a file that has been gone for so long is dropped; 0: never"},
     {.name = "exit_on_eof",
      .type = WEIR_OPTION_BOOL,
      .offset = AT(exit_on_eof),
@@ -143,6 +151,13 @@ const struct weir_option tail_options[] = {
      .offset = AT(preserve_key),
      .def = "false",
      .help = "parser: keep the line beside its fields"},
+    {.name = "compression",
+     .type = WEIR_OPTION_CHOICE,
+     .offset = AT(compression),
+     .def = "auto",
+     .choices = compressions,
+     .help =
+         "auto: a file that begins as a gzip file is read as what it holds; none: as it is; gzip: no other is read"},
     {.name = "buffer_max_size",
      .type = WEIR_OPTION_SIZE,
      .offset = AT(buffer_max_size),

@@ -13,19 +13,54 @@
 #include <unistd.h>
 #include "encoding.h"
 #include "join_read.h"
+#include "packed.h"
 
 enum {
-    SLICE = 1 << 20, /* bytes after which other files have their turn */
-    CUT_ROOM = 4     /* bytes behind a piece that are looked at to cut between characters */
+    SLICE = 1 << 20,          /* bytes after which other files have their turn */
+    PACKED_SLICE = 128 << 10, /* the same, of what has to be decompressed */
+    PACKED_CHUNK = 64 << 10,
+    CUT_ROOM = 4 /* bytes behind a piece that are looked at to cut between characters */
 };
 
 ssize_t tail_file_pread(const struct tail_file *file, uint8_t *buffer, size_t size, uint64_t offset)
 {
     ssize_t n;
+    if (file->packed) {
+        return tail_packed_read(file, buffer, size, offset);
+    }
     do {
         n = pread(file->fd, buffer, size, (off_t)offset);
     } while (n < 0 && errno == EINTR);
     return n;
+}
+
+size_t tail_file_slice(const struct tail_file *file)
+{
+    return file->packed ? PACKED_SLICE : SLICE;
+}
+
+size_t tail_file_chunk(const struct tail_file *file)
+{
+    size_t chunk = file->tail->config->buffer_chunk_size;
+    return file->packed && chunk > PACKED_CHUNK ? PACKED_CHUNK : chunk;
+}
+
+int tail_file_token(const struct tail_file *file, uint64_t offset, uint64_t *ret)
+{
+    return file->packed ? tail_packed_token(file, offset, ret) : tail_token_read(file->fd, offset, ret);
+}
+
+/* Of an encoding whose order of bytes stands in the file. */
+static void see_order(const struct tail_file *file)
+{
+    uint8_t mark[4] = {0};
+    struct tail_encoding *encoding = file->tail->format.encoding;
+    if (encoding && file->packed) {
+        size_t size = tail_packed_mark(file, mark);
+        tail_encoding_of_text(encoding, mark, size);
+    } else if (encoding) {
+        tail_encoding_of_file(encoding, file->fd);
+    }
 }
 
 static enum tail_progress broken(int error)
@@ -68,7 +103,7 @@ static struct tail_prefix *make_prefix(const struct tail_file *file)
 void tail_file_move_to(struct tail_file *file, uint64_t offset, uint64_t token)
 {
     file->tail->host->metric_add(file->tail->numbers.bytes, offset - file->offset);
-    file->tail->done += offset - file->offset;
+    file->tail->done += file->packed ? 0 : offset - file->offset; /* packed: counted as the file is read */
     file->offset = offset;
     file->token = token;
 }
@@ -155,14 +190,14 @@ static enum tail_progress read_lines(struct tail_file *file, size_t want)
 static enum tail_progress find_end(struct tail_file *file, uint64_t *ret_size)
 {
     const struct tail_format *format = &file->tail->format;
-    size_t step = file->tail->config->buffer_chunk_size;
+    size_t step = tail_file_chunk(file);
     uint8_t *buffer = tail_hub_buffer(file->tail->hub, step);
     if (!buffer) {
         return broken(ENOMEM);
     }
     const size_t width = tail_lines_width(format);
     file->scanned -= file->scanned % width;
-    for (size_t done = 0; done < SLICE; done += step) {
+    for (size_t done = 0; done < tail_file_slice(file); done += step) {
         if (format->long_lines == TAIL_SPLIT && file->scanned > format->max) {
             *ret_size = file->scanned;
             return TAIL_MORE;
@@ -202,7 +237,7 @@ static enum tail_progress send_part(struct tail_file *file, size_t size, bool re
     if (n < 0) {
         return TAIL_BROKEN;
     }
-    int error = tail_token_read(file->fd, offset, &position.token);
+    int error = tail_file_token(file, offset, &position.token);
     if ((size_t)n < span + size || tail_hash(buffer, span) != file->token || error == -ENODATA) {
         return TAIL_CHANGED;
     }
@@ -250,12 +285,10 @@ static enum tail_progress read_long(struct tail_file *file)
 
 enum tail_progress tail_file_read(struct tail_file *file, size_t *bytes)
 {
-    const size_t chunk = file->tail->config->buffer_chunk_size;
+    const size_t chunk = tail_file_chunk(file), slice = tail_file_slice(file);
     enum tail_progress r = TAIL_MORE;
-    if (file->tail->format.encoding) {
-        tail_encoding_of_file(file->tail->format.encoding, file->fd);
-    }
-    for (size_t done = 0; r == TAIL_MORE && done < SLICE;) {
+    see_order(file);
+    for (size_t done = 0; r == TAIL_MORE && done < slice;) {
         uint64_t before = file->offset + file->scanned;
         r = file->join               ? tail_join_read(file)
             : file->scanned >= chunk ? read_long(file)
@@ -266,16 +299,14 @@ enum tail_progress tail_file_read(struct tail_file *file, size_t *bytes)
         done += used ? used : chunk;
     }
     /* some network file systems return less than there is; others claim more than there is, for ever */
-    bool more = *bytes > 0 && file->offset + file->scanned < file->size;
+    bool more = !file->packed && *bytes > 0 && file->offset + file->scanned < file->size;
     return r == TAIL_END && more ? TAIL_MORE : r;
 }
 
 enum tail_progress tail_file_flush(struct tail_file *file)
 {
     const struct tail_format *format = &file->tail->format;
-    if (format->encoding) {
-        tail_encoding_of_file(format->encoding, file->fd);
-    }
+    see_order(file);
     if (file->join) {
         return tail_join_flush(file);
     }

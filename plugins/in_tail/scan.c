@@ -13,6 +13,7 @@
 #include "dirs.h"
 #include "file.h"
 #include "known.h"
+#include "prune.h"
 #include "search.h"
 #include "walk.h"
 
@@ -32,6 +33,7 @@ struct tail_scan {
     bool whole;                     /* the walk is through everything, so what it does not meet is gone */
     bool turn;                      /* whose it was */
     bool late, renamed;             /* searches that are due */
+    struct tail_prune *prune;       /* under way, or NULL */
 };
 
 static struct tail_scan *scan_of(struct tail_instance *tail)
@@ -70,7 +72,7 @@ void tail_scan_way(struct tail_instance *tail, const char *path)
 
 void tail_scan_renamed(struct tail_instance *tail, bool late)
 {
-    struct tail_scan *scan = tail->known.count ? scan_of(tail) : NULL;
+    struct tail_scan *scan = tail->known.count || tail->buried.count ? scan_of(tail) : NULL;
     if (scan) {
         *(late ? &scan->late : &scan->renamed) = true;
         tail_wake(tail);
@@ -116,6 +118,7 @@ void tail_scan_clear(struct tail_instance *tail)
         drop_ways(scan);
         tail_walk_destroy(scan->walk);
         tail_search_destroy(scan->search);
+        tail_prune_destroy(scan->prune);
         free(scan);
     }
     tail->scan = NULL;
@@ -235,6 +238,16 @@ static void search_on(struct tail_instance *tail)
     if (tail_search_step(scan->search)) {
         tail_search_destroy(scan->search);
         scan->search = NULL;
+        scan->prune = tail_prune_begin(tail);
+    }
+}
+
+static void prune_on(struct tail_instance *tail)
+{
+    struct tail_scan *scan = tail->scan;
+    if (tail_prune_step(scan->prune)) {
+        tail_prune_destroy(scan->prune);
+        scan->prune = NULL;
     }
 }
 
@@ -325,6 +338,8 @@ static bool look_on(struct tail_instance *tail)
         sweep_on(tail);
     } else if (scan->search) {
         search_on(tail);
+    } else if (scan->prune) {
+        prune_on(tail);
     } else if (next(tail)) {
         return true;
     } else if (scan->parked) {

@@ -34,8 +34,9 @@ static bool worth_opening(const struct tail_instance *tail, const struct tail_kn
                           const struct stat *s, bool late)
 {
     struct timespec now;
-    if (late || (uint64_t)s->st_size != known->offset) {
-        return (uint64_t)s->st_size != known->offset;
+    uint64_t read = known->packing.packed ? known->packing.raw : known->offset;
+    if (late || (uint64_t)s->st_size != read) {
+        return (uint64_t)s->st_size != read;
     }
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t age = (uint64_t)(now.tv_sec > s->st_mtim.tv_sec ? now.tv_sec - s->st_mtim.tv_sec : 0);
@@ -89,8 +90,11 @@ static void look(struct tail_instance *tail, int dir, const char *dir_path, cons
 {
     struct stat s;
     char path[PATH_MAX + NAME_MAX];
-    if (fstatat(dir, name, &s, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(s.st_mode) ||
-        !is_missed(tail, &s, late)) {
+    if (fstatat(dir, name, &s, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(s.st_mode)) {
+        return;
+    }
+    tail_known_meet(tail, s.st_ino); /* which the directory may tell otherwise */
+    if (!is_missed(tail, &s, late)) {
         return;
     }
     int fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
@@ -134,6 +138,7 @@ struct tail_search *tail_search_create(struct tail_instance *tail, bool late)
         free(places);
         return NULL;
     }
+    tail->round++;
     *search = (struct tail_search){.tail = tail, .places = places, .late = late};
     for (size_t i = 0; i < tail->places.size; i++) {
         for (struct tail_table_node *n = tail->places.buckets[i]; n; n = n->next) {
@@ -149,17 +154,48 @@ struct tail_search *tail_search_create(struct tail_instance *tail, bool late)
 static bool step(struct tail_search *search)
 {
     const char *path = search->places[search->next - 1]->path;
+    errno = 0;
     const struct dirent *entry = readdir(search->dir);
     struct tail_instance *tail = search->tail;
     if (!entry) {
+        if (errno == 0) {
+            search->places[search->next - 1]->listed = tail->round;
+        }
         closedir(search->dir);
         search->dir = NULL;
         return false;
     }
+    tail_known_meet(tail, entry->d_ino);
     if (tail->loose_inodes || may_be_moved(tail, entry->d_ino, path, entry->d_name)) {
         look(tail, dirfd(search->dir), path, entry->d_name, search->late);
     }
     return true;
+}
+
+/* The file system of a directory, or of where it would be. */
+static bool device_of(const char *path, uint64_t *ret)
+{
+    char above[PATH_MAX];
+    struct stat s;
+    snprintf(above, sizeof(above), "%s", path);
+    while (stat(*above ? above : "/", &s) < 0) {
+        char *slash = strrchr(above, '/');
+        if ((errno != ENOENT && errno != ENOTDIR) || !slash) {
+            return false;
+        }
+        *slash = 0;
+    }
+    *ret = s.st_dev;
+    return true;
+}
+
+static void begin_place(struct tail_search *search, struct tail_place *place)
+{
+    search->dir = opendir(*place->path ? place->path : "/");
+    bool gone = !search->dir && (errno == ENOENT || errno == ENOTDIR);
+    if ((search->dir || gone) && device_of(place->path, &place->dev) && gone) {
+        place->listed = search->tail->round;
+    }
 }
 
 bool tail_search_step(struct tail_search *search)
@@ -168,8 +204,7 @@ bool tail_search_step(struct tail_search *search)
         if (search->dir) {
             step(search);
         } else {
-            const char *path = search->places[search->next++]->path;
-            search->dir = opendir(*path ? path : "/");
+            begin_place(search, search->places[search->next++]);
         }
         if (tail_hub_enough(search->tail->hub)) {
             return false;

@@ -18,6 +18,7 @@
 #include "filter.h"
 #include "known.h"
 #include "multiline.h"
+#include "packed.h"
 #include "scan.h"
 
 static const uint64_t RETRY = 1000000000;    /* ns */
@@ -32,6 +33,13 @@ static bool has_work(const struct tail_instance *tail)
 {
     return (!tail->paused && !tail_list_empty(&tail->ready)) ||
            (tail->crowded && tail_list_empty(&tail->ready));
+}
+
+uint64_t tail_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec;
 }
 
 void tail_wake(struct tail_instance *tail)
@@ -85,6 +93,9 @@ void tail_end(struct tail_instance *tail)
 /* All that are open have been read to their ends, and others wait: those have their turn, one for one. */
 static void make_room(struct tail_instance *tail)
 {
+    if (tail_packed_hurry(tail)) {
+        return;
+    }
     for (struct tail_link *l = tail->files.next, *next; tail_parks(tail) && l != &tail->files; l = next) {
         next = l->next;
         if (tail_file_park(TAIL_OF(l, struct tail_file, member))) {
@@ -150,6 +161,9 @@ static bool scan(struct tail_worker *worker)
     if (tail->starting && !tail_scan_waits(tail)) {
         started(tail);
     }
+    if (!tail_scan_waits(tail)) {
+        tail_packed_wake(tail);
+    }
     tail_end(tail);
     tail_wake(tail);
     return more;
@@ -174,6 +188,7 @@ static void on_refresh(void *data)
     struct tail_instance *tail = data;
     tail_rescan(tail);
     tail_scan_renamed(tail, true);
+    tail_packed_wake(tail);
 }
 
 static void on_poll(void *data)
@@ -241,10 +256,16 @@ static void set_numbers(struct tail_instance *tail)
                          ? h->metric(i, WEIR_COUNTER, "bad_times",
                                      "Values of time_key that are no time of time_format.", NULL, NULL)
                          : NULL,
+        .damaged =
+            tail->config->compression == TAIL_NONE
+                ? NULL
+                : h->metric(i, WEIR_COUNTER, "damaged_files",
+                            "Compressed files that are not complete, corrupt, or have more behind their end.",
+                            NULL, NULL),
         .overflows =
             h->metric(i, WEIR_COUNTER, "inotify_overflows", "Times that inotify lost events.", NULL, NULL),
     };
-    static const char *const reasons[TAIL_REASONS] = {"too_long", "hole", "truncated", "deleted"};
+    static const char *const reasons[TAIL_REASONS] = {"too_long", "hole", "truncated", "deleted", "damaged"};
     for (size_t r = 0; r < TAIL_REASONS; r++) {
         tail->numbers.abandoned[r] = h->metric(
             i, WEIR_COUNTER, "abandoned_bytes",
@@ -341,6 +362,7 @@ static int tail_create(const struct weir_host *host, struct weir_instance *insta
     tail_list_init(&tail->files);
     tail_list_init(&tail->ready);
     set_format(tail);
+    tail->packs = tail_packed_expected(tail->config);
     tail->glob = tail_glob_create(&tail->config->path, &tail->config->exclude_path);
     if (!tail->glob) {
         int error = errno;

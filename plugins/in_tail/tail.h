@@ -22,11 +22,14 @@ struct tail_config {
     bool time_keep, preserve_key;
     uint64_t flush_timeout;
     bool read_from_head, skip_empty_lines, skip_long_lines, exit_on_eof, inotify_watcher;
-    uint64_t refresh_interval, rotate_wait, poll_interval, ignore_older, close_inactive;
+    uint64_t forget_after, refresh_interval, rotate_wait, poll_interval, ignore_older, close_inactive;
     int64_t max_open_files;
     uint64_t buffer_max_size, buffer_chunk_size;
     int long_lines;
+    int compression; /* enum tail_compression */
 };
+
+enum tail_compression { TAIL_AUTO, TAIL_NONE, TAIL_GZIP };
 
 extern const struct weir_option tail_options[];
 
@@ -34,7 +37,7 @@ struct tail_multiline;
 
 struct tail_numbers {
     struct weir_metric *files, *bytes, *rotated, *truncated, *empty, *long_lines, *overflows, *holes, *late,
-        *filtered, *refused, *undecodable, *unparsed, *bad_times, *abandoned[TAIL_REASONS];
+        *filtered, *refused, *undecodable, *unparsed, *bad_times, *damaged, *abandoned[TAIL_REASONS];
 };
 
 struct tail_instance {
@@ -56,15 +59,20 @@ struct tail_instance {
     struct tail_table by_path, by_inode;
     struct tail_table dirs;   /* struct tail_dir, by path */
     struct tail_table known;  /* struct tail_known: streams whose files are not open, by inode */
+    struct tail_table buried; /* struct tail_known: what files said that are no more, by inode */
     struct tail_table places; /* struct tail_place: the directories that those were last seen in, by path */
     struct tail_table complaints; /* paths that were complained about, until they are well again */
 
     struct tail_scan *scan; /* looking for files is under way, or NULL */
 
-    uint64_t generation;  /* of the last walk */
-    uint64_t started;     /* when, ns since 1970 */
-    uint64_t done, total; /* for exit_on_eof: bytes read of those there */
+    uint64_t generation;          /* of the last walk */
+    uint64_t round;               /* of the last search */
+    uint64_t pruned;              /* when long gone files were last looked for, s since 1970 */
+    uint64_t dev_before, dev_now; /* the number that a device has got anew */
+    uint64_t started;             /* when, ns since 1970 */
+    uint64_t done, total;         /* for exit_on_eof: bytes read of those there */
     size_t open_count, parked_count;
+    size_t undecided;  /* compressed files that wait for what becomes of others */
     bool first_start;  /* no stream is known: read_from_head counts */
     bool starting;     /* the walk of start goes on */
     bool rescan;       /* a walk is due */
@@ -74,6 +82,7 @@ struct tail_instance {
     bool retrying;     /* something could not be opened: the timer runs */
     bool polling;      /* there is something that inotify does not cover */
     bool remote_said;  /* that files are polled because of where they lie */
+    bool packs;        /* a pattern may match the name of a compressed file */
     bool ended;
 };
 
@@ -85,6 +94,8 @@ static inline bool tail_parks(const struct tail_instance *tail)
     return tail->config->close_inactive > 0 || tail->config->max_open_files > 0;
 }
 
+/* The clock of the day, s since 1970. */
+uint64_t tail_clock(void);
 /* There is work for the instance. */
 void tail_wake(struct tail_instance *);
 /* Something could not be opened now: the instance looks again in a second. */

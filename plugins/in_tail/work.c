@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "packed.h"
 #include "scan.h"
 
 static const uint64_t NAMES_WAIT = 50000000; /* ns after which a walk that goes on is asked for again */
@@ -67,7 +68,13 @@ static void finish(struct tail_file *file)
         wait_for_names(file);
         return;
     }
+    if (file->packed && !tail_packed_finish(file)) {
+        return;
+    }
     enum tail_progress r = tail_file_flush(file);
+    if (r == TAIL_END && file->packed) {
+        tail_packed_done(file);
+    }
     if (r == TAIL_FULL) {
         tail->paused = true;
     }
@@ -97,18 +104,20 @@ static void wait_for_more(struct tail_file *file)
     }
 }
 
-static void at_end(struct tail_file *file, bool read)
+/* A compressed file, too, is read once, to an end. */
+void tail_file_at_end(struct tail_file *file, bool read)
 {
+    bool ends = file->rotated || file->packed;
     if (file->tail->config->exit_on_eof) {
         finish(file);
-    } else if (file->rotated && (read || !file->waiting)) {
+    } else if (ends && (read || !file->waiting)) {
         wait_for_more(file);
-    } else if (file->rotated && file->due) {
+    } else if (ends && file->due) {
         finish(file);
     }
 }
 
-static void give_up(struct tail_file *file, int error)
+void tail_file_give_up(struct tail_file *file, int error)
 {
     struct tail_instance *tail = file->tail;
     if (error == ENOMEM) {
@@ -126,9 +135,15 @@ size_t tail_file_work(struct tail_file *file)
 {
     size_t bytes = 0;
     bool changed = false;
+    if (file->unsure && !tail_packed_detect(file)) {
+        return 0;
+    }
+    if (file->packed) {
+        return tail_packed_work(file);
+    }
     int r = tail_file_examine(file);
     if (r < 0) {
-        give_up(file, -r);
+        tail_file_give_up(file, -r);
         return 0;
     }
     enum tail_progress progress = tail_file_read(file, &bytes);
@@ -147,14 +162,14 @@ size_t tail_file_work(struct tail_file *file)
         r = tail_file_learn(file, &changed);
     }
     if (r < 0 || progress == TAIL_BROKEN) {
-        give_up(file, r < 0 ? -r : error);
+        tail_file_give_up(file, r < 0 ? -r : error);
     } else if (progress == TAIL_FULL) {
         file->tail->paused = true;
         tail_file_wake(file);
     } else if (changed || progress == TAIL_MORE) {
         tail_file_wake(file);
     } else {
-        at_end(file, bytes > 0);
+        tail_file_at_end(file, bytes > 0);
     }
     return bytes;
 }

@@ -159,31 +159,44 @@ START_TEST(no_longer_wanted)
 }
 END_TEST
 
-START_TEST(foreign_meta)
+static void check_meta(const struct tail_meta *wanted)
 {
-    append("f", "1\n");
-    once("f", "1\n");
     struct tail_meta meta;
     uint8_t bytes[TAIL_META_MAX];
-    struct tail_meta full = {{1, 2, 3, 4}, {5, 6}, "/a/path", 7, true};
-    size_t size = tail_meta_encode(&full, bytes);
+    size_t size = tail_meta_encode(wanted, bytes);
     ck_assert_int_eq(tail_meta_decode(bytes, size, &meta), 0);
     ck_assert(meta.away);
     ck_assert_uint_eq(meta.identity.born, 4);
     ck_assert_uint_eq(meta.fingerprint.length, 6);
     ck_assert(meta.path_size == 7 && memcmp(meta.path, "/a/path", 7) == 0);
+    ck_assert(meta.gone == wanted->gone && meta.missing == wanted->missing);
+    ck_assert(meta.packing.packed == wanted->packing.packed &&
+              meta.packing.skipped == wanted->packing.skipped);
+    ck_assert_uint_eq(meta.packing.raw, wanted->packing.raw);
+    ck_assert_uint_eq(meta.packing.trail, wanted->packing.trail);
+    ck_assert_uint_eq(meta.packing.end, wanted->packing.end);
     for (size_t n = 0; n < size; n++) {
         uint8_t *cut = malloc(n ? n : 1);
         memcpy(cut, bytes, n);
         ck_assert_int_eq(tail_meta_decode(cut, n, &meta), -EINVAL);
         free(cut);
     }
-    bytes[0]++;
+    bytes[0] += 2;
     ck_assert_int_eq(tail_meta_decode(bytes, size, &meta), -EINVAL);
-    bytes[0]--;
+    bytes[0] -= 2;
     memset(bytes + 42, 0xff, 4);
     ck_assert_int_eq(tail_meta_decode(bytes, size, &meta), -EINVAL);
-    ck_assert_int_eq(tail_meta_decode(NULL, 0, &meta), -EINVAL);
+}
+
+START_TEST(foreign_meta)
+{
+    append("f", "1\n");
+    once("f", "1\n");
+    struct tail_meta plain = {{1, 2, 3, 4}, {5, 6}, "/a/path", 7, true, false, {0}, 0};
+    struct tail_meta full = {{1, 2, 3, 4}, {5, 6}, "/a/path", 7, true, true, {true, true, 8, 9, 10}, 11};
+    check_meta(&plain);
+    check_meta(&full);
+    ck_assert_int_eq(tail_meta_decode(NULL, 0, &plain), -EINVAL);
 }
 END_TEST
 
