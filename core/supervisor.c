@@ -63,10 +63,10 @@ static void tell(struct supervisor *s, const char *format, ...)
 
 static void tell_hang(const char *alias, const char *what, uint64_t ns)
 {
-    log_error(*alias ? alias : "engine",
-              "has not come back from its callback '%s' for %" PRIu64
-              " s or more: what it holds up waits, and nothing is lost",
-              what, ns / 1000000000);
+    log_error(
+        *alias ? alias : "engine",
+        "has not come back from its callback '%s' for %.1f s or more: what it holds up waits, and nothing is lost",
+        what, (double)ns / 1e9);
 }
 
 static void on_look(void *data)
@@ -107,6 +107,8 @@ static void on_timer(void *data)
                   " ms: the service manager is not told that weir is alive until they do",
                   stuck, s->count, s->interval / 1000000);
     s->silent = stuck > 0;
+    if (stuck) /* the manager may not wait until service.watchdog does */
+        callback_watch(s->interval, tell_hang);
     if (!stuck)
         tell(s, "WATCHDOG=1");
     for (size_t i = 0; i < s->count; i++)

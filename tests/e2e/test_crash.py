@@ -10,6 +10,7 @@ import pytest
 
 import harness
 from harness import append, lines
+from test_supervisor import Manager
 
 pytestmark = pytest.mark.skipif(bool(harness.SANITIZER), reason="sanitizers handle crashes themselves")
 
@@ -22,10 +23,10 @@ def into(lab, fault, service=None, **options):
     return lab.start(["-c", config], **options)
 
 
-def source(lab, fault, service=None):
+def source(lab, fault, service=None, **options):
     config = lab.config([{"name": "broken", "alias": "the-source", "fault": fault}],
                         [{"name": "stdout", "match": "*", "format": "raw"}], service, ["in_broken"])
-    return lab.start(["-c", config])
+    return lab.start(["-c", config], **options)
 
 
 def last_line(weir):
@@ -106,6 +107,15 @@ def test_hanging_output_is_named(lab):
 
 def test_hanging_input_is_named(lab):
     weir = source(lab, "hangs_in_timer", {"watchdog": "200ms"})
+    weir.wait_log("error [the-source] has not come back from its callback 'timer' for ")
+    weir.kill()
+
+
+def test_the_managers_watchdog_names_it_as_well(lab):
+    manager = Manager(lab.folder)
+    weir = source(lab, "hangs_in_timer", {"watchdog": "0"},
+                  env={"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "200000"})
+    weir.wait_log("1 of 1 input loops have not come round")
     weir.wait_log("error [the-source] has not come back from its callback 'timer' for ")
     weir.kill()
 

@@ -67,7 +67,7 @@ def test_bad_reload_is_over_too(lab):
 def test_watchdog(lab):
     manager = Manager(lab.folder)
     path = lab.path("a.log")
-    weir = lab.tail(path, env={"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "100000"})
+    weir = lab.tail(path, env={"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "400000"})
     manager.wait("WATCHDOG", 5)
     append(path, line(0))
     weir.wait_line(0)
