@@ -12,6 +12,11 @@
 
 enum { ESCAPE_GROWTH = 3 };
 
+static bool is_plain(char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '\\' && c != '"';
+}
+
 /*
  * Prometheus refuses a whole scrape for one byte that is not UTF-8, and a file's name may hold any: U+FFFD
  * stands for those. Returns behind what was written, at most ESCAPE_GROWTH times the text.
@@ -20,6 +25,11 @@ static char *escape(char *out, const char *text, bool quotes)
 {
     size_t left = strlen(text);
     while (left) {
+        if (is_plain(*text)) {
+            *out++ = *text++;
+            left--;
+            continue;
+        }
         size_t length = text_utf8(text, left);
         if (!length) {
             out = (char *)mempcpy(out, "\xef\xbf\xbd", 3);

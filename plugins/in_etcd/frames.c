@@ -51,14 +51,28 @@ static bool is_space(char c)
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
+/* How many bytes of a string have no meaning: most of a message is one long value. */
+static size_t plain(const char *bytes, size_t size)
+{
+    const char *quote = memchr(bytes, '"', size);
+    size_t length = quote ? (size_t)(quote - bytes) : size;
+    const char *slash = memchr(bytes, '\\', length);
+
+    return slash ? (size_t)(slash - bytes) : length;
+}
+
 /* Bytes up to the end of the object that is under way, or all; *ret_whole where it ended. */
 static size_t take(struct etcd_frames *f, const char *bytes, size_t size, bool *ret_whole)
 {
     size_t used = 0;
 
     *ret_whole = false;
-    while (used < size && !*ret_whole)
-        *ret_whole = step(f, bytes[used++]);
+    while (used < size && !*ret_whole) {
+        if (f->in_string && !f->escaped)
+            used += plain(bytes + used, size - used);
+        if (used < size)
+            *ret_whole = step(f, bytes[used++]);
+    }
     return used;
 }
 
