@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
 #include "file.h"
@@ -56,27 +55,6 @@ struct link_to {
 
 /* -- Subscribing -------------------------------------------------------------------------------------- */
 
-/* Whether others write to this file system without inotify here knowing. */
-static bool is_remote(const char *path)
-{
-    static const uint32_t kinds[] = {
-        0x6969 /* nfs */,      0x517b /* smb */,        0xff534d42 /* cifs */, 0xfe534d42 /* smb2 */,
-        0x65735546 /* fuse */, 0x01021997 /* 9p */,     0x00c36400 /* ceph */, 0x5346414f /* afs */,
-        0x6b414653 /* kafs */, 0x0bd00bd0 /* lustre */, 0x01161970 /* gfs2 */, 0x7461636f /* ocfs2 */,
-        0x73757245 /* coda */, 0x786f4256 /* vboxsf */, 0x47504653 /* gpfs */,
-    };
-    struct statfs s;
-    if (statfs(path, &s) < 0) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-        if ((uint32_t)s.f_type == kinds[i]) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int subscribe(struct tail_instance *tail, struct tail_sub *sub, const char *path, const char *shown,
                      uint32_t events, const char *name)
 {
@@ -111,7 +89,7 @@ bool tail_subscribe(struct tail_instance *tail, struct tail_sub *sub, const char
 {
     int r = subscribe(tail, sub, path, shown, events, name);
     *ret_error = -r;
-    if (r < 0 || !is_remote(path)) {
+    if (r < 0 || !tail_notify_remote(sub, path)) {
         return r == 0;
     }
     if (!tail->remote_said) {

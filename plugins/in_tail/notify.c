@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 #include "identity.h"
 
@@ -19,6 +20,7 @@ struct tail_watched {
     struct tail_link subs;       /* struct tail_sub.link: all */
     struct tail_link any;        /* struct tail_sub.by_name: those who want any name */
     int wd;
+    bool judged, remote; /* whether it was looked at; and lies where inotify need not tell of changes */
 };
 
 struct tail_named {
@@ -302,4 +304,35 @@ void tail_notify_remove(struct tail_notify *n, struct tail_sub *sub)
     }
     detach(n, sub);
     drop_unused(n, w);
+}
+
+/* Whether others write to this file system without inotify here knowing. */
+static bool is_remote(const char *path)
+{
+    static const uint32_t kinds[] = {
+        0x6969 /* nfs */,      0x517b /* smb */,        0xff534d42 /* cifs */, 0xfe534d42 /* smb2 */,
+        0x65735546 /* fuse */, 0x01021997 /* 9p */,     0x00c36400 /* ceph */, 0x5346414f /* afs */,
+        0x6b414653 /* kafs */, 0x0bd00bd0 /* lustre */, 0x01161970 /* gfs2 */, 0x7461636f /* ocfs2 */,
+        0x73757245 /* coda */, 0x786f4256 /* vboxsf */, 0x47504653 /* gpfs */,
+    };
+    struct statfs s;
+    if (statfs(path, &s) < 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        if ((uint32_t)s.f_type == kinds[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool tail_notify_remote(const struct tail_sub *sub, const char *path)
+{
+    struct tail_watched *w = sub->watched;
+    if (!w->judged) {
+        w->remote = is_remote(path);
+        w->judged = true;
+    }
+    return w->remote;
 }

@@ -6,6 +6,7 @@
 #ifndef TAIL_NOTIFY_H
 #define TAIL_NOTIFY_H
 
+#include <stdbool.h>
 #include <sys/inotify.h>
 #include <weir/plugin.h>
 #include "list.h"
@@ -51,6 +52,11 @@ void tail_notify_destroy(struct tail_notify *);
  */
 int tail_notify_add(struct tail_notify *, struct tail_sub *, const char *path, uint32_t events,
                     const char *name);
+/*
+ * Whether what it is subscribed to (at `path`) lies on a file system that others write to without inotify
+ * here knowing. An inode stays where it is, so this is found out once, for all who subscribe.
+ */
+bool tail_notify_remote(const struct tail_sub *, const char *path);
 /* Takes one that is subscribed to nothing. */
 void tail_notify_remove(struct tail_notify *, struct tail_sub *);
 
