@@ -215,6 +215,8 @@ static void finish(struct flight *flight, enum weir_result result)
     if (result == WEIR_DELIVERED && flight->failure_count == 0) {
         if (flight->topic && !atomic_load_explicit(&flight->topic->known, memory_order_relaxed))
             atomic_store(&flight->topic->known, true);
+        if (flight->topic && atomic_load_explicit(&flight->topic->missing_since, memory_order_relaxed))
+            atomic_store(&flight->topic->missing_since, 0);
         if (messages)
             flights->delivered(flights->data);
     }

@@ -50,12 +50,19 @@ static int64_t now(void)
 
 /* -- What becomes of a failure. Any thread, as is all that flights call. -- */
 
-/* A topic that records were delivered to may be unknown for a while: to a broker that has just started, say.
+/*
+ * A topic that records were delivered to may be unknown for a while: to a broker that has just started, say.
+ * One that is used for the first time may be in the making; the time that librdkafka allows for that also
+ * runs while no broker is there, so it is counted here from when brokers answer.
  */
-static enum fate judge_unknown_topic(struct topic *topic)
+static enum fate judge_unknown_topic(const struct kafka_output *out, struct topic *topic)
 {
     long long since, t = now();
 
+    if (topic && !atomic_load(&topic->known) && !producer_is_sure(&out->producer)) {
+        atomic_store(&topic->missing_since, t);
+        return FATE_AGAIN;
+    }
     if (!topic || !atomic_load(&topic->known))
         return FATE_REFUSED;
     since = atomic_load(&topic->missing_since);
@@ -92,7 +99,7 @@ static enum fate judge(void *data, const struct failure *failure)
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-        return judge_unknown_topic(failure->topic);
+        return judge_unknown_topic(out, failure->topic);
     case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
     case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
     case RD_KAFKA_RESP_ERR__DESTROY:

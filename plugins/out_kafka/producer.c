@@ -12,7 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 #include "send.h"
+
+/* Longer than this without an answer, and brokers were away, or had nothing to do. */
+static const int64_t SILENCE = 5000000000;
 
 /* -- What librdkafka calls -- */
 
@@ -32,6 +36,37 @@ static rd_kafka_resp_err_t on_acknowledgement(rd_kafka_t *rk, rd_kafka_message_t
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+static int64_t now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* Threads of librdkafka. */
+static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int socket, const char *broker, int32_t id,
+                                       int16_t key, int16_t version, int32_t correlation, size_t size,
+                                       int64_t latency, rd_kafka_resp_err_t error, void *opaque)
+{
+    struct producer *producer = opaque;
+    int64_t t = now();
+
+    (void)rk, (void)socket, (void)broker, (void)id, (void)key, (void)version, (void)correlation, (void)size;
+    (void)latency;
+    if (error)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (t - atomic_load(&producer->answered) > SILENCE)
+        atomic_store(&producer->answers_since, t);
+    atomic_store(&producer->answered, t);
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+bool producer_is_sure(const struct producer *producer)
+{
+    return now() - atomic_load(&producer->answers_since) >= producer->patience;
+}
+
 static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *why,
                                   size_t why_size)
 {
@@ -41,6 +76,7 @@ static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, v
     (void)why;
     (void)why_size;
     producer->begun = true;
+    rd_kafka_interceptor_add_on_response_received(rk, "weir", on_response, opaque);
     return rd_kafka_interceptor_add_on_acknowledgement(rk, "weir", on_acknowledgement, opaque);
 }
 
@@ -131,6 +167,8 @@ int producer_make(struct producer *producer, long batch_size, char *why, size_t 
     set_callbacks(producer, properties.conf);
     stats_restart(producer->stats);
     producer->begun = false;
+    atomic_store(&producer->answered, -2 * SILENCE);
+    atomic_store(&producer->answers_since, now());
     producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, properties.conf, reason, sizeof(reason));
     if (!producer->rk) {
         abandon(producer, properties.conf);
@@ -138,6 +176,7 @@ int producer_make(struct producer *producer, long batch_size, char *why, size_t 
         return -EINVAL;
     }
     producer->most_messages = properties.most_messages;
+    producer->patience = properties.propagation_ms * (int64_t)1000000;
     producer->linger_ms = properties.linger_ms;
     producer->sticky_ms = properties.sticky_ms;
     atomic_store(&producer->batch_size, properties.batch_size);

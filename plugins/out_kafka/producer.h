@@ -21,7 +21,10 @@ struct producer {
     struct flights *flights;
     rd_kafka_t *rk; /* NULL: there is none */
     struct pace pace;
-    bool begun; /* rd_kafka_new got as far as its interceptors */
+    atomic_llong answered,
+        answers_since; /* ns; the last answer of a broker, and the first one after a silence */
+    int64_t patience;  /* ns; so long a topic may be unknown before it does not exist */
+    bool begun;        /* rd_kafka_new got as far as its interceptors */
     long most_messages;
     long linger_ms;
     long sticky_ms;         /* 0: librdkafka chooses partitions */
@@ -39,6 +42,9 @@ int producer_connect(struct producer *, char *why, size_t why_size);
 void producer_end(struct producer *);
 /* Gives up everything that was not delivered; it is reported as failed, mostly at once. */
 void producer_purge(struct producer *);
+/* Whether brokers have answered for long enough that a topic which they do not know does not exist. Any
+ * thread. */
+bool producer_is_sure(const struct producer *);
 /* Whether it can't send any more, and why: it is to be built anew. */
 bool producer_is_broken(const struct producer *, char *why, size_t why_size);
 

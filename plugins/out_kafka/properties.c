@@ -250,6 +250,7 @@ static void read_limits(struct properties *properties)
     long message = number(properties->conf, "message.max.bytes", 1000000);
     long queue = number(properties->conf, "queue.buffering.max.messages", 0);
 
+    properties->propagation_ms = number(properties->conf, "topic.metadata.propagation.max.ms", 30000);
     properties->batch_size = batch < message ? batch : message;
     properties->most_messages = queue > 0 ? queue : 100000;
 }

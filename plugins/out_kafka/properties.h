@@ -14,7 +14,8 @@ struct properties {
     long batch_size;    /* bytes of one batch of messages */
     long
         linger_ms; /* what the user wants a message to wait for others; -1: has not said. pace.c sees to it */
-    long sticky_ms; /* messages without a key keep a partition so long; 0: librdkafka chooses it */
+    long propagation_ms; /* so long a topic may be unknown */
+    long sticky_ms;      /* messages without a key keep a partition so long; 0: librdkafka chooses it */
 };
 
 /*

@@ -152,6 +152,33 @@ START_TEST(message_times)
 }
 END_TEST
 
+/* What is no full batch waits as long as the user says; librdkafka's own, longer lingering never shows. */
+START_TEST(linger)
+{
+    struct cluster cluster;
+    int64_t begun;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    struct weir_instance *in = begin(
+        (struct setting[]){{"format", "raw"}, {"rdkafka.linger.ms", "400"}, {NULL, NULL}}, cluster.brokers);
+    add_lines(in, "numbers", 0, 1, 10);
+    deliver(in);
+    for (unsigned i = 1; i < 3; i++) {
+        struct timespec pause = {0, 50000000};
+        nanosleep(&pause, NULL); /* what comes while the batch before is being flushed goes along */
+        begun = now_ms();
+        add_lines(in, "numbers", i, 1, 10);
+        deliver(in);
+        ck_assert_int_ge(now_ms() - begun, 300);
+        ck_assert_int_lt(now_ms() - begun, 20000);
+    }
+    check_numbers(&cluster, "numbers", 0, 3);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(topics_by_field)
 {
     const char records[] = "\x92\x05\x81\xa1s\xa1"
@@ -536,6 +563,7 @@ int main(void)
     tcase_add_test(tcase, formats);
     tcase_add_test(tcase, keys_and_headers);
     tcase_add_test(tcase, message_times);
+    tcase_add_test(tcase, linger);
     tcase_add_test(tcase, topics_by_field);
     tcase_add_test(tcase, no_internal_topic_by_field);
     tcase_add_test(tcase, large_line_alone);
