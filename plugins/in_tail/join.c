@@ -192,7 +192,7 @@ static int keep(struct tail_open *o)
 static int put_open(struct tail_join *join, struct tail_open *o)
 {
     struct tail_origin origin = origin_of(join, o, &o->first);
-    const uint8_t *text = o->view ? o->view : o->text.bytes;
+    const uint8_t *text = o->view ? o->view : tail_text_bytes(&o->text);
     return tail_record_put(&join->out, text, size_of(o), &origin);
 }
 
@@ -344,7 +344,7 @@ static int take_any(struct tail_join *join, struct tail_open *o, const struct li
 
 static int end_pieces(struct tail_join *join, struct tail_open *o)
 {
-    struct line line = {.text = o->piece.bytes,
+    struct line line = {.text = tail_text_bytes(&o->piece),
                         .size = o->piece.size,
                         .rest = o->piece_counted && join->format->long_lines == TAIL_SPLIT,
                         .first = &o->piece_first};

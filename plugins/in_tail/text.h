@@ -42,6 +42,12 @@ static inline int tail_text_add(struct tail_text *text, const void *bytes, size_
     return 0;
 }
 
+/* What is there; never NULL. */
+static inline const uint8_t *tail_text_bytes(const struct tail_text *text)
+{
+    return text->bytes ? text->bytes : (const uint8_t *)"";
+}
+
 static inline void tail_text_free(struct tail_text *text)
 {
     free(text->bytes);
