@@ -113,22 +113,6 @@ static enum MHD_Result reply_page(struct MHD_Connection *c, const struct page_fi
     return rc;
 }
 
-static enum MHD_Result reply_metrics(struct admin *a, struct MHD_Connection *c)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&text, &size);
-
-    if (!f)
-        return MHD_NO;
-    int rc = status_metrics(a->engine, f);
-    if (fclose(f) != 0 || rc < 0) {
-        free(text);
-        return MHD_NO;
-    }
-    return reply(c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text, size);
-}
-
 static enum MHD_Result reply_ready(struct admin *a, struct MHD_Connection *c)
 {
     char *text = NULL;
@@ -199,6 +183,21 @@ static enum MHD_Result reply_status(struct admin *a, struct exchange *x)
         return reply_text(x->connection, MHD_HTTP_BAD_REQUEST, "sort is lag, or left out\n");
     suspend(a, x);
     if (status_ask(a->status, page, on_status, x) < 0)
+        on_status(x, NULL, 0);
+    return MHD_YES;
+}
+
+static enum MHD_Result reply_metrics(struct admin *a, struct exchange *x)
+{
+    if (x->answered) {
+        char *text = x->json;
+        x->json = NULL;
+        return text ? reply(x->connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text,
+                            x->size)
+                    : reply_text(x->connection, MHD_HTTP_SERVICE_UNAVAILABLE, "weir is ending\n");
+    }
+    suspend(a, x);
+    if (status_ask_metrics(a->status, on_status, x) < 0)
         on_status(x, NULL, 0);
     return MHD_YES;
 }
@@ -303,7 +302,7 @@ static enum MHD_Result answer(struct admin *a, struct exchange *x, const char *u
     if (!strcmp(url, "/readyz"))
         return reply_ready(a, x->connection);
     if (!strcmp(url, "/metrics"))
-        return reply_metrics(a, x->connection);
+        return reply_metrics(a, x);
     if (!strcmp(url, "/api/v1/status"))
         return reply_status(a, x);
     if (!strcmp(url, reload_url))

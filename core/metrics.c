@@ -47,6 +47,11 @@ static bool name_valid(const char *name, bool colons)
     return true;
 }
 
+bool metrics_name_valid(const char *name)
+{
+    return name_valid(name, false);
+}
+
 /* ---- Hash tables: under the lock, as all below ----------------------------------------------------- */
 
 /* Twice the buckets where there are more members than buckets. Without memory the chains only get longer,

@@ -109,6 +109,9 @@ static inline struct weir_metric *holder_metric(const struct holder *holder, uns
     return &block->values[index];
 }
 
+/* Whether it is a name for a label, or for a metric without colons. */
+bool metrics_name_valid(const char *name);
+
 /* The labels as they are written. Lies with the caller; finish it. */
 struct labels {
     char *text;   /* {a="b",c="d" or nothing; without the brace at the end */

@@ -13,6 +13,7 @@
 #include <weir/json.h>
 #include "callback.h"
 #include "engine_private.h"
+#include "series.h"
 #include "status_text.h"
 
 /* One input that was asked. */
@@ -20,7 +21,8 @@ struct asked {
     struct input *input; /* only to be compared, once the loop has answered */
     struct rcstring *alias;
     struct weir_json details; /* members without braces; empty: none */
-    bool failed;              /* not all of it could be kept */
+    struct series_list series;
+    bool failed; /* not all of it could be kept */
 };
 
 struct loop_share {
@@ -32,6 +34,7 @@ struct loop_share {
 struct request {
     struct status *status;
     struct status_page page;
+    bool metrics; /* it is for the metrics, not for the status */
     status_fn fn; /* NULL: answered */
     void *data;
     struct asked *inputs;
@@ -54,6 +57,7 @@ static void request_free(struct request *r)
     for (size_t i = 0; i < r->count; i++) {
         rcstring_unref(r->inputs[i].alias);
         weir_json_finish(&r->inputs[i].details);
+        series_finish(&r->inputs[i].series);
     }
     free(r->inputs);
     free(r->shares);
@@ -138,9 +142,29 @@ static void put_sources(struct text_out *out, struct request *r, struct engine *
     }
 }
 
-static void on_back(void *data)
+/* NULL: no memory. */
+static char *metrics_text(struct request *r, size_t *ret_size)
 {
-    struct request *r = data;
+    struct series_list all = {0};
+    char *text = NULL;
+    FILE *f = open_memstream(&text, ret_size);
+
+    if (!f)
+        return NULL;
+    for (size_t i = 0; i < r->count; i++)
+        series_move(&all, &r->inputs[i].series);
+    int rc = status_metrics(r->status->engine, f);
+    series_write(&all, f);
+    series_finish(&all);
+    if (fclose(f) != 0 || rc < 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static char *status_text(struct request *r, size_t *ret_size)
+{
     struct engine *e = r->status->engine;
     struct text_out out = {0};
 
@@ -156,7 +180,17 @@ static void on_back(void *data)
     put_sources(&out, r, e);
     text_close(&out, '}');
     char *json = text_take(&out);
-    request_answer(r, json, json ? strlen(json) : 0);
+    *ret_size = json ? strlen(json) : 0;
+    return json;
+}
+
+static void on_back(void *data)
+{
+    struct request *r = data;
+    size_t size = 0;
+
+    char *text = r->metrics ? metrics_text(r, &size) : status_text(r, &size);
+    request_answer(r, text, size);
     request_unlink(r);
     request_free(r);
 }
@@ -171,20 +205,53 @@ static void on_piece(void *data, const char *json, size_t size)
         asked->failed = true;
 }
 
+static void on_series(void *data, enum weir_metric_kind kind, const char *name, const char *help,
+                      const char *label, const char *label_value, double value)
+{
+    struct asked *asked = data;
+
+    series_add(&asked->series, asked->input->base.plugin->api.name, asked->alias->chars, kind, name, help,
+               label, label_value, value);
+}
+
+static void ask_series(struct asked *asked)
+{
+    const struct weir_series series = {.struct_size = sizeof(series), .put = on_series, .data = asked};
+    struct input *in = asked->input;
+
+    if (!in->running)
+        return;
+    struct callback_before before = callback_enter(in->base.alias, "series");
+    int rc = in->base.plugin->api.series(in->base.self, &series);
+    callback_leave(before);
+    if (rc < 0 || asked->series.failed)
+        series_finish(&asked->series);
+}
+
+static void ask_details(struct asked *asked, const struct status_page *page)
+{
+    const struct weir_details details = {.struct_size = sizeof(details),
+                                         .offset = page->offset,
+                                         .limit = page->limit,
+                                         .write = on_piece,
+                                         .data = asked,
+                                         .worst_first = page->worst_first};
+    struct input *in = asked->input;
+
+    if (!in->running)
+        return;
+    struct callback_before before = callback_enter(in->base.alias, "details");
+    int rc = in->base.plugin->api.details(in->base.self, &details);
+    callback_leave(before);
+    if (rc < 0 || asked->failed)
+        asked->details.size = 0;
+}
+
 /* Any thread. */
 static void one_less(struct request *r)
 {
     if (atomic_fetch_sub(&r->open, 1) == 1)
         loop_post_call(r->status->engine->control, &r->back);
-}
-
-static int ask_details(struct input *in, const struct weir_details *details)
-{
-    struct callback_before before = callback_enter(in->base.alias, "details");
-    int rc = in->base.plugin->api.details(in->base.self, details);
-
-    callback_leave(before);
-    return rc;
 }
 
 /* On the loop of its inputs. */
@@ -195,15 +262,10 @@ static void on_share(void *data)
 
     for (size_t i = 0; i < share->count; i++) {
         struct asked *asked = &r->inputs[share->first + i];
-        const struct weir_details details = {.struct_size = sizeof(details),
-                                             .offset = r->page.offset,
-                                             .limit = r->page.limit,
-                                             .write = on_piece,
-                                             .data = asked,
-                                             .worst_first = r->page.worst_first};
-        struct input *in = asked->input;
-        if (!in->running || ask_details(in, &details) < 0 || asked->failed)
-            asked->details.size = 0;
+        if (r->metrics)
+            ask_series(asked);
+        else
+            ask_details(asked, &r->page);
     }
     one_less(r);
 }
@@ -213,7 +275,8 @@ static void on_share(void *data)
 static void take_inputs_of(struct request *r, struct engine *e, const struct weir_loop *loop)
 {
     for (struct input *in = e->inputs; in; in = in->next)
-        if (in->loop == loop && in->state == INPUT_RUNNING && in->base.plugin->api.details)
+        if (in->loop == loop && in->state == INPUT_RUNNING &&
+            (r->metrics ? in->base.plugin->api.series != NULL : in->base.plugin->api.details != NULL))
             r->inputs[r->count++] = (struct asked){.input = in, .alias = rcstring_ref(in->base.alias)};
 }
 
@@ -238,7 +301,7 @@ static struct request *request_create(struct status *s)
     return r;
 }
 
-int status_ask(struct status *s, struct status_page page, status_fn fn, void *data)
+static int ask(struct status *s, bool metrics, struct status_page page, status_fn fn, void *data)
 {
     struct engine *e = s->engine;
     struct request *r = request_create(s);
@@ -246,6 +309,7 @@ int status_ask(struct status *s, struct status_page page, status_fn fn, void *da
     if (!r)
         return -ENOMEM;
     r->page = page;
+    r->metrics = metrics;
     r->fn = fn;
     r->data = data;
     r->next = s->requests;
@@ -262,6 +326,16 @@ int status_ask(struct status *s, struct status_page page, status_fn fn, void *da
         loop_post_call(e->threads[n].loop, &r->shares[n].call);
     one_less(r);
     return 0;
+}
+
+int status_ask(struct status *s, struct status_page page, status_fn fn, void *data)
+{
+    return ask(s, false, page, fn, data);
+}
+
+int status_ask_metrics(struct status *s, status_fn fn, void *data)
+{
+    return ask(s, true, (struct status_page){0}, fn, data);
 }
 
 struct status *status_create(struct engine *e)

@@ -35,11 +35,17 @@ void status_stop(struct status *);
 void status_destroy(struct status *);
 
 /*
+ * The same for the metrics, as Prometheus' text: the registry, what is counted when it is asked for, and what
+ * inputs tell (weir_plugin.series).
+ */
+int status_ask_metrics(struct status *, status_fn fn, void *data);
+
+/*
  * Whether every input and output has started and none complains. Writes {"ready":…,"reasons":[…]}, of
  * at most a hundred reasons.
  */
 bool status_ready(const struct engine *, FILE *);
-/* The metrics as Prometheus' text: the registry, and what is counted when it is asked for. 0 or -errno. */
+/* Those metrics without what inputs tell. 0 or -errno. */
 int status_metrics(struct engine *, FILE *);
 
 #endif

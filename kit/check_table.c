@@ -70,8 +70,8 @@ void check_table(struct report *r, const struct weir_plugin *p)
         check_found(r, "the descriptor has no summary of one line");
     if (p->kind == WEIR_INPUT && p->write)
         check_found(r, "write: an input is never asked to write");
-    if (p->kind == WEIR_OUTPUT && (p->resume || p->details))
-        check_found(r, "resume and details: an output is never asked for them");
+    if (p->kind == WEIR_OUTPUT && (p->resume || p->details || p->series))
+        check_found(r, "resume, details and series: an output is never asked for them");
     for (size_t i = 0; p->options; i++) {
         struct weir_option row = option_row(p->options, p->option_size, i);
         if (!row.name)

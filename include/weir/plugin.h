@@ -425,6 +425,20 @@ struct weir_details {
     uint32_t worst_first;
 };
 
+/* Asked for by a scrape of weir's metrics. Valid during the call. */
+struct weir_series {
+    uint32_t struct_size;
+    /*
+     * A metric with its value now: `weir_<plugin>_<name>` (a counter without _total) with the label
+     * input="alias" and, where label is not NULL, one more. All is copied. For what comes and goes, or would
+     * be too many to keep, such as the lag of each file: of the series of one name that have a label of their
+     * own weir shows only the largest few hundred, of all inputs together.
+     */
+    void (*put)(void *data, enum weir_metric_kind, const char *name, const char *help, const char *label,
+                const char *label_value, double value);
+    void *data;
+};
+
 /* ---- The plugin ---------------------------------------------------------------------------------- */
 
 enum weir_plugin_flags {
@@ -479,6 +493,11 @@ struct weir_plugin {
      * returned or after stop. It must be quick. A negative errno: nothing is shown.
      */
     int (*details)(void *self, const struct weir_details *);
+    /*
+     * Optional. Loop; inputs only. Tells the metrics that exist only while they are asked for; no name may be
+     * that of a host->metric. When it is called, and how quick it must be: as details.
+     */
+    int (*series)(void *self, const struct weir_series *);
 };
 
 /* The one symbol. Define it as: const struct weir_plugin weir_plugin_descriptor = {WEIR_ABI, …}; */

@@ -71,6 +71,67 @@ static int put_file(struct weir_json *json, struct tail_file *file)
     return rc ? rc : weir_json_text(json, "}", 1);
 }
 
+/* -- Metrics of each file ------------------------------------------------------------------------------- */
+
+#define MOST_SERIES 50
+
+struct lagging {
+    const struct tail_file *file;
+    struct tail_figures figures;
+};
+
+static bool is_further_behind(const struct tail_figures *a, const struct tail_figures *b)
+{
+    return a->lag > b->lag || (a->lag == b->lag && a->wait > b->wait);
+}
+
+/* Those furthest behind, in order; returns how many there are then. */
+static size_t keep_furthest(struct lagging worst[MOST_SERIES], size_t count, const struct lagging *one)
+{
+    size_t at = count < MOST_SERIES ? count : MOST_SERIES - 1;
+
+    if (count == MOST_SERIES && !is_further_behind(&one->figures, &worst[at].figures))
+        return count;
+    for (; at > 0 && is_further_behind(&one->figures, &worst[at - 1].figures); at--)
+        worst[at] = worst[at - 1];
+    worst[at] = *one;
+    return count < MOST_SERIES ? count + 1 : count;
+}
+
+int tail_series(const struct tail_instance *tail, const struct weir_series *series)
+{
+    static const char file_bytes[] =
+        "Bytes of a file that could be delivered and are not yet; of the files furthest "
+        "behind.",
+                      file_seconds[] = "How long the oldest of those bytes has waited.",
+                      bytes[] = "Bytes of all open files that could be delivered and are not yet.",
+                      seconds[] = "How long the oldest of those bytes has waited, of all open files.";
+    struct lagging worst[MOST_SERIES], one;
+    uint64_t lag = 0, wait = 0;
+    size_t count = 0;
+
+    for (struct tail_link *link = tail->files.next; link != &tail->files; link = link->next) {
+        struct tail_file *file = TAIL_OF(link, struct tail_file, member);
+        one.file = file;
+        tail_account_figures(file, false, &one.figures);
+        lag += one.figures.lag;
+        wait = one.figures.wait > wait ? one.figures.wait : wait;
+        count = keep_furthest(worst, count, &one);
+    }
+    series->put(series->data, WEIR_GAUGE, "lag_bytes", bytes, NULL, NULL, (double)lag);
+    series->put(series->data, WEIR_GAUGE, "lag_seconds", seconds, NULL, NULL, (double)wait / 1e9);
+    for (size_t i = 0; i < count; i++) {
+        const char *path = worst[i].file->path;
+        const struct tail_figures *f = &worst[i].figures;
+        series->put(series->data, WEIR_GAUGE, "file_lag_bytes", file_bytes, "path", path, (double)f->lag);
+        series->put(series->data, WEIR_GAUGE, "file_lag_seconds", file_seconds, "path", path,
+                    (double)f->wait / 1e9);
+    }
+    return 0;
+}
+
+/* -- The status ----------------------------------------------------------------------------------------- */
+
 /* The page of the list, with commas. */
 static int put_files(struct weir_json *json, const struct tail_instance *tail,
                      const struct weir_details *page)

@@ -21,4 +21,7 @@ int64_t tail_worst_files(const struct tail_instance *, uint64_t most, struct tai
 struct weir_json;
 int tail_complaints_write(const struct tail_instance *, struct weir_json *);
 
+/* The lag of the files that are furthest behind, and of all together. 0. */
+int tail_series(const struct tail_instance *, const struct weir_series *);
+
 #endif

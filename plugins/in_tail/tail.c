@@ -497,6 +497,11 @@ static int on_details(void *self, const struct weir_details *details)
     return tail_details(self, details);
 }
 
+static int on_series(void *self, const struct weir_series *series)
+{
+    return tail_series(self, series);
+}
+
 static void tail_destroy(void *self)
 {
     struct tail_instance *tail = self;
@@ -525,4 +530,5 @@ const struct weir_plugin weir_plugin_descriptor = {
     .stop = tail_stop,
     .destroy = tail_destroy,
     .details = on_details,
+    .series = on_series,
 };

@@ -192,6 +192,70 @@ def test_how_long_the_oldest_has_waited(lab):
     w.weir.stop()
 
 
+def lag_of(w):
+    """{(metric, path): value} of the lag metrics, by Prometheus' own parser; the same names never twice."""
+    parser = pytest.importorskip("prometheus_client.parser") if not harness.IN_CI else \
+        __import__("prometheus_client.parser").parser
+    found = {}
+    for family in parser.text_string_to_metric_families(w.ask("/metrics").decode()):
+        for sample in family.samples:
+            if "lag_" in sample.name:
+                key = (sample.name, sample.labels.get("path"))
+                assert family.type == "gauge" and sample.labels["input"] == "tail.0" and key not in found
+                found[key] = sample.value
+    return found
+
+
+def test_lag_metrics_of_the_files_furthest_behind(lab):
+    """In order, at most 50 of an input; its sum is of all its files. An unfinished line is no lag."""
+    lab.path("logs").mkdir()
+    paths = [lab.path("logs") / ("%02d.log" % index) for index in range(70)]
+    for path in paths:
+        path.write_bytes(line(0))
+    w = Watched(lab, lab.path("logs/*.log"), pipe=True)
+    for path in paths:
+        w.settled(path.name, len(line(0)))
+    quiet = lag_of(w)
+    assert len(quiet) == 102 and set(quiet.values()) == {0}
+    append(paths[0], lines(0, 100_000))
+    until(lambda: w.files()["00.log"]["in_flight"] > 64 * 1024, "the queue is full")
+    for number, path in enumerate(paths[1:], 1):
+        append(path, lines(0, number))
+    until(lambda: all(file["lag"] for file in w.files().values()), "all lag")
+    files, lag = w.files(), lag_of(w)
+    name = "weir_tail_file_lag_bytes"
+    shown = {path: value for (metric, path), value in lag.items() if metric == name and path}
+    assert set(shown) == {str(path) for path in [paths[0], *paths[21:]]}
+    assert all(value == files[os.path.basename(path)]["lag"] for path, value in shown.items())
+    assert lag["weir_tail_lag_bytes", None] == sum(file["lag"] for file in files.values())
+    assert lag["weir_tail_lag_seconds", None] == max(
+        value for (metric, path), value in lag.items() if metric == "weir_tail_file_lag_seconds")
+    for path in paths:
+        w.settled(path.name, path.stat().st_size)
+    append(paths[5], b"unfinished")
+    until(lambda: w.files()["05.log"]["unread"] == 10 and w.files()["05.log"]["lag"] == 0, "it is read")
+    assert lag_of(w)["weir_tail_lag_bytes", None] == 0
+    w.weir.stop()
+
+
+def test_no_more_series_than_are_of_use(lab):
+    """Of the files of all inputs together; each input has its own."""
+    paths = [lab.path("%03d.log" % index) for index in range(300)]
+    for path in paths:
+        path.write_bytes(b"")
+    inputs = [{"name": "tail", "path": path, "tag": "t"} for path in paths]
+    port = free_port()
+    config = lab.config(inputs, [{"name": "stdout", "match": "*"}], {"http_server": True, "http_port": port})
+    weir = lab.start(["-c", config])
+    w = Watched.__new__(Watched)
+    w.port, w.weir = port, weir
+    until(lambda: w.ask("/readyz"), "it is ready")
+    text = w.ask("/metrics").decode()
+    assert text.count("\nweir_tail_file_lag_bytes{") == 200
+    assert text.count("\nweir_tail_lag_bytes{") == 300
+    weir.stop()
+
+
 def test_at_any_moment(lab):
     """Random writes, rotations, truncations, stalls: each snapshot adds up, and in the end each file is through."""
     seed = random.randrange(1 << 32)
