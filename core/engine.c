@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +22,7 @@
 #include "callback.h"
 #include "engine_private.h"
 #include "log.h"
+#include "process.h"
 #include "reload.h"
 
 static const uint64_t PROGRESS_INTERVAL = 100000000, LAST_WAIT = 2000000000;
@@ -705,14 +705,7 @@ int engine_run(const struct config *config, struct registry *registry, engine_lo
 {
     callback_handle_crashes();
     callback_thread_begin();
-    /*
-     * Few threads need few arenas. The thresholds are above what a library takes and drops all the time, such
-     * as librdkafka's buffer of a megabyte for each request: giving that back would cost a page fault for
-     * every page of it, each time. Chunks have memory of their own (pool.c).
-     */
-    mallopt(M_MMAP_THRESHOLD, 2 << 20);
-    mallopt(M_TRIM_THRESHOLD, 4 << 20);
-    mallopt(M_ARENA_MAX, 2);
+    process_prepare();
     block_signals();
     struct engine *e = engine_build(config, registry, problems);
     int status = EXIT_CONFIG;

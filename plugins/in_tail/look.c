@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "allow.h"
@@ -14,6 +15,34 @@
 #include "file.h"
 #include "known.h"
 #include "packed.h"
+
+enum { KEPT_DESCRIPTORS = 64 };
+
+/*
+ * Descriptors have the lowest free number, so a high one says that there are hardly any left. Those are for
+ * others: whoever asks how weir is, connections of outputs, the positions.
+ */
+static bool is_last(int fd)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        return false;
+    }
+    rlim_t kept = limit.rlim_cur / 4 < KEPT_DESCRIPTORS ? limit.rlim_cur / 4 : KEPT_DESCRIPTORS;
+    return (rlim_t)fd >= limit.rlim_cur - kept;
+}
+
+/* As open; EMFILE where one of the last descriptors would be used up. */
+static int open_file(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0 && is_last(fd)) {
+        close(fd);
+        errno = EMFILE;
+        return -1;
+    }
+    return fd;
+}
 
 /* False: there are no descriptors. */
 static bool refused(struct tail_instance *tail, const char *path, int error)
@@ -80,7 +109,7 @@ static int begin_new(struct tail_instance *tail, const char *path, int fd, const
 static bool begin(struct tail_instance *tail, const char *path)
 {
     struct tail_status status;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd = open_file(path);
     if (fd < 0) {
         return refused(tail, path, errno);
     }

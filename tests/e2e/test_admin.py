@@ -4,10 +4,12 @@ import http.client
 import json
 import random
 import re
+import resource
 import socket
 
 import pytest
 
+import harness
 from harness import Weir, append, config_text, lines, numbers, run, until
 
 
@@ -85,6 +87,25 @@ def test_status_says_what_was_written(admin):
                                 "committed": 100000, "delivered": 100000, "abandoned": 0, "in_flight": 0, "unread": 10,
                                 "lag": 0, "lag_seconds": 0}]
     assert (sink["queued_bytes"], sink["retries"], sink["rejected"]) == (0, 0, 0)
+
+
+def test_files_leave_the_last_descriptors_to_others(admin, tmp_path, monkeypatch):
+    """With more files than descriptors, weir still answers; and it has raised the soft limit to the hard one."""
+    limited = tmp_path / "limited"
+    limited.write_text("#!/bin/sh\nulimit -Sn 100\nulimit -Hn 4096\nexec %s \"$@\"\n" % harness.WEIR)
+    limited.chmod(0o755)
+    monkeypatch.setattr(harness, "WEIR", limited)
+    a = admin()
+    assert resource.prlimit(a.weir.pid, resource.RLIMIT_NOFILE) == (4096, 4096)
+    resource.prlimit(a.weir.pid, resource.RLIMIT_NOFILE, (200, 4096))
+    for number in range(300):
+        (tmp_path / ("a%d.log" % number)).write_bytes(lines(number, number + 1))
+    a.config.write_text(a.config.read_text().replace("a.log", "a*.log"))
+    assert a.ask("/api/v1/reload", "POST")[0] == 200
+    a.weir.wait_log("no more files can be opened")
+    assert 100 < sum(file["state"] == "open" for file in a.status("?files=1000")["inputs"][0]["files"]) < 150
+    resource.prlimit(a.weir.pid, resource.RLIMIT_NOFILE, (4096, 4096))
+    a.weir.wait_output(lambda data: len(set(numbers(data))) == 300)
 
 
 def test_a_page_of_files(admin):

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Limits of the process: memory of malloc's, descriptors. Owns nothing. Control thread. */
+#include "process.h"
+
+#include <malloc.h>
+#include <sys/resource.h>
+
+/*
+ * Few threads need few arenas. The thresholds are above what a library takes and drops all the time, such as
+ * librdkafka's buffer of a megabyte for each request: giving that back would cost a page fault for every page
+ * of it, each time. Chunks have memory of their own (pool.c).
+ */
+static void tune_malloc(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 2 << 20);
+    mallopt(M_TRIM_THRESHOLD, 4 << 20);
+    mallopt(M_ARENA_MAX, 2);
+}
+
+/* The soft limit is 1024 by custom, for the sake of programs that use select(2). This one does not. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void process_prepare(void)
+{
+    tune_malloc();
+    raise_descriptors();
+}
