@@ -100,14 +100,14 @@ static enum MHD_Result reply_text(struct MHD_Connection *c, unsigned code, const
     return reply(c, code, "text/plain; charset=utf-8", copy, strlen(text));
 }
 
-static enum MHD_Result reply_page(struct MHD_Connection *c, const struct page_file *file)
+static enum MHD_Result reply_page(struct MHD_Connection *c, const struct page_file *page)
 {
     struct MHD_Response *r =
-        MHD_create_response_from_buffer(*file->size, (void *)file->data, MHD_RESPMEM_PERSISTENT);
+        MHD_create_response_from_buffer(page->file->size, (void *)page->file->data, MHD_RESPMEM_PERSISTENT);
 
     if (!r)
         return MHD_NO;
-    add_headers(r, file->type);
+    add_headers(r, page->type);
     enum MHD_Result rc = MHD_queue_response(c, MHD_HTTP_OK, r);
     MHD_destroy_response(r);
     return rc;
@@ -270,6 +270,7 @@ static unsigned refuse(const struct admin *a, struct MHD_Connection *c, const ch
                        const char **ret_why)
 {
     bool reload = !strcmp(url, reload_url);
+    struct page_file page;
 
     if (!admin_host_allowed(header(c, MHD_HTTP_HEADER_HOST), &a->service->http_hosts)) {
         *ret_why =
@@ -277,7 +278,7 @@ static unsigned refuse(const struct admin *a, struct MHD_Connection *c, const ch
         return MHD_HTTP_MISDIRECTED_REQUEST;
     }
     /* The page holds nothing to be kept from anybody: it asks for the token itself. */
-    if (!page_find(url) &&
+    if (!page_find(url, &page) &&
         !admin_token_allowed(header(c, MHD_HTTP_HEADER_AUTHORIZATION), a->service->http_token)) {
         *ret_why = "a bearer token is needed: service.http_token\n";
         return MHD_HTTP_UNAUTHORIZED;
@@ -293,10 +294,10 @@ static unsigned refuse(const struct admin *a, struct MHD_Connection *c, const ch
 
 static enum MHD_Result answer(struct admin *a, struct exchange *x, const char *url)
 {
-    const struct page_file *file = page_find(url);
+    struct page_file page;
 
-    if (file)
-        return reply_page(x->connection, file);
+    if (page_find(url, &page))
+        return reply_page(x->connection, &page);
     if (!strcmp(url, "/healthz"))
         return reply_text(x->connection, MHD_HTTP_OK, "ok\n");
     if (!strcmp(url, "/readyz"))

@@ -90,6 +90,20 @@ static bool is_taken(const struct weir_option *options, size_t row_size, size_t 
     return false;
 }
 
+/* Whether a row before `index` has some of its place in the structure. */
+static bool overlaps(const struct weir_option *options, size_t row_size, size_t index)
+{
+    struct weir_option row = option_row(options, row_size, index);
+    size_t size = option_type_size(row.type);
+    for (size_t i = 0; i < index; i++) {
+        struct weir_option other = option_row(options, row_size, i);
+        size_t other_size = option_type_size(other.type);
+        if (size && other_size && row.offset < other.offset + other_size && other.offset < row.offset + size)
+            return true;
+    }
+    return false;
+}
+
 static bool default_parses(const struct weir_option *row)
 {
     union option_value value;
@@ -126,20 +140,38 @@ static const char *row_fault(const struct weir_option *row, size_t config_size)
     return NULL;
 }
 
+/* MOST_ROWS: it has no end. */
+static size_t count_rows(const struct weir_option *options, size_t row_size)
+{
+    size_t count = 0;
+    while (count < MOST_ROWS && option_row(options, row_size, count).name)
+        count++;
+    return count;
+}
+
+/* What is wrong with a row beside those before it, or NULL. */
+static const char *place_fault(const struct weir_option *options, size_t row_size, size_t index)
+{
+    if (is_taken(options, row_size, index))
+        return "its name or alias is that of an earlier option";
+    if (overlaps(options, row_size, index))
+        return "its place in the configuration structure is an earlier option's (offset)";
+    return NULL;
+}
+
 char *option_check_table(const struct weir_option *options, size_t row_size, size_t config_size)
 {
     char *text = NULL;
-    if (!options)
-        return NULL;
-    for (size_t i = 0; i < MOST_ROWS; i++) {
+    size_t count = options ? count_rows(options, row_size) : 0;
+    if (count == MOST_ROWS)
+        return strdup("its option table does not end with a row without a name");
+    for (size_t i = 0; i < count; i++) {
         struct weir_option row = option_row(options, row_size, i);
-        if (!row.name)
-            return NULL;
         const char *fault = row_fault(&row, config_size);
-        if (!fault && is_taken(options, row_size, i))
-            fault = "its name or alias is that of an earlier option";
+        if (!fault)
+            fault = place_fault(options, row_size, i);
         if (fault)
             return asprintf(&text, "option '%s': %s", row.name, fault) < 0 ? strdup(fault) : text;
     }
-    return strdup("its option table does not end with a row without a name");
+    return NULL;
 }

@@ -4,16 +4,24 @@
 
 #include <string.h>
 
-const struct page_file *page_find(const char *url)
+/* The build makes it out of core/page. */
+extern const struct embedded page_files[];
+
+bool page_find(const char *url, struct page_file *ret)
 {
-    static const struct page_file files[] = {
-        {"/", "text/html; charset=utf-8", page_index_html, &page_index_html_size},
-        {"/page.css", "text/css; charset=utf-8", page_page_css, &page_page_css_size},
-        {"/page.js", "text/javascript; charset=utf-8", page_page_js, &page_page_js_size},
+    static const struct {
+        const char *url, *name, *type;
+    } urls[] = {
+        {"/", "index.html", "text/html; charset=utf-8"},
+        {"/page.css", "page.css", "text/css; charset=utf-8"},
+        {"/page.js", "page.js", "text/javascript; charset=utf-8"},
     };
 
-    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
-        if (!strcmp(url, files[i].url))
-            return &files[i];
-    return NULL;
+    for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
+        if (strcmp(url, urls[i].url) != 0)
+            continue;
+        *ret = (struct page_file){urls[i].type, embedded_find(page_files, urls[i].name)};
+        return true;
+    }
+    return false;
 }

@@ -3,12 +3,12 @@
 #ifndef WEIR_CORE_PAGE_H
 #define WEIR_CORE_PAGE_H
 
-#include <stddef.h>
+#include <stdbool.h>
+#include "embedded.h"
 
 struct page_file {
-    const char *url, *type; /* its Content-Type */
-    const unsigned char *data;
-    const size_t *size;
+    const char *type; /* its Content-Type */
+    const struct embedded *file;
 };
 
 /* Scripts and styles from here alone, nothing inline, requests to here alone, no text ever taken for HTML. */
@@ -17,11 +17,7 @@ struct page_file {
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; " \
     "trusted-types 'none'"
 
-/* NULL: that URL is none of the page's. */
-const struct page_file *page_find(const char *url);
-
-/* The build makes these out of core/page. */
-extern const unsigned char page_index_html[], page_page_css[], page_page_js[];
-extern const size_t page_index_html_size, page_page_css_size, page_page_js_size;
+/* False: that URL is none of the page's. */
+bool page_find(const char *url, struct page_file *ret);
 
 #endif

@@ -45,7 +45,7 @@ struct check {
 /* In words; the same text again is counted. Any thread of the child, or the parent when that is gone. */
 void check_found(struct report *, const char *format, ...) WEIR_PRINTF(2, 3);
 
-/* What the loader does not look at: overlaps, help, words, names that weir takes for itself. */
+/* What the loader does not look at: help, words, names that weir takes for itself. */
 void check_table(struct report *, const struct weir_plugin *);
 
 /* The life cycles, with everything that is watched meanwhile. `config` is filled in. */

@@ -10,25 +10,6 @@
 #include "option_private.h"
 #include "output.h"
 
-static bool overlap(const struct weir_option *a, const struct weir_option *b)
-{
-    size_t a_size = option_type_size(a->type), b_size = option_type_size(b->type);
-
-    return a_size && b_size && a->offset < b->offset + b_size && b->offset < a->offset + a_size;
-}
-
-static void check_overlaps(struct report *r, const struct weir_plugin *p, size_t index)
-{
-    struct weir_option row = option_row(p->options, p->option_size, index);
-
-    for (size_t i = 0; i < index; i++) {
-        struct weir_option other = option_row(p->options, p->option_size, i);
-        if (overlap(&row, &other))
-            check_found(r, "option '%s': its member overlaps that of '%s': they have offsets %zu and %zu",
-                        row.name, other.name, row.offset, other.offset);
-    }
-}
-
 static bool is_one_line(const char *text)
 {
     return text && *text && !strchr(text, '\n');
@@ -78,6 +59,5 @@ void check_table(struct report *r, const struct weir_plugin *p)
             break;
         r->options++;
         check_row(r, p, &row);
-        check_overlaps(r, p, i);
     }
 }

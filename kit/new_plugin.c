@@ -17,6 +17,9 @@
 #include "kit.h"
 #include "plugin_file.h"
 
+/* The build makes it out of kit/templates. */
+extern const struct embedded template_files[];
+
 struct project {
     const char *name, *dir;
     bool input;
@@ -73,18 +76,9 @@ static void write_text(FILE *file, const struct project *p, const char *text, si
     }
 }
 
-static const struct embedded *find_template(const char *name)
-{
-    const struct embedded *e = embedded_files;
-
-    while (e->name && strcmp(e->name, name) != 0)
-        e++;
-    return e->name ? e : NULL;
-}
-
 static int write_file(const struct project *p, int dir, const char *template, const char *name)
 {
-    const struct embedded *e = find_template(template);
+    const struct embedded *e = embedded_find(template_files, template);
     int fd = e ? openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644) : -1;
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
 

@@ -16,7 +16,7 @@
 #include "known.h"
 #include "packed.h"
 
-enum { KEPT_DESCRIPTORS = 64 };
+enum { KEPT_DESCRIPTORS = 192 };
 
 /*
  * Descriptors have the lowest free number, so a high one says that there are hardly any left. Those are for

@@ -9,7 +9,6 @@ struct config {
 
 static const struct weir_option options[] = {
     {.name = "number", .type = WEIR_OPTION_INT, .help = "Some number."},
-    {.name = "other", .type = WEIR_OPTION_INT, .help = "At the same place."},
     {.name = "text",
      .type = WEIR_OPTION_STRING,
      .flags = WEIR_OPTION_REQUIRED,

@@ -566,6 +566,8 @@ START_TEST(bad_tables)
     table_refused((struct weir_option){.name = "far", .type = WEIR_OPTION_LIST, .offset = 8}, "offset");
     table_refused((struct weir_option){.name = "far", .type = WEIR_OPTION_BOOL, .offset = SIZE_MAX},
                   "offset");
+    table_refused((struct weir_option){.name = "over", .type = WEIR_OPTION_INT}, "an earlier option's");
+    table_refused((struct weir_option){.name = "over", .type = WEIR_OPTION_LIST}, "an earlier option's");
     table_refused((struct weir_option){.name = "odd", .type = WEIR_OPTION_INT, .offset = 4}, "aligned");
     table_refused((struct weir_option){.name = "new", .type = (enum weir_option_type)12}, "type");
     table_refused((struct weir_option){.name = "zero", .type = (enum weir_option_type)0}, "type");
