@@ -115,6 +115,7 @@ def test_files_by_lag_filter_and_keys(browser, page, tmp_path):
     a.config.write_text(a.config.read_text().replace("a.log", "a*.log"))
     a.weir.signal(signal.SIGHUP)
     browser.wait("document.querySelector('#files-title').innerText.includes('61')", "61 files")
+    browser.wait("model.points.length > 0", "a point of the plot")
     rest(browser)
     browser.eval("""(() => { const s = structuredClone(model.status); for (const f of s.inputs[0].files) {
         f.lag = Number((f.path.match(/a(\\d+).log$/) || [0, 0])[1]); f.abandoned = f.lag === 59 ? 2048 : 0; f.lag_seconds = 90; }
