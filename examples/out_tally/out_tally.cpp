@@ -106,14 +106,27 @@ const weir_option options[] = {
     {nullptr, nullptr, WEIR_OPTION_STRING, 0, 0, nullptr, 0, 0, nullptr, nullptr},
 };
 
+/* Member by member: what a later header adds is zero, and no warning. constexpr: it is there before any code runs. */
+constexpr weir_plugin describe()
+{
+    weir_plugin plugin{};
+    plugin.struct_size = sizeof(weir_plugin);
+    plugin.abi_version = WEIR_ABI_VERSION;
+    plugin.option_size = sizeof(weir_option);
+    plugin.kind = WEIR_OUTPUT;
+    plugin.name = "tally";
+    plugin.version = "1.0";
+    plugin.summary = "counts the records of each tag";
+    plugin.options = options;
+    plugin.config_size = sizeof(Config);
+    plugin.create = on_create;
+    plugin.start = on_start;
+    plugin.write = on_write;
+    plugin.stop = on_stop;
+    plugin.destroy = on_destroy;
+    return plugin;
+}
+
 } // namespace
 
-const weir_plugin weir_plugin_descriptor = {
-    WEIR_ABI,   WEIR_OUTPUT, "tally", "1.0",   "counts the records of each tag",
-    options,    sizeof(Config),
-    on_create,  on_start,    on_write,
-    nullptr, // resume is for inputs
-    on_stop,    on_destroy,
-    0,       // flags
-    nullptr, // details are for inputs
-};
+const weir_plugin weir_plugin_descriptor = describe();
