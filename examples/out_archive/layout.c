@@ -54,6 +54,7 @@ static void plugin(void)
     MEMBER(weir_plugin, destroy);
     MEMBER(weir_plugin, flags);
     MEMBER(weir_plugin, details);
+    MEMBER(weir_plugin, series);
 }
 
 static void host(void)

@@ -156,4 +156,5 @@ pub static weir_plugin_descriptor: weir::Plugin = weir::Plugin {
     destroy: Some(destroy),
     flags: 0,
     details: std::ptr::null(),
+    series: std::ptr::null(),
 };

@@ -82,6 +82,7 @@ pub struct Plugin {
     pub destroy: Option<unsafe extern "C" fn(*mut c_void)>,
     pub flags: u32,
     pub details: *const c_void,
+    pub series: *const c_void,
 }
 
 // Constant tables of pointers to constants: nothing in them ever changes.
