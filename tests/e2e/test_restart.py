@@ -127,7 +127,7 @@ def test_from_the_end_at_the_first_start_only(lab):
     path = lab.path("in.log")
     path.write_bytes(lines(0, 10))
     weir = lab.tail(path, name="first", read_from_head=False)
-    until(lambda: weir.has_open(path), "the file is open")
+    weir.wait_log("is followed from its end")
     append(path, lines(10, 20))
     assert weir.wait_line(19) == lines(10, 20)
     weir.stop()

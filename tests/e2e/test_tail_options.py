@@ -55,7 +55,7 @@ def test_ignore_older_begins_at_the_end(lab):
     new.write_bytes(lines(10, 20))
     weir = lab.tail(lab.path("*.log"), name="one", ignore_older="1h")
     weir.wait_line(19)
-    until(lambda: weir.has_open(old), "the old file is open")
+    weir.wait_log("old.log is followed from its end")
     append(old, line(20))
     weir.wait_line(20)
     weir.stop()
