@@ -369,8 +369,12 @@ static void on_complaint(void *data, const char *format, va_list args)
 static void work(struct admin *a)
 {
     MHD_UNSIGNED_LONG_LONG ms = 0;
+    bool full = a->clients.count >= CONNECTIONS;
 
     MHD_run(a->daemon);
+    /* It stops and begins to listen at the beginning of a turn only, and there may be no other. */
+    if (full && a->clients.count < CONNECTIONS)
+        MHD_run(a->daemon);
     uint64_t next = admin_clients_prune(&a->clients);
     if (MHD_get_timeout(a->daemon, &ms) == MHD_YES && (!next || ms * 1000000 + 1 < next))
         next = ms * 1000000 + 1;

@@ -95,9 +95,7 @@ static int begin_stream(struct tail_file *file, uint64_t offset)
     if (!stream) {
         return r < 0 ? r : -ENOMEM;
     }
-    if (file->stream) {
-        tail_file_bury(file);
-    }
+    struct tail_file before = *file;
     file->stream = stream;
     file->offset = offset;
     file->token = token;
@@ -111,6 +109,10 @@ static int begin_stream(struct tail_file *file, uint64_t offset)
     tail_file_save(file);
     /* known from now on: after a crash it is not taken for a file that was there at the first start */
     tail->host->stream_advance(stream, offset, token);
+    /* Only now: a crash between the two must not leave a file that nobody knows. */
+    if (before.stream) {
+        tail_file_bury(&before);
+    }
     return 0;
 }
 
@@ -209,6 +211,9 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     file->unsure = tail->config->compression != TAIL_NONE && !packed && file->offset == 0;
     if (r == 0 && packed) {
         r = tail_packed_begin(file, known ? &known->packing : NULL, skip);
+    }
+    if (r == 0) {
+        tail_known_bury_rewritten(tail, status->identity.ino);
     }
     file->anew = changed;
     file->before = known ? tail_known_path_elsewhere(known, file->path) : NULL;

@@ -311,8 +311,9 @@ int tail_known_take(struct tail_instance *tail, int fd, const struct tail_status
                 tail_known_forget(tail, same);
             }
             same = known;
-        } else if (r == CHANGED || r == GONE) {
-            changed |= r == CHANGED;
+        } else if (r == CHANGED) {
+            changed = known->rewritten = true;
+        } else if (r == GONE) {
             bury(tail, known);
         }
     }
@@ -323,6 +324,19 @@ int tail_known_take(struct tail_instance *tail, int fd, const struct tail_status
     *ret_known = same;
     *ret_changed = changed && !same;
     return 0;
+}
+
+void tail_known_bury_rewritten(struct tail_instance *tail, uint64_t ino)
+{
+    struct tail_table_node *node = tail_table_first(&tail->known, ino);
+    for (struct tail_table_node *next; node; node = next) {
+        struct tail_known *known = TAIL_OF(node, struct tail_known, node);
+        next = tail_table_next(node);
+        if (known->rewritten) {
+            known->rewritten = false;
+            bury(tail, known);
+        }
+    }
 }
 
 /* Through a link, say: then it is found there, however long it takes until it may be opened. */

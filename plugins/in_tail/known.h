@@ -32,6 +32,7 @@ struct tail_known {
     uint64_t missing; /* as in tail_meta */
     uint64_t met;     /* the round in which its inode was last seen */
     bool gone;        /* in `buried`, where only what it said is looked for */
+    bool rewritten;   /* its file says something else now, and gets another stream */
     bool parked;      /* closed only because it has nothing new */
     char key[];       /* and behind it the name */
 };
@@ -57,6 +58,9 @@ void tail_known_clear(struct tail_instance *);
  */
 int tail_known_take(struct tail_instance *, int fd, const struct tail_status *, const char *path,
                     struct tail_known **ret_known, bool *ret_changed);
+/* What tail_known_take found to be rewritten is let go of, once the file's new stream is there: a crash in
+ * between must leave one of the two. */
+void tail_known_bury_rewritten(struct tail_instance *, uint64_t ino);
 /*
  * Whether an open file is one of the known that was moved to this path: by its content or, where that was
  * truncated meanwhile, by an inode that tells its uses apart. Changes nothing.

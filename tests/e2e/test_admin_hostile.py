@@ -3,6 +3,7 @@
 import http.client
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -75,6 +76,25 @@ def test_a_thousand_slow_clients(admin):
     until(lambda: a.ask("/healthz")[0] == 200, "an answer after them")
     until(lambda: len(a.weir.descriptors()) < 40, "their descriptors back")
     until(lambda: resident(a.weir.pid) < memory + (4 << 20), lambda: "memory back: %d, was %d" % (resident(a.weir.pid), memory))
+
+
+def test_all_that_are_let_in_leave_at_once(admin):
+    """Those who wait behind them have their turn, though nothing else happens that would wake weir up."""
+    a = admin
+    before = len(a.weir.descriptors())
+    clients = []
+
+    def is_full():
+        for client in clients[:-200]:  # those have long been sent away
+            client.close()
+        clients.extend(connect(a) for _ in range(32))  # faster than those are sent away who say nothing
+        return len(a.weir.descriptors()) >= before + 128
+    until(is_full, "all that are let in")
+    a.weir.signal(signal.SIGSTOP)
+    for client in clients:
+        client.close()
+    a.weir.signal(signal.SIGCONT)
+    assert a.ask("/healthz")[0] == 200
 
 
 @pytest.mark.one_build

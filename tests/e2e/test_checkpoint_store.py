@@ -224,6 +224,11 @@ def test_removed_while_running_is_written_anew(lab, what):
         number += 1
         assert number < 5000
     until(lambda: holds_both(lab), "both positions")
+    log = lab.path("data") / "checkpoint.db-wal"
+    size = log.stat().st_size
+    append(path, line(number))
+    number += 1
+    until(lambda: log.stat().st_size > size, "another transaction, so that theirs is over")
     weir.kill()
     append(path, line(number))
     again = lab.tail("%s,%s" % (quiet, path), name="again")
