@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What one core of this machine can do at all, to hold weir against; one loop, no engine.
- *   ceiling newlines FILE   reads the file and counts its newlines
- *   ceiling raw FILE        reads, splits, makes records, walks them, and writes the lines to standard output
- *   ceiling json FILE       the same, as JSON lines
+ *   ceiling newlines FILE…   reads the files and counts their newlines
+ *   ceiling raw FILE…        reads, splits, makes records, walks them, and writes the lines to standard
+ * output ceiling json FILE…       the same, as JSON lines
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -140,30 +140,37 @@ static void run(struct pass *pass)
         die("read");
 }
 
+static void run_file(struct pass *pass, const char *path)
+{
+    pass->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (pass->fd < 0)
+        die(path);
+    run(pass);
+    pass->held = 0;
+    close(pass->fd);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const modes[] = {"newlines", "raw", "json"};
     struct pass pass = {0};
     int mode = 0;
 
-    while (argc == 3 && mode < 3 && strcmp(argv[1], modes[mode]) != 0)
+    while (argc > 2 && mode < 3 && strcmp(argv[1], modes[mode]) != 0)
         mode++;
-    if (argc != 3 || mode == 3) {
-        fprintf(stderr, "usage: ceiling newlines|raw|json FILE\n");
+    if (argc < 3 || mode == 3) {
+        fprintf(stderr, "usage: ceiling newlines|raw|json FILE…\n");
         return 1;
     }
     pass.mode = (enum mode)mode;
-    pass.fd = open(argv[2], O_RDONLY | O_CLOEXEC);
-    if (pass.fd < 0)
-        die(argv[2]);
     if (weir_json_style_init(&pass.style, "date", WEIR_JSON_DATE_DOUBLE))
         die("memory");
-    run(&pass);
+    for (int i = 2; i < argc; i++)
+        run_file(&pass, argv[i]);
     fprintf(stderr, "%llu lines\n", pass.lines);
     weir_json_style_finish(&pass.style);
     weir_json_finish(&pass.text);
     free(pass.records);
     free(pass.block);
-    close(pass.fd);
     return 0;
 }
