@@ -213,7 +213,9 @@ def test_removed_while_running_is_written_anew(lab, what):
     path.write_bytes(lines(0, 10))
     weir = lab.tail("%s,%s" % (quiet, path), service={"checkpoint_interval": "20ms"})
     weir.wait_output(lambda data: data.count(b"\n") == 110)
-    until(lambda: (lab.path("data") / "checkpoint.db-wal").exists(), "the first positions")
+    log = lab.path("data") / "checkpoint.db-wal"
+    until(log.exists, "the first positions")
+    old = log.open("rb")  # kept open: its inode is not another file's meanwhile
     weir.signal(signal.SIGSTOP)
     what(lab.path("data"))
     weir.signal(signal.SIGCONT)
@@ -223,8 +225,8 @@ def test_removed_while_running_is_written_anew(lab, what):
         weir.wait_output(lambda data: line(number) in data)
         number += 1
         assert number < 5000
-    until(lambda: holds_both(lab), "both positions")
-    log = lab.path("data") / "checkpoint.db-wal"
+    until(lambda: is_another(log, old) and holds_both(lab), "both positions")
+    old.close()
     size = log.stat().st_size
     append(path, line(number))
     number += 1
@@ -235,6 +237,14 @@ def test_removed_while_running_is_written_anew(lab, what):
     found = numbers(again.wait_line(number))
     assert found == list(range(found[0], number + 1)) and found[0] > 9
     assert "refused" not in again.log_text()
+
+
+def is_another(path, old):
+    """It says that the positions are written anew before it gives the old log up."""
+    try:
+        return not os.path.samestat(path.stat(), os.fstat(old.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def holds_both(lab):
