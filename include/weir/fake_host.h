@@ -22,7 +22,9 @@
  *
  * THREADS: one thread drives an instance: whoever calls the functions here that run the plugin's callbacks
  * (new, start, write…, settle, until, idle, later, stop, drop). It may be another one from call to call.
- * Functions marked "any thread" may be called beside it.
+ * Functions marked "any thread" may be called beside it. Several outputs of one host may be driven by as many
+ * threads at a time, from start to settle; all inputs share a loop and with it one thread, and new, stop and
+ * drop go by one thread at a time.
  *
  * Memory that is returned belongs to the fake host unless it says "the caller frees". This header is no part
  * of the plugin ABI: it and the library belong together, and both may change with weir's version.
@@ -95,14 +97,33 @@ bool weir_fake_is_stopped(const struct weir_instance *); /* host->stopped was ca
 
 /* What host->error was last given; "" if nothing, or if it was cleared. */
 const char *weir_fake_error(struct weir_fake *);
-/* How many lines of the log contain the text; those of host->fail begin with "FAIL". */
+/*
+ * How many lines of the log contain the text. A line begins with its level ("ERROR ", "WARN ", "INFO ",
+ * "DEBUG ", "TRACE "), those of host->fail with "FAIL ". Any thread.
+ */
 size_t weir_fake_logged(struct weir_fake *, const char *text);
-/* Value of a metric; label_value NULL where it has none. -1: there is no such metric. */
+/* All of these lines, a newline after each; the caller frees. Any thread. */
+char *weir_fake_log(struct weir_fake *);
+/* Value of a metric; label_value NULL where it has none. -1: there is no such metric. Any thread. */
 int64_t weir_fake_metric(const struct weir_instance *, const char *name, const char *label_value);
+/* How many metrics have that name, whatever their label. Any thread. */
+size_t weir_fake_metric_count(const struct weir_instance *, const char *name);
 /* What the plugin's details writes, with braces around it; the caller frees. NULL: it has none, or fails. */
 char *weir_fake_details(struct weir_instance *);
+/* The same as a status asks for a page of it: struct weir_details. */
+char *weir_fake_details_of(struct weir_instance *, uint64_t offset, uint64_t limit, bool worst_first);
+
+/* One line of what the plugin's series tells. */
+struct weir_fake_series {
+    enum weir_metric_kind kind;
+    char *name, *label, *label_value; /* "" where it has no label */
+    double value;
+};
+
+/* All that the plugin's series tells now, valid until it is asked again. None where it fails or has none. */
+const struct weir_fake_series *weir_fake_series(struct weir_instance *, size_t *ret_count);
 /* From now on fn is told which callback of the plugin begins ("write"), and which goes on when it has
- * returned (NULL: none). On the thread of the callback. */
+ * returned (NULL: none). On the thread of the callback: on several at a time, where several outputs run. */
 typedef void (*weir_fake_callback_fn)(void *data, const char *callback);
 void weir_fake_on_callback(struct weir_fake *, weir_fake_callback_fn, void *data);
 
@@ -170,11 +191,23 @@ int weir_fake_write(struct weir_instance *, const char *tag, const char *topic, 
                     size_t size, uint32_t count);
 /* The same with a record {"log": line} for each line of the text. */
 int weir_fake_write_lines(struct weir_instance *, const char *tag, const char *topic, const char *text);
+/* As weir_fake_write, but it only queues, and returns the chunk's number: settle or write_next writes it. */
+size_t weir_fake_queue(struct weir_instance *, const char *tag, const char *topic, const void *records,
+                       size_t size, uint32_t count);
 /*
- * Until every chunk is finished, at most `ms`: waits for those under way, then writes those to be retried
- * again, oldest first, as weir does but without a pause. Whether all are finished for good.
+ * Gives the oldest chunk that waits, new or to be written again, to the plugin's write, once; returns what
+ * that returned. -ENOENT: none waits. -EBUSY: one to be written again waits until all that are under way are
+ * finished, and others until it is.
+ */
+int weir_fake_write_next(struct weir_instance *);
+/*
+ * Until every chunk is finished, at most `ms`: writes those that are new; waits for those under way, then
+ * writes those to be retried again, oldest first and one at a time, as weir does. Whether all are finished
+ * for good.
  */
 bool weir_fake_settle(struct weir_instance *, unsigned ms);
+/* How long settle pauses before it writes a chunk again; 0 (the default): not at all. weir's pause grows. */
+void weir_fake_set_pause(struct weir_fake *, unsigned ms);
 /* What became of the nth chunk (from 0): WEIR_LATER as long as it is under way. */
 enum weir_result weir_fake_result(const struct weir_instance *, size_t nth);
 /* How often it was given to write. */
@@ -182,8 +215,30 @@ unsigned weir_fake_attempts(const struct weir_instance *, size_t nth);
 size_t weir_fake_written(const struct weir_instance *); /* chunks given to it in all */
 /* Records refused one by one, by host->reject. */
 uint32_t weir_fake_rejected(const struct weir_instance *);
-/* From now on host->wait returns -ECANCELED, also one that waits now. Any thread. */
+
+/* A call of host->reject. */
+struct weir_fake_rejection {
+    size_t chunk; /* its number, from 0 */
+    uint32_t records;
+    uint8_t *bytes; /* a copy of the records; NULL: not kept */
+    size_t size;
+    size_t offset; /* where in the chunk they were; SIZE_MAX: elsewhere, or not kept */
+    char *reason;
+};
+
+/* All of them, valid until there is one more. */
+const struct weir_fake_rejection *weir_fake_rejections(const struct weir_instance *, size_t *ret_count);
+
+/* From now on host->wait returns -ECANCELED, also one that waits now: weir ends without waiting for the
+ * output. Any thread. */
 void weir_fake_cancel(struct weir_instance *);
+/* The same once host->wait has been called `waits` times more, which answer as they should. So a test has an
+ * output give up at each of its waits in turn. Any thread. */
+void weir_fake_cancel_after(struct weir_instance *, size_t waits);
+/* Takes both back. Any thread. */
+void weir_fake_uncancel(struct weir_instance *);
+/* A host->wait without an end that lasts so long is misuse, and cancelled. 0 (the default): it may. */
+void weir_fake_set_patience(struct weir_fake *, unsigned ms);
 
 /* -- Sources of configuration ---------------------------------------------------------------------------- */
 
@@ -192,7 +247,8 @@ const struct weir_input_spec *weir_fake_set(const struct weir_instance *, size_t
 unsigned weir_fake_sets(const struct weir_instance *);
 /* The value of the spec's setting, or NULL. */
 const char *weir_fake_spec_value(const struct weir_input_spec *, const char *name);
-/* From the next set on, the entry with that id is refused with that reason. NULL: none is. */
+/* From the next `done` on, the entry with that id is refused with that reason; others as before. NULL: none
+ * is. */
 void weir_fake_refuse(struct weir_instance *, const char *id, const char *reason);
 
 #ifdef __cplusplus

@@ -86,9 +86,14 @@ bool fake_is_there(struct weir_instance *i, const char *function)
     return false;
 }
 
-bool fake_on_thread(struct weir_fake *h, const struct weir_instance *i, const char *function)
+static struct fake_driver *driver_of(struct weir_fake *h, struct weir_instance *i)
 {
-    if (pthread_equal(h->owner, pthread_self()))
+    return i && i->plugin->kind == WEIR_OUTPUT ? &i->driver : &h->driver;
+}
+
+bool fake_on_thread(struct weir_fake *h, struct weir_instance *i, const char *function)
+{
+    if (pthread_equal(driver_of(h, i)->owner, pthread_self()))
         return true;
     fake_misuse(h, i, "%s: called on another thread than the instance's", function);
     return false;
@@ -106,25 +111,26 @@ bool fake_may(struct weir_instance *i, const char *function)
 
 /* -- Callbacks ------------------------------------------------------------------------------------------ */
 
-static void set_callback(struct weir_fake *h, const char *callback)
+static void set_callback(struct weir_fake *h, struct fake_driver *driver, const char *callback)
 {
-    h->callback = callback;
+    driver->callback = callback;
     if (h->on_callback)
         h->on_callback(h->callback_data, callback);
 }
 
-const char *fake_enter(struct weir_fake *h, const char *callback)
+const char *fake_enter(struct weir_fake *h, struct weir_instance *i, const char *callback)
 {
-    const char *before = h->callback;
+    struct fake_driver *driver = driver_of(h, i);
+    const char *before = driver->callback;
 
-    h->owner = pthread_self();
-    set_callback(h, callback);
+    driver->owner = pthread_self();
+    set_callback(h, driver, callback);
     return before;
 }
 
-void fake_leave(struct weir_fake *h, const char *before)
+void fake_leave(struct weir_fake *h, struct weir_instance *i, const char *before)
 {
-    set_callback(h, before);
+    set_callback(h, driver_of(h, i), before);
 }
 
 void weir_fake_on_callback(struct weir_fake *h, weir_fake_callback_fn fn, void *data)
@@ -141,6 +147,7 @@ static void host_stopped(struct weir_instance *i)
         return;
     if (!i->stopping)
         fake_misuse(i->host, i, "stopped: called before stop");
+    fake_outputs_stopped(i);
     atomic_store(&i->stopped, true);
 }
 
@@ -211,6 +218,7 @@ static struct weir_instance *instance_new(struct weir_fake *h, const struct weir
     i->alive = true;
     i->plugin = plugin;
     i->room = SIZE_MAX;
+    atomic_store(&i->waits, SIZE_MAX);
     i->cancel = -1;
     snprintf(i->alias, sizeof(i->alias), "%s", alias);
     i->tag = fake_copy(plugin->kind == WEIR_INPUT ? alias : "");
@@ -232,6 +240,7 @@ static void instance_free(struct weir_instance *i)
     h->instances--;
     pthread_mutex_lock(&h->lock);
     fake_metrics_finish(i);
+    fake_series_finish(i);
     fake_outputs_finish(i);
     fake_sources_finish(i);
     fake_free_memory(&i->memory);
@@ -246,10 +255,10 @@ static void instance_free(struct weir_instance *i)
 
 static struct weir_instance *create(struct weir_instance *i, const void *config)
 {
-    const char *before = fake_enter(i->host, "create");
+    const char *before = fake_enter(i->host, i, "create");
     int r = i->plugin->create(&i->host->table, i, config, &i->self);
 
-    fake_leave(i->host, before);
+    fake_leave(i->host, i, before);
     if (r == 0)
         return i;
     if (r > 0)
@@ -277,11 +286,11 @@ struct weir_instance *weir_fake_new_with(struct weir_fake *h, const struct weir_
 
 int weir_fake_start(struct weir_instance *i)
 {
-    const char *before = fake_enter(i->host, "start");
+    const char *before = fake_enter(i->host, i, "start");
 
     i->started = true;
     int r = i->plugin->start ? i->plugin->start(i->self) : 0;
-    fake_leave(i->host, before);
+    fake_leave(i->host, i, before);
     if (r > 0)
         fake_misuse(i->host, i, "start: returned %d: an error is negative", r);
     if (r < 0)
@@ -289,16 +298,23 @@ int weir_fake_start(struct weir_instance *i)
     return r;
 }
 
+/* The plugin has no stop. */
+static void stopped_at_once(struct weir_instance *i)
+{
+    fake_outputs_stopped(i);
+    atomic_store(&i->stopped, true);
+}
+
 void weir_fake_begin_stop(struct weir_instance *i)
 {
-    const char *before = fake_enter(i->host, "stop");
+    const char *before = fake_enter(i->host, i, "stop");
 
     i->stopping = true;
     if (i->plugin->stop)
         i->plugin->stop(i->self);
     else
-        atomic_store(&i->stopped, true);
-    fake_leave(i->host, before);
+        stopped_at_once(i);
+    fake_leave(i->host, i, before);
 }
 
 bool weir_fake_is_stopped(const struct weir_instance *i)
@@ -327,9 +343,9 @@ void weir_fake_drop(struct weir_instance *i)
     if (i->started && !weir_fake_is_stopped(i))
         fake_misuse(h, i, "weir_fake_drop: it is started, and has not stopped");
     fake_loop_run_posted(&h->loop); /* as the ABI promises */
-    before = fake_enter(h, "destroy");
+    before = fake_enter(h, i, "destroy");
     i->plugin->destroy(i->self);
-    fake_leave(h, before);
+    fake_leave(h, i, before);
     fake_drafts_left(i);
     fake_streams_left(i);
     instance_free(i);
@@ -343,9 +359,9 @@ static void resume(void *data)
 
     if (!i->alive || weir_fake_is_stopped(i) || !i->plugin->resume)
         return;
-    const char *before = fake_enter(i->host, "resume");
+    const char *before = fake_enter(i->host, i, "resume");
     i->plugin->resume(i->self);
-    fake_leave(i->host, before);
+    fake_leave(i->host, i, before);
 }
 
 void weir_fake_set_full(struct weir_instance *i, bool full)
@@ -382,6 +398,11 @@ static void take_details(void *data, const char *json, size_t size)
 
 char *weir_fake_details(struct weir_instance *i)
 {
+    return weir_fake_details_of(i, 0, 1000, false);
+}
+
+char *weir_fake_details_of(struct weir_instance *i, uint64_t offset, uint64_t limit, bool worst_first)
+{
     char *text = NULL;
     size_t size;
     FILE *file;
@@ -391,11 +412,15 @@ char *weir_fake_details(struct weir_instance *i)
         return NULL;
     file = fake_must(open_memstream(&text, &size));
     fputc('{', file);
-    struct weir_details details = {
-        .struct_size = sizeof(details), .limit = 1000, .write = take_details, .data = file};
-    const char *before = fake_enter(i->host, "details");
+    struct weir_details details = {.struct_size = sizeof(details),
+                                   .offset = offset,
+                                   .limit = limit,
+                                   .write = take_details,
+                                   .data = file,
+                                   .worst_first = worst_first};
+    const char *before = fake_enter(i->host, i, "details");
     r = i->plugin->details(i->self, &details);
-    fake_leave(i->host, before);
+    fake_leave(i->host, i, before);
     fputc('}', file);
     fclose(file);
     if (r < 0) {
@@ -438,7 +463,7 @@ struct weir_fake *weir_fake_create(void)
     pthread_cond_init(&h->changed, &attr);
     pthread_condattr_destroy(&attr);
     h->places = fake_zeroed(REMEMBERED * sizeof(*h->places));
-    h->owner = pthread_self();
+    h->driver.owner = pthread_self();
     h->misuse = abort_on_misuse;
     h->at_once = true;
     fake_loop_init(h);

@@ -191,14 +191,14 @@ static bool run_posted(struct weir_loop *loop)
 {
     struct fake_call *c = take_posted(loop), *next;
     bool any = c != NULL;
-    const char *before = fake_enter(loop->host, "a posted call");
+    const char *before = fake_enter(loop->host, NULL, "a posted call");
 
     for (; c; c = next) {
         next = c->next;
         c->fn(c->data);
         free(c);
     }
-    fake_leave(loop->host, before);
+    fake_leave(loop->host, NULL, before);
     return any;
 }
 
@@ -214,14 +214,14 @@ static bool run_timers(struct weir_loop *loop)
     uint64_t until = now(loop);
     bool any = false;
     struct weir_timer *t;
-    const char *before = fake_enter(loop->host, "a timer");
+    const char *before = fake_enter(loop->host, NULL, "a timer");
 
     while ((t = next_timer(loop)) && t->due <= until) {
         t->due = t->repeat ? until + t->repeat : 0;
         t->fn(t->data);
         any = true;
     }
-    fake_leave(loop->host, before);
+    fake_leave(loop->host, NULL, before);
     return any;
 }
 
@@ -230,7 +230,7 @@ static bool run_events(struct weir_loop *loop, int timeout)
     struct epoll_event events[16];
     int n = epoll_wait(loop->epoll, events, 16, timeout);
     bool any = false;
-    const char *before = fake_enter(loop->host, "a watch");
+    const char *before = fake_enter(loop->host, NULL, "a watch");
 
     for (int i = 0; i < n; i++) {
         struct weir_watch *w = events[i].data.ptr;
@@ -241,7 +241,7 @@ static bool run_events(struct weir_loop *loop, int timeout)
             w->fn(w->data, w->fd, events[i].events);
         any |= w != NULL;
     }
-    fake_leave(loop->host, before);
+    fake_leave(loop->host, NULL, before);
     for (struct weir_watch *w; (w = loop->dead); free(w))
         loop->dead = w->next;
     return any;

@@ -23,14 +23,24 @@ struct fake_written {
     unsigned attempts;
 };
 
+enum { MS = 1000000 /* ns */ };
+
 /* -- Answers -------------------------------------------------------------------------------------------- */
 
-static struct fake_written *find(struct weir_instance *i, const struct weir_chunk *chunk)
+/* Its number, or written_count. With the lock. */
+static size_t find_number(const struct weir_instance *i, const struct weir_chunk *chunk)
 {
     for (size_t k = i->written_count; k--;)
         if (&i->written[k]->api == chunk)
-            return i->written[k];
-    return NULL;
+            return k;
+    return i->written_count;
+}
+
+static struct fake_written *find(struct weir_instance *i, const struct weir_chunk *chunk)
+{
+    size_t k = find_number(i, chunk);
+
+    return k < i->written_count ? i->written[k] : NULL;
 }
 
 /* The plugin must not look at it again: what it might see is made to be noticed. */
@@ -89,6 +99,36 @@ static void host_finish(struct weir_instance *i, struct weir_chunk *chunk, enum 
         fake_misuse(i->host, i, "finish: %s", fault);
 }
 
+/* Where in the chunk's bytes the records are. */
+static size_t offset_of(const struct fake_written *w, const void *records, size_t size)
+{
+    uintptr_t begin = (uintptr_t)w->bytes, at = (uintptr_t)records;
+
+    if (!records || at < begin || at - begin > w->api.size || size > w->api.size - (at - begin))
+        return SIZE_MAX;
+    return at - begin;
+}
+
+/* With the lock. */
+static void keep_rejection(struct weir_instance *i, size_t chunk, const void *records, size_t size,
+                           uint32_t count, const char *reason)
+{
+    struct weir_fake_rejection *r =
+        fake_must(realloc(i->rejections, (i->rejection_count + 1) * sizeof(*i->rejections)));
+
+    i->rejections = r;
+    r += i->rejection_count++;
+    *r = (struct weir_fake_rejection){.chunk = chunk,
+                                      .records = count,
+                                      .size = size,
+                                      .offset = offset_of(i->written[chunk], records, size),
+                                      .reason = fake_copy(reason ? reason : "")};
+    if (!records)
+        return;
+    r->bytes = fake_zeroed(size ? size : 1);
+    memcpy(r->bytes, records, size);
+}
+
 static void host_reject(struct weir_instance *i, struct weir_chunk *chunk, const void *records, size_t size,
                         uint32_t count, const char *reason)
 {
@@ -101,6 +141,8 @@ static void host_reject(struct weir_instance *i, struct weir_chunk *chunk, const
     w = find(i, chunk);
     under_way = w && w->state != FINISHED && w->state != WAITING;
     i->rejected += under_way ? count : 0;
+    if (under_way)
+        keep_rejection(i, find_number(i, chunk), records, size, count, reason);
     pthread_mutex_unlock(&i->host->lock);
     if (!under_way)
         fake_misuse(i->host, i, "reject: the chunk is finished already, or none of this instance");
@@ -108,20 +150,14 @@ static void host_reject(struct weir_instance *i, struct weir_chunk *chunk, const
         fake_misuse(i->host, i, "reject: no reason, no bytes, or more records than the chunk has");
 }
 
-static int host_wait(struct weir_instance *i, int fd, short events, uint64_t timeout)
+/* 0, -ETIMEDOUT, -ECANCELED or what poll failed with. */
+static int wait_for(const struct weir_instance *i, int fd, short events, uint64_t timeout)
 {
-    struct pollfd fds[2] = {{.events = POLLIN}, {.fd = fd, .events = events}};
+    struct pollfd fds[2] = {{.fd = i->cancel, .events = POLLIN}, {.fd = fd, .events = events}};
     struct timespec ts = {.tv_sec = (time_t)(timeout / 1000000000u),
                           .tv_nsec = (long)(timeout % 1000000000u)};
     int n;
 
-    if (!fake_may(i, "wait"))
-        return -ECANCELED;
-    if (i->cancel < 0) {
-        fake_misuse(i->host, i, "wait: is for outputs; an input must not block its loop");
-        return -EINVAL;
-    }
-    fds[0].fd = i->cancel;
     do
         n = ppoll(fds, fd < 0 ? 1 : 2, timeout == UINT64_MAX ? NULL : &ts, NULL);
     while (n < 0 && errno == EINTR);
@@ -132,10 +168,61 @@ static int host_wait(struct weir_instance *i, int fd, short events, uint64_t tim
     return n == 0 ? -ETIMEDOUT : 0;
 }
 
+/* One of the waits that are left. */
+static bool take_wait(struct weir_instance *i)
+{
+    size_t left = atomic_load(&i->waits);
+
+    while (left != SIZE_MAX && left != 0 && !atomic_compare_exchange_weak(&i->waits, &left, left - 1))
+        ;
+    return left != 0;
+}
+
+static int host_wait(struct weir_instance *i, int fd, short events, uint64_t timeout)
+{
+    unsigned patience = i->host->patience;
+    int r;
+
+    if (!fake_may(i, "wait"))
+        return -ECANCELED;
+    if (i->cancel < 0) {
+        fake_misuse(i->host, i, "wait: is for outputs; an input must not block its loop");
+        return -EINVAL;
+    }
+    if (!take_wait(i))
+        return -ECANCELED;
+    if (timeout != UINT64_MAX || patience == 0)
+        return wait_for(i, fd, events, timeout);
+    r = wait_for(i, fd, events, patience * (uint64_t)MS);
+    if (r != -ETIMEDOUT)
+        return r;
+    fake_misuse(i->host, i, "wait: nothing has come for %u ms, and it would wait for ever", patience);
+    return -ECANCELED;
+}
+
 void weir_fake_cancel(struct weir_instance *i)
 {
     if (i->cancel >= 0)
         eventfd_write(i->cancel, 1);
+}
+
+void weir_fake_cancel_after(struct weir_instance *i, size_t waits)
+{
+    atomic_store(&i->waits, waits);
+}
+
+void weir_fake_uncancel(struct weir_instance *i)
+{
+    eventfd_t ignored;
+
+    atomic_store(&i->waits, SIZE_MAX);
+    if (i->cancel >= 0)
+        eventfd_read(i->cancel, &ignored); /* it does not block */
+}
+
+void weir_fake_set_patience(struct weir_fake *h, unsigned ms)
+{
+    h->patience = ms;
 }
 
 /* -- Writing -------------------------------------------------------------------------------------------- */
@@ -151,9 +238,9 @@ static int write_one(struct weir_instance *i, struct fake_written *w)
     w->attempts++;
     w->result = WEIR_LATER;
     pthread_mutex_unlock(&i->host->lock);
-    before = fake_enter(i->host, "write");
+    before = fake_enter(i->host, i, "write");
     result = i->plugin->write(i->self, &w->api);
-    fake_leave(i->host, before);
+    fake_leave(i->host, i, before);
     if (!is_result(result, true)) {
         fake_misuse(i->host, i, "write: returned %d, which is no enum weir_result", result);
         result = WEIR_REJECTED;
@@ -206,6 +293,47 @@ static struct fake_written *oldest(struct weir_instance *i, enum state state)
     return NULL;
 }
 
+/* Whether one is under way that was written before. With the lock. */
+static bool is_repeating(const struct weir_instance *i)
+{
+    for (size_t k = 0; k < i->written_count; k++)
+        if (i->written[k]->state == UNDER_WAY && i->written[k]->attempts > 1)
+            return true;
+    return false;
+}
+
+/* The next one to be written now, or NULL: as weir does, one that is written again goes alone. With the lock.
+ */
+static struct fake_written *next(struct weir_instance *i)
+{
+    struct fake_written *w = oldest(i, WAITING);
+
+    if (!w || !oldest(i, UNDER_WAY))
+        return w;
+    return w->attempts || is_repeating(i) ? NULL : w;
+}
+
+size_t weir_fake_queue(struct weir_instance *i, const char *tag, const char *topic, const void *records,
+                       size_t size, uint32_t count)
+{
+    add(i, tag, topic, records, size, count);
+    return i->written_count - 1;
+}
+
+int weir_fake_write_next(struct weir_instance *i)
+{
+    struct fake_written *w;
+    bool any;
+
+    pthread_mutex_lock(&i->host->lock);
+    w = next(i);
+    any = oldest(i, WAITING) != NULL;
+    pthread_mutex_unlock(&i->host->lock);
+    if (w)
+        return write_one(i, w);
+    return any ? -EBUSY : -ENOENT;
+}
+
 int weir_fake_write(struct weir_instance *i, const char *tag, const char *topic, const void *records,
                     size_t size, uint32_t count)
 {
@@ -249,20 +377,35 @@ static bool wait_until(struct weir_fake *h, uint64_t end)
     return pthread_cond_timedwait(&h->changed, &h->lock, &ts) != ETIMEDOUT;
 }
 
+/* Before a chunk is written again. */
+static void pause_before(const struct weir_instance *i, const struct fake_written *w)
+{
+    unsigned ms = w->attempts ? i->host->pause : 0;
+
+    if (ms)
+        nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * MS}, NULL);
+}
+
+void weir_fake_set_pause(struct weir_fake *h, unsigned ms)
+{
+    h->pause = ms;
+}
+
 bool weir_fake_settle(struct weir_instance *i, unsigned ms)
 {
     struct weir_fake *h = i->host;
-    uint64_t end = fake_now() + ms * UINT64_C(1000000);
+    uint64_t end = fake_now() + ms * (uint64_t)MS;
     bool in_time = true;
 
     pthread_mutex_lock(&h->lock);
     while (in_time && (oldest(i, UNDER_WAY) || oldest(i, WAITING))) {
-        struct fake_written *w = oldest(i, UNDER_WAY) ? NULL : oldest(i, WAITING);
+        struct fake_written *w = next(i);
         if (!w) {
             in_time = wait_until(h, end);
             continue;
         }
         pthread_mutex_unlock(&h->lock);
+        pause_before(i, w);
         write_one(i, w);
         in_time = fake_now() < end;
         pthread_mutex_lock(&h->lock);
@@ -300,8 +443,36 @@ uint32_t weir_fake_rejected(const struct weir_instance *i)
     return rejected;
 }
 
+const struct weir_fake_rejection *weir_fake_rejections(const struct weir_instance *i, size_t *ret_count)
+{
+    pthread_mutex_lock(&i->host->lock);
+    const struct weir_fake_rejection *rejections = i->rejections;
+    *ret_count = i->rejection_count;
+    pthread_mutex_unlock(&i->host->lock);
+    return rejections;
+}
+
+void fake_outputs_stopped(struct weir_instance *i)
+{
+    size_t left = 0;
+
+    pthread_mutex_lock(&i->host->lock);
+    for (size_t k = 0; k < i->written_count; k++)
+        left += i->written[k]->state == UNDER_WAY;
+    pthread_mutex_unlock(&i->host->lock);
+    if (left)
+        fake_misuse(i->host, i, "stopped: %zu chunks are not finished, and can't be after it", left);
+}
+
 void fake_outputs_finish(struct weir_instance *i)
 {
+    for (size_t k = 0; k < i->rejection_count; k++) {
+        free(i->rejections[k].bytes);
+        free(i->rejections[k].reason);
+    }
+    free(i->rejections);
+    i->rejections = NULL;
+    i->rejection_count = 0;
     for (size_t k = 0; k < i->written_count; k++) {
         struct fake_written *w = i->written[k];
         free(w->bytes);

@@ -14,6 +14,13 @@ struct fake_sent;
 struct fake_written;
 struct fake_memory;
 struct fake_line;
+struct fake_refused;
+
+/* Who drives: all inputs, which share a loop, or one output. Set on the way into a callback. */
+struct fake_driver {
+    pthread_t owner;
+    const char *callback; /* that it is in, or NULL */
+};
 
 struct weir_loop {
     struct weir_fake *host;
@@ -42,20 +49,27 @@ struct weir_instance {
     atomic_bool stopped;
 
     /* outputs */
+    struct fake_driver driver;
     struct fake_written **written;
     size_t written_count;
     uint32_t rejected;
-    int cancel; /* eventfd, or -1 */
+    struct weir_fake_rejection *rejections;
+    size_t rejection_count;
+    int cancel;          /* eventfd, or -1 */
+    atomic_size_t waits; /* left before host->wait is cancelled; SIZE_MAX: no limit */
 
     /* sources */
     struct fake_memory *set_memory;
     struct weir_input_spec *set;
     size_t set_count;
     unsigned sets;
-    char *refused_id, *refused_reason;
+    struct fake_refused *refused;
     bool set_posted;
     weir_applied_fn applied;
     void *applied_data;
+
+    struct weir_fake_series *series;
+    size_t series_count;
 };
 
 struct weir_fake {
@@ -67,8 +81,7 @@ struct weir_fake {
     size_t places_taken;
     size_t instances; /* alive */
     uint64_t gone;
-    pthread_t owner;      /* who drives: set on the way into a callback */
-    const char *callback; /* the owner's */
+    struct fake_driver driver; /* of the loop */
     weir_fake_callback_fn on_callback;
     void *callback_data;
     struct weir_stream *streams;
@@ -79,6 +92,7 @@ struct weir_fake {
     struct fake_line *lines;
     char *error, *data_dir, *status;
     uint64_t next_id;
+    unsigned pause, patience; /* ms */
     bool at_once;
     weir_fake_misuse_fn misuse;
     void *misuse_data;
@@ -96,13 +110,13 @@ void fake_free_memory(struct fake_memory **list);
 void fake_misuse(struct weir_fake *, const struct weir_instance *, const char *format, ...) WEIR_PRINTF(3, 4);
 /* Whether this instance is there; tells if it is not, or on the wrong thread. */
 bool fake_is_there(struct weir_instance *, const char *function);
-bool fake_on_thread(struct weir_fake *, const struct weir_instance *, const char *function);
+bool fake_on_thread(struct weir_fake *, struct weir_instance *, const char *function);
 /* Both, and that it has started and not stopped yet. */
 bool fake_may(struct weir_instance *, const char *function);
 
-/* Around every callback. enter returns what leave wants back. */
-const char *fake_enter(struct weir_fake *, const char *callback);
-void fake_leave(struct weir_fake *, const char *before);
+/* Around every callback, of the instance, or (NULL) of the loop. enter returns what leave wants back. */
+const char *fake_enter(struct weir_fake *, struct weir_instance *, const char *callback);
+void fake_leave(struct weir_fake *, struct weir_instance *, const char *before);
 
 uint64_t fake_now(void);
 
@@ -116,6 +130,8 @@ void fake_sources(struct weir_host *);
 
 void fake_words_finish(struct weir_fake *);
 void fake_metrics_finish(struct weir_instance *);
+bool fake_has_metric(const struct weir_instance *, const char *name);
+void fake_series_finish(struct weir_instance *);
 void fake_loop_init(struct weir_fake *);
 void fake_loop_finish(struct weir_fake *);
 void fake_loop_run_posted(struct weir_loop *);
@@ -124,6 +140,7 @@ int fake_post(struct weir_loop *, weir_call_fn, void *data);
 void fake_streams_drop_forgotten(struct weir_fake *);
 void fake_streams_finish(struct weir_fake *);
 void fake_chunks_finish(struct weir_fake *);
+void fake_outputs_stopped(struct weir_instance *); /* host->stopped: nothing may be under way */
 void fake_outputs_finish(struct weir_instance *);
 void fake_sources_finish(struct weir_instance *);
 

@@ -6,6 +6,11 @@
 #include <string.h>
 #include "private.h"
 
+struct fake_refused {
+    struct fake_refused *next;
+    char *id, *reason;
+};
+
 static void *keep(struct weir_instance *i, void *bytes)
 {
     return fake_keep(&i->set_memory, bytes);
@@ -38,22 +43,33 @@ static struct weir_input_spec copy_spec(struct weir_instance *i, const struct we
                                     .count = spec->count};
 }
 
+/* Why the spec of that id is refused, or NULL. */
+static const char *refused_for(const struct weir_instance *i, const char *id)
+{
+    const struct fake_refused *r = i->refused;
+
+    while (r && strcmp(r->id, id) != 0)
+        r = r->next;
+    return r ? r->reason : NULL;
+}
+
 static void call_applied(void *data)
 {
     struct weir_instance *i = data;
-    struct weir_refusal refusal = {0};
+    struct weir_refusal *refusals = fake_zeroed((i->set_count + 1) * sizeof(*refusals));
     size_t refused = 0;
     weir_applied_fn fn = i->applied;
 
     i->set_posted = false;
-    for (size_t k = 0; k < i->set_count && i->refused_id; k++)
-        if (strcmp(i->set[k].id, i->refused_id) == 0) {
-            refusal = (struct weir_refusal){k, i->refused_reason};
-            refused = 1;
-        }
+    for (size_t k = 0; k < i->set_count; k++) {
+        const char *reason = refused_for(i, i->set[k].id);
+        if (reason)
+            refusals[refused++] = (struct weir_refusal){k, reason};
+    }
     i->applied = NULL;
     if (fn && i->alive && !atomic_load(&i->stopped))
-        fn(i->applied_data, refused ? &refusal : NULL, refused);
+        fn(i->applied_data, refused ? refusals : NULL, refused);
+    free(refusals);
 }
 
 static int host_set_inputs(struct weir_instance *i, const struct weir_input_spec *specs, uint32_t spec_size,
@@ -103,12 +119,26 @@ const char *weir_fake_spec_value(const struct weir_input_spec *spec, const char 
     return NULL;
 }
 
+static void refuse_none(struct weir_instance *i)
+{
+    for (struct fake_refused *r; (r = i->refused); free(r)) {
+        i->refused = r->next;
+        free(r->id);
+        free(r->reason);
+    }
+}
+
 void weir_fake_refuse(struct weir_instance *i, const char *id, const char *reason)
 {
-    free(i->refused_id);
-    free(i->refused_reason);
-    i->refused_id = fake_copy(id);
-    i->refused_reason = fake_copy(reason);
+    struct fake_refused *r;
+
+    if (!id) {
+        refuse_none(i);
+        return;
+    }
+    r = fake_zeroed(sizeof(*r));
+    *r = (struct fake_refused){i->refused, fake_copy(id), fake_copy(reason)};
+    i->refused = r;
 }
 
 void fake_sources_finish(struct weir_instance *i)
@@ -116,7 +146,7 @@ void fake_sources_finish(struct weir_instance *i)
     fake_free_memory(&i->set_memory);
     i->set = NULL;
     i->set_count = 0;
-    weir_fake_refuse(i, NULL, NULL);
+    refuse_none(i);
 }
 
 /* -- Files and status ----------------------------------------------------------------------------------- */

@@ -117,6 +117,20 @@ size_t weir_fake_logged(struct weir_fake *h, const char *text)
     return count;
 }
 
+char *weir_fake_log(struct weir_fake *h)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *file = fake_must(open_memstream(&text, &size));
+
+    pthread_mutex_lock(&h->lock);
+    for (const struct fake_line *line = h->lines; line; line = line->next)
+        fprintf(file, "%s\n", line->text);
+    pthread_mutex_unlock(&h->lock);
+    fclose(file);
+    return fake_must(text);
+}
+
 void fake_words_finish(struct weir_fake *h)
 {
     pthread_mutex_lock(&h->lock);
@@ -186,6 +200,22 @@ int64_t weir_fake_metric(const struct weir_instance *i, const char *name, const 
     m = find_metric(i, name, label_value);
     pthread_mutex_unlock(&i->host->lock);
     return m ? m->value : -1;
+}
+
+size_t weir_fake_metric_count(const struct weir_instance *i, const char *name)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&i->host->lock);
+    for (const struct weir_metric *m = i->metrics; m; m = m->next)
+        count += strcmp(m->name, name) == 0;
+    pthread_mutex_unlock(&i->host->lock);
+    return count;
+}
+
+bool fake_has_metric(const struct weir_instance *i, const char *name)
+{
+    return weir_fake_metric_count(i, name) > 0;
 }
 
 void fake_metrics_finish(struct weir_instance *i)

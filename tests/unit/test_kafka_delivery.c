@@ -3,6 +3,7 @@
  * out_kafka against librdkafka's mock cluster: what arrives, and what becomes of errors. The instance's
  * thread is the test's.
  */
+#include <pthread.h>
 #include "kafka_fixture.h"
 
 enum { PRODUCE = 0 }; /* Kafka's number of that request */
@@ -19,9 +20,9 @@ START_TEST(lines_arrive_in_order)
     for (unsigned i = 0; i < 50; i++)
         add_lines(in, "numbers", i * 700, 700, 40);
     deliver(in);
-    ck_assert_uint_eq(in->rejects, 0);
-    for (unsigned i = 0; i < in->chunk_count; i++)
-        ck_assert_uint_eq(in->finished[i], 1);
+    ck_assert_uint_eq(rejects(in), 0);
+    for (size_t i = 0; i < weir_fake_written(in); i++)
+        ck_assert_uint_eq(weir_fake_attempts(in, i), 1);
     check_numbers(&cluster, "numbers", 0, 35000);
     end(in);
     cluster_end(&cluster);
@@ -216,8 +217,8 @@ START_TEST(no_internal_topic_by_field)
     struct weir_instance *in = begin((struct setting[]){{"topics", "${s}"}, {NULL, NULL}}, cluster.brokers);
     add_bytes(in, "", record, sizeof(record) - 1, 1);
     deliver(in);
-    ck_assert_uint_eq(in->rejected, 1);
-    ck_assert_uint_eq(in->kept, 1);
+    ck_assert_uint_eq(weir_fake_rejected(in), 1);
+    ck_assert_uint_eq(kept(in), 1);
     end(in);
     cluster_end(&cluster);
 }
@@ -235,9 +236,9 @@ START_TEST(large_line_alone)
     add_lines(in, "numbers", 1000000, 1, 2500000);
     add_lines(in, "numbers", 500, 500, 10);
     deliver(in);
-    ck_assert_uint_eq(in->rejected, 1);
-    ck_assert_uint_eq(in->kept, 1);
-    ck_assert_msg(strstr(in->reason, "numbers") && strstr(in->reason, "2500000"), "%s", in->reason);
+    ck_assert_uint_eq(weir_fake_rejected(in), 1);
+    ck_assert_uint_eq(kept(in), 1);
+    ck_assert_msg(strstr(reason(in), "numbers") && strstr(reason(in), "2500000"), "%s", reason(in));
     check_numbers(&cluster, "numbers", 0, 1000);
     end(in);
     cluster_end(&cluster);
@@ -256,7 +257,7 @@ START_TEST(chunk_that_is_no_msgpack)
     struct weir_instance *in = begin(raw, cluster.brokers);
     add_bytes(in, "numbers", bytes, sizeof(bytes) - 1, 3);
     deliver(in);
-    ck_assert_uint_eq(in->rejected, 2);
+    ck_assert_uint_eq(weir_fake_rejected(in), 2);
     check_numbers(&cluster, "numbers", 1, 1);
     end(in);
     cluster_end(&cluster);
@@ -274,9 +275,9 @@ START_TEST(refused_by_broker)
     rd_kafka_mock_push_request_errors(cluster.mock, PRODUCE, 1, RD_KAFKA_RESP_ERR_POLICY_VIOLATION);
     add_lines(in, "numbers", 7000, 20, 10);
     deliver(in);
-    ck_assert_uint_eq(in->rejected, 20);
-    ck_assert_uint_eq(in->rejects, 1);
-    ck_assert_uint_eq(in->kept, 1);
+    ck_assert_uint_eq(weir_fake_rejected(in), 20);
+    ck_assert_uint_eq(rejects(in), 1);
+    ck_assert_uint_eq(kept(in), 1);
     add_lines(in, "numbers", 0, 20, 10);
     deliver(in);
     check_numbers(&cluster, "numbers", 0, 20);
@@ -297,14 +298,14 @@ START_TEST(dead_letters)
     rd_kafka_mock_push_request_errors(cluster.mock, PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
     add_lines(in, "numbers", 7000, 20, 10);
     deliver(in);
-    ck_assert_uint_eq(in->rejected, 20);
-    ck_assert_uint_eq(in->kept, 0);
+    ck_assert_uint_eq(weir_fake_rejected(in), 20);
+    ck_assert_uint_eq(kept(in), 0);
     check_numbers(&cluster, "dead", 7000, 20);
     /* What is too large for the one is too large for the other: kept by the host. */
     add_lines(in, "numbers", 1, 1, 2500000);
     deliver(in);
-    ck_assert_uint_eq(in->rejected, 21);
-    ck_assert_uint_eq(in->kept, 1);
+    ck_assert_uint_eq(weir_fake_rejected(in), 21);
+    ck_assert_uint_eq(kept(in), 1);
     end(in);
     cluster_end(&cluster);
 }
@@ -323,8 +324,8 @@ START_TEST(batches_too_large)
                                       RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     add_lines(in, "numbers", 0, 500, 10);
     deliver(in);
-    ck_assert_uint_eq(in->rejects, 0);
-    ck_assert_uint_ge(logged(in, "going on with batches of"), 1);
+    ck_assert_uint_eq(rejects(in), 0);
+    ck_assert_uint_ge(logged("going on with batches of"), 1);
     check_numbers(&cluster, "numbers", 0, 500);
     end(in);
     cluster_end(&cluster);
@@ -347,8 +348,8 @@ START_TEST(fatal_error)
     for (unsigned i = 1; i < 20; i++)
         add_lines(in, "numbers", i * 100, 100, 10);
     deliver(in);
-    ck_assert_uint_eq(in->rejects, 0);
-    ck_assert_msg(logged(in, "built anew") == 1, "%s", in->log);
+    ck_assert_uint_eq(rejects(in), 0);
+    ck_assert_msg(logged("built anew") == 1, "%s", weir_fake_log(fake));
     check_numbers(&cluster, "numbers", 0, 2000);
     end(in);
     cluster_end(&cluster);
@@ -384,8 +385,9 @@ START_TEST(broker_away_at_start)
     deliver(in);
     pthread_join(thread, NULL);
     check_numbers(&cluster, "numbers", 0, 2000);
-    ck_assert_msg(logged(in, "nothing is lost") == 1 && logged(in, "delivered again") == 1, "%s", in->log);
-    ck_assert_uint_eq(in->finished[0], 1);
+    ck_assert_msg(logged("nothing is lost") == 1 && logged("delivered again") == 1, "%s",
+                  weir_fake_log(fake));
+    ck_assert_uint_eq(weir_fake_attempts(in, 0), 1);
     end(in);
     cluster_end(&cluster);
 }
@@ -406,18 +408,20 @@ static void cancel_with(bool connected)
     } else {
         rd_kafka_mock_broker_set_down(cluster.mock, 1);
     }
-    unsigned first = in->chunk_count;
-    for (unsigned i = 0; i < 100; i++)
-        write_chunk(in, add_lines(in, "numbers", i * 100, 100, 500));
-    cancel(in);
+    size_t first = weir_fake_written(in);
+    for (unsigned i = 0; i < 100; i++) {
+        add_lines(in, "numbers", i * 100, 100, 500);
+        ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
+    }
+    weir_fake_cancel(in);
     int64_t begun = now_ms();
-    weir_plugin_descriptor.stop(in->self);
+    weir_fake_begin_stop(in);
     ck_assert_int_lt(now_ms() - begun, 1000);
-    ck_assert(in->stopped);
-    for (unsigned i = first; i < in->chunk_count; i++)
-        ck_assert_int_eq(in->state[i], CHUNK_AGAIN);
-    weir_plugin_descriptor.destroy(in->self);
-    instance_free(in);
+    ck_assert(weir_fake_is_stopped(in));
+    for (size_t i = first; i < weir_fake_written(in); i++)
+        ck_assert_int_eq(weir_fake_result(in, i), WEIR_RETRY);
+    weir_fake_drop(in);
+    weir_fake_destroy(fake);
     cluster_end(&cluster);
 }
 
@@ -433,7 +437,7 @@ static void *cancel_later(void *data)
     struct timespec pause = {0, 300000000};
 
     nanosleep(&pause, NULL);
-    cancel(data);
+    weir_fake_cancel(data);
     return NULL;
 }
 
@@ -449,10 +453,12 @@ START_TEST(cancelled_while_full)
         (struct setting[]){{"format", "raw"}, {"rdkafka.queue.buffering.max.messages", "100"}, {NULL, NULL}},
         cluster.brokers);
     pthread_create(&thread, NULL, cancel_later, in);
-    write_chunk(in, add_lines(in, "numbers", 0, 300, 10)); /* more than librdkafka takes */
-    ck_assert_int_eq(in->state[0], CHUNK_FLYING);
-    write_chunk(in, add_lines(in, "numbers", 0, 50, 10));
-    ck_assert_int_eq(in->state[1], CHUNK_AGAIN);
+    add_lines(in, "numbers", 0, 300, 10); /* more than librdkafka takes */
+    weir_fake_write_next(in);
+    ck_assert(is_under_way(in, 0));
+    add_lines(in, "numbers", 0, 50, 10);
+    weir_fake_write_next(in);
+    ck_assert_int_eq(weir_fake_result(in, 1), WEIR_RETRY);
     pthread_join(thread, NULL);
     end(in);
     cluster_end(&cluster);
@@ -475,8 +481,8 @@ START_TEST(unknown_topic)
     add_lines(in, "nowhere", 0, 30, 10);
     add_lines(in, "numbers", 0, 30, 10);
     deliver(in);
-    ck_assert_uint_eq(in->rejected, 30);
-    ck_assert_msg(strstr(in->reason, "nowhere") != NULL, "%s", in->reason);
+    ck_assert_uint_eq(weir_fake_rejected(in), 30);
+    ck_assert_msg(strstr(reason(in), "nowhere") != NULL, "%s", reason(in));
     check_numbers(&cluster, "numbers", 0, 30);
     end(in);
     cluster_end(&cluster);
@@ -514,8 +520,8 @@ START_TEST(topic_gone_for_a_while)
     add_lines(in, "numbers", 30, 30, 10);
     deliver(in);
     pthread_join(thread, NULL);
-    ck_assert_uint_eq(in->rejected, 0);
-    ck_assert_uint_gt(in->finished[1], 1);
+    ck_assert_uint_eq(weir_fake_rejected(in), 0);
+    ck_assert_uint_gt(weir_fake_attempts(in, 1), 1);
     check_numbers(&cluster, "numbers", 0, 60);
     end(in);
     cluster_end(&cluster);
@@ -525,7 +531,7 @@ END_TEST
 START_TEST(statistics)
 {
     struct cluster cluster;
-    uint64_t sent = 0;
+    int64_t sent = 0;
     bool latency = false;
 
     cluster_begin(&cluster);
@@ -537,16 +543,10 @@ START_TEST(statistics)
     for (int64_t until = now_ms() + 10000; now_ms() < until && (sent < 30 || !latency);) {
         struct timespec pause = {0, 20000000};
         nanosleep(&pause, NULL);
-        pthread_mutex_lock(&in->lock);
-        for (unsigned i = 0; i < in->metric_count; i++) {
-            const struct weir_metric *m = &in->metrics[i];
-            if (!strcmp(m->name, "topic_sent_messages") && !strcmp(m->label, "numbers"))
-                sent = __atomic_load_n(&m->value, __ATOMIC_RELAXED);
-            latency = latency || !strcmp(m->name, "broker_latency_microseconds");
-        }
-        pthread_mutex_unlock(&in->lock);
+        sent = weir_fake_metric(in, "topic_sent_messages", "numbers");
+        latency = weir_fake_metric_count(in, "broker_latency_microseconds") > 0;
     }
-    ck_assert_uint_eq(sent, 30);
+    ck_assert_int_eq(sent, 30);
     ck_assert(latency);
     end(in);
     cluster_end(&cluster);

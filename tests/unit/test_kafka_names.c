@@ -8,26 +8,26 @@
 
 static const char *const anywhere = "127.0.0.1:1";
 
-/* create alone, as `weir check` does. */
+/* create alone, as `weir check` does; it has nothing to say. */
 static void check_good(const struct setting *settings)
 {
-    struct weir_instance *in = instance_new(settings, anywhere);
+    struct weir_instance *in = create(settings, anywhere);
 
-    ck_assert_msg(weir_plugin_descriptor.create(&host, in, in->config, &in->self) == 0, "%s", in->error);
-    ck_assert_msg(!*in->log, "%s", in->log);
-    weir_plugin_descriptor.destroy(in->self);
-    instance_free(in);
+    ck_assert_msg(in != NULL, "%s", weir_fake_error(fake));
+    ck_assert_msg(logged("ERROR ") + logged("WARN ") + logged("INFO ") + logged("FAIL ") == 0, "%s",
+                  weir_fake_log(fake));
+    weir_fake_drop(in);
+    weir_fake_destroy(fake);
 }
 
 /* create fails, and its error holds the words and not the secret. */
 static void check_bad(const struct setting *settings, const char *a, const char *b, const char *secret)
 {
-    struct weir_instance *in = instance_new(settings, anywhere);
-
-    ck_assert_int_lt(weir_plugin_descriptor.create(&host, in, in->config, &in->self), 0);
-    ck_assert_msg(strstr(in->error, a) && strstr(in->error, b), "%s", in->error);
-    ck_assert_msg(!secret || (!strstr(in->error, secret) && !strstr(in->log, secret)), "%s", in->error);
-    instance_free(in);
+    ck_assert_ptr_null(create(settings, anywhere));
+    const char *error = weir_fake_error(fake);
+    ck_assert_msg(strstr(error, a) && strstr(error, b), "%s", error);
+    ck_assert_msg(!secret || (!strstr(error, secret) && logged(secret) == 0), "%s", error);
+    weir_fake_destroy(fake);
 }
 
 static void check_one_bad(const char *name, const char *value, const char *a, const char *b)

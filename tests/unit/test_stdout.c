@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * out_stdout against a host of its own. Descriptor 1 is replaced for each test and put back after it. The
+ * out_stdout in the fake host. Descriptor 1 is replaced for each test and put back after it. The
  * instance's thread is the test's, or one that the test starts.
  */
 #include <check.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,140 +15,29 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <weir/event.h>
-#include <weir/plugin.h>
+#include <weir/fake_host.h>
 #include "sink.h"
 
-/* -- The host -- */
+/* -- Instances -- */
 
-struct weir_instance {
-    const struct weir_plugin *plugin;
-    void *self;
-    uint8_t config[256];
-    char last_error[256];
-    unsigned logged[6]; /* lines by level */
-    unsigned failed, rejects;
-    uint32_t rejected_records;
-    size_t rejected_bytes;
-    int waits_left; /* then -ECANCELED; -1: no limit */
-};
+static struct weir_fake *fake;
 
-struct weir_metric {
-    uint64_t value;
-};
-static struct weir_metric the_metric;
-
-static void host_log(struct weir_instance *in, enum weir_log_level level, const char *format, ...)
+/* An instance with the defaults, but for `name`; "" is a value, too. */
+static struct weir_instance *create(const char *name, const char *value)
 {
-    (void)format;
-    in->logged[level]++;
+    const struct weir_fake_setting settings[] = {{name, value}, {NULL, NULL}};
+    struct weir_instance *in = weir_fake_new(fake, &weir_plugin_descriptor, "i", settings);
+
+    ck_assert_msg(in != NULL, "%s", weir_fake_error(fake));
+    return in;
 }
 
-static void host_error(struct weir_instance *in, const char *format, ...)
+static struct weir_instance *begin(const char *name, const char *value)
 {
-    va_list args;
+    struct weir_instance *in = create(name, value);
 
-    in->last_error[0] = '\0';
-    if (!format)
-        return;
-    va_start(args, format);
-    vsnprintf(in->last_error, sizeof(in->last_error), format, args);
-    va_end(args);
-}
-
-static void host_fail(struct weir_instance *in, const char *format, ...)
-{
-    (void)format;
-    in->failed++;
-}
-
-static struct weir_metric *host_metric(struct weir_instance *in, enum weir_metric_kind kind, const char *name,
-                                       const char *help, const char *label, const char *value)
-{
-    (void)in, (void)kind, (void)name, (void)help, (void)label, (void)value;
-    return &the_metric;
-}
-
-static void host_metric_add(struct weir_metric *metric, uint64_t n)
-{
-    metric->value += n;
-}
-
-static void host_reject(struct weir_instance *in, struct weir_chunk *chunk, const void *records, size_t size,
-                        uint32_t count, const char *reason)
-{
-    (void)chunk, (void)records, (void)reason;
-    in->rejects++;
-    in->rejected_records += count;
-    in->rejected_bytes += size;
-}
-
-static int host_wait(struct weir_instance *in, int fd, short events, uint64_t timeout)
-{
-    struct pollfd item = {fd, events, 0};
-
-    if (in->waits_left == 0)
-        return -ECANCELED;
-    if (in->waits_left > 0)
-        in->waits_left--;
-    /* A test that would wait longer than this is stuck. */
-    if (poll(&item, fd >= 0, timeout == UINT64_MAX ? 20000 : (int)(timeout / 1000000)) > 0)
-        return 0;
-    ck_assert_msg(timeout != UINT64_MAX, "waited for ever");
-    return -ETIMEDOUT;
-}
-
-static const struct weir_host host = {
-    .struct_size = sizeof(host),
-    .abi_version = WEIR_ABI_VERSION,
-    .version = WEIR_VERSION,
-    .log = host_log,
-    .error = host_error,
-    .fail = host_fail,
-    .metric = host_metric,
-    .metric_add = host_metric_add,
-    .reject = host_reject,
-    .wait = host_wait,
-};
-
-/* Fills the configuration with the table's defaults, but for `name`. */
-static void configure(struct weir_instance *in, const char *name, const char *value)
-{
-    const struct weir_plugin *plugin = &weir_plugin_descriptor;
-
-    ck_assert_uint_le(plugin->config_size, sizeof(in->config));
-    for (const struct weir_option *o = plugin->options; o->name; o++) {
-        const char *text = name && strcmp(o->name, name) == 0 ? value : o->def;
-        if (o->type == WEIR_OPTION_STRING) {
-            memcpy(in->config + o->offset, &text, sizeof(text));
-            continue;
-        }
-        ck_assert_int_eq(o->type, WEIR_OPTION_CHOICE);
-        int index = 0;
-        while (o->choices[index] && strcmp(o->choices[index], text) != 0)
-            index++;
-        ck_assert_ptr_nonnull(o->choices[index]);
-        memcpy(in->config + o->offset, &index, sizeof(index));
-    }
-}
-
-static void create(struct weir_instance *in, const char *name, const char *value)
-{
-    memset(in, 0, sizeof(*in));
-    in->plugin = &weir_plugin_descriptor;
-    in->waits_left = -1;
-    configure(in, name, value);
-    ck_assert_int_eq(in->plugin->create(&host, in, in->config, &in->self), 0);
-}
-
-static void begin(struct weir_instance *in, const char *name, const char *value)
-{
-    create(in, name, value);
-    ck_assert_int_eq(in->plugin->start(in->self), 0);
-}
-
-static void end(struct weir_instance *in)
-{
-    in->plugin->destroy(in->self);
+    ck_assert_msg(weir_fake_start(in) == 0, "%s", weir_fake_error(fake));
+    return in;
 }
 
 /* -- Chunks -- */
@@ -185,16 +70,10 @@ static void add_record(struct text *chunk, const char *key, const void *line, ui
     free(bytes);
 }
 
-static struct weir_chunk chunk_of(const struct text *text, uint32_t records, uint64_t id)
+/* What write returned for a chunk of these bytes. */
+static int give(struct weir_instance *in, const struct text *text, uint32_t records)
 {
-    return (struct weir_chunk){.struct_size = sizeof(struct weir_chunk),
-                               .records = records,
-                               .data = text->data,
-                               .size = text->size,
-                               .tag = "t",
-                               .topic = "",
-                               .input = "i",
-                               .id = id};
+    return weir_fake_write(in, "t", "", text->data, text->size, records);
 }
 
 /* A chunk of numbered lines with all kinds of bytes, and what raw makes of it. */
@@ -222,11 +101,13 @@ static void setup(void)
 {
     fflush(stdout);
     saved = fcntl(1, F_DUPFD_CLOEXEC, 10);
-    the_metric.value = 0;
+    fake = weir_fake_create();
+    weir_fake_set_patience(fake, 20000);
 }
 
 static void teardown(void)
 {
+    weir_fake_destroy(fake);
     dup2(saved, 1);
     close(saved);
 }
@@ -313,22 +194,22 @@ static void check_same(const struct text *got, const struct text *expected)
 
 /* -- Tests -- */
 
-static void check_format(const char *name, const char *value, const char *expected)
+static void check_format(const char *name, const char *value, const char *expected, int64_t without_key)
 {
-    struct weir_instance in;
+    struct weir_instance *in;
     struct text text = {0};
     int fd = to_memory();
 
     add_record(&text, "log", "a\"b", 3);
     add_record(&text, "other", "\xff", 1);
-    struct weir_chunk chunk = chunk_of(&text, 2, 1);
-    begin(&in, name, value);
-    ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_DELIVERED);
+    in = begin(name, value);
+    ck_assert_int_eq(give(in, &text, 2), WEIR_DELIVERED);
+    ck_assert_int_eq(weir_fake_metric(in, "records_without_key", NULL), without_key);
     if (expected)
         check_file_text(fd, expected);
     else
         check_file(fd, text.data, text.size);
-    end(&in);
+    weir_fake_stop(in);
     close(fd);
     free(text.data);
 }
@@ -337,32 +218,30 @@ START_TEST(formats)
 {
     check_format("format", "json_lines",
                  "{\"date\":1700000000.123456,\"log\":\"a\\\"b\"}\n"
-                 "{\"date\":1700000000.123456,\"other\":\"\xef\xbf\xbd\"}\n");
-    check_format("json_date_key", "false", "{\"log\":\"a\\\"b\"}\n{\"other\":\"\xef\xbf\xbd\"}\n");
+                 "{\"date\":1700000000.123456,\"other\":\"\xef\xbf\xbd\"}\n",
+                 0);
+    check_format("json_date_key", "false", "{\"log\":\"a\\\"b\"}\n{\"other\":\"\xef\xbf\xbd\"}\n", 0);
     check_format(
         "json_date_format", "epoch",
-        "{\"date\":1700000000,\"log\":\"a\\\"b\"}\n{\"date\":1700000000,\"other\":\"\xef\xbf\xbd\"}\n");
-    check_format("format", "msgpack", NULL);
-    ck_assert_uint_eq(the_metric.value, 0);
-    check_format("format", "raw", "a\"b\n{\"date\":1700000000.123456,\"other\":\"\xef\xbf\xbd\"}\n");
-    ck_assert_uint_eq(the_metric.value, 1);
+        "{\"date\":1700000000,\"log\":\"a\\\"b\"}\n{\"date\":1700000000,\"other\":\"\xef\xbf\xbd\"}\n", 0);
+    check_format("format", "msgpack", NULL, 0);
+    check_format("format", "raw", "a\"b\n{\"date\":1700000000.123456,\"other\":\"\xef\xbf\xbd\"}\n", 1);
 }
 END_TEST
 
 START_TEST(raw_values_of_other_types)
 {
-    struct weir_instance in;
+    struct weir_instance *in;
     struct text text = {0};
     int fd = to_memory();
 
     append(&text, "\x92\x05\x81\xa3log\x07", 8);
     append(&text, "\x92\x05\x82\xa1x\x01\xa3log\xc4\x02\xff\x00", 14);
     append(&text, "\x92\x05\x81\xa3log\x91\xa1q", 10);
-    struct weir_chunk chunk = chunk_of(&text, 3, 1);
-    begin(&in, "format", "raw");
-    ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_DELIVERED);
+    in = begin("format", "raw");
+    ck_assert_int_eq(give(in, &text, 3), WEIR_DELIVERED);
     check_file(fd, "7\n\xff\x00\n[\"q\"]\n", 11);
-    end(&in);
+    weir_fake_stop(in);
     close(fd);
     free(text.data);
 }
@@ -370,28 +249,26 @@ END_TEST
 
 START_TEST(empty_message_key_is_refused)
 {
-    struct weir_instance in = {.plugin = &weir_plugin_descriptor};
+    const struct weir_fake_setting settings[] = {{"message_key", ""}, {NULL, NULL}};
 
-    configure(&in, "message_key", "");
-    ck_assert_int_eq(in.plugin->create(&host, &in, in.config, &in.self), -EINVAL);
-    ck_assert_ptr_nonnull(strstr(in.last_error, "message_key"));
+    ck_assert_ptr_null(weir_fake_new(fake, &weir_plugin_descriptor, "i", settings));
+    ck_assert_msg(strstr(weir_fake_error(fake), "message_key is empty") != NULL, "%s", weir_fake_error(fake));
 }
 END_TEST
 
 /* Several pieces through a pipe of one page; the shared description must stay as it was. */
 START_TEST(small_pipe)
 {
-    struct weir_instance in;
+    struct weir_instance *in;
     struct text text = {0}, raw = {0};
     struct reader reader;
 
     make_lines(&text, &raw, 5000, 199);
-    struct weir_chunk chunk = chunk_of(&text, 5000, 1);
     reader_start(&reader, to_pipe());
-    begin(&in, "format", "raw");
-    ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_DELIVERED);
+    in = begin("format", "raw");
+    ck_assert_int_eq(give(in, &text, 5000), WEIR_DELIVERED);
     ck_assert_int_eq(fcntl(1, F_GETFL) & O_NONBLOCK, 0);
-    end(&in);
+    weir_fake_stop(in);
     reader_finish(&reader);
     check_same(&reader.text, &raw);
     free(reader.text.data);
@@ -403,18 +280,17 @@ END_TEST
 /* Given up again and again at any place, by each attempt after one wait more: no byte is lost or doubled. */
 static void give_up_often(const char *format, uint32_t count, size_t length)
 {
-    struct weir_instance in;
+    struct weir_instance *in;
     struct text text = {0}, raw = {0}, got = {0};
     uint8_t block[5000];
     int attempts = 0, result, fd = to_pipe();
 
     make_lines(&text, &raw, count, length);
-    struct weir_chunk chunk = chunk_of(&text, count, 7);
     ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    begin(&in, "format", format);
+    in = begin("format", format);
     do {
-        in.waits_left = 0;
-        result = in.plugin->write(in.self, &chunk);
+        weir_fake_cancel_after(in, 0);
+        result = attempts ? weir_fake_write_next(in) : give(in, &text, count);
         ssize_t n = read(fd, block, 1 + (size_t)(attempts * 997) % sizeof(block));
         if (n > 0)
             append(&got, block, (size_t)n);
@@ -422,7 +298,7 @@ static void give_up_often(const char *format, uint32_t count, size_t length)
     } while (result == WEIR_RETRY);
     ck_assert_int_eq(result, WEIR_DELIVERED);
     ck_assert_int_gt(attempts, 50);
-    end(&in);
+    weir_fake_stop(in);
     for (ssize_t n; (n = read(fd, block, sizeof(block))) > 0;)
         append(&got, block, (size_t)n);
     if (strcmp(format, "raw") == 0)
@@ -445,21 +321,20 @@ END_TEST
 
 START_TEST(reader_gone)
 {
-    struct weir_instance in;
+    struct weir_instance *in;
     struct text text = {0}, raw = {0};
 
     make_lines(&text, &raw, 1, 10);
-    struct weir_chunk chunk = chunk_of(&text, 1, 1);
     for (int kind = 0; kind < 2; kind++) {
         int fds[2];
         ck_assert_int_eq(kind ? socketpair(AF_UNIX, SOCK_STREAM, 0, fds) : pipe(fds), 0);
         redirect(fds[1]);
-        begin(&in, NULL, NULL);
+        in = begin(NULL, NULL);
         close(fds[0]);
-        ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_RETRY);
-        ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_RETRY);
-        ck_assert_uint_eq(in.failed, 1);
-        end(&in);
+        ck_assert_int_eq(give(in, &text, 1), WEIR_RETRY);
+        ck_assert_int_eq(weir_fake_write_next(in), WEIR_RETRY);
+        ck_assert_uint_eq(weir_fake_logged(fake, "FAIL "), kind + 1);
+        weir_fake_stop(in);
     }
     free(text.data);
     free(raw.data);
@@ -468,19 +343,18 @@ END_TEST
 
 START_TEST(socket_that_is_slow)
 {
-    struct weir_instance in;
+    struct weir_instance *in;
     struct text text = {0}, raw = {0};
     struct reader reader;
     int fds[2];
 
     make_lines(&text, &raw, 20000, 199);
-    struct weir_chunk chunk = chunk_of(&text, 20000, 1);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     redirect(fds[1]);
     reader_start(&reader, fds[0]);
-    begin(&in, "format", "raw");
-    ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_DELIVERED);
-    end(&in);
+    in = begin("format", "raw");
+    ck_assert_int_eq(give(in, &text, 20000), WEIR_DELIVERED);
+    weir_fake_stop(in);
     reader_finish(&reader);
     check_same(&reader.text, &raw);
     free(reader.text.data);
@@ -489,47 +363,49 @@ START_TEST(socket_that_is_slow)
 }
 END_TEST
 
-static void check_no_start(const char *word)
+/* Descriptor 1 becomes that one (-1: closed) once the instance, which has descriptors in the fake host, is
+ * there. */
+static void check_no_start(int fd, const char *word)
 {
-    struct weir_instance in;
+    struct weir_instance *in = create(NULL, NULL);
 
-    create(&in, NULL, NULL);
-    ck_assert_int_lt(in.plugin->start(in.self), 0);
-    ck_assert_msg(strstr(in.last_error, word) != NULL, "%s", in.last_error);
-    end(&in);
+    if (fd < 0)
+        close(1);
+    else
+        redirect(fd);
+    ck_assert_int_lt(weir_fake_start(in), 0);
+    ck_assert_msg(strstr(weir_fake_error(fake), word) != NULL, "%s", weir_fake_error(fake));
+    weir_fake_drop(in);
 }
 
 START_TEST(no_standard_output)
 {
-    close(1);
-    check_no_start("closed");
-    redirect(open("/dev/null", O_RDONLY));
-    check_no_start("not open for writing");
-    redirect(open("/", O_RDONLY | O_DIRECTORY));
-    check_no_start("not open for writing");
+    check_no_start(-1, "closed");
+    dup2(saved, 1); /* or the next descriptor would be it */
+    check_no_start(open("/dev/null", O_RDONLY), "not open for writing");
+    check_no_start(open("/", O_RDONLY | O_DIRECTORY), "not open for writing");
 }
 END_TEST
 
 START_TEST(full_disk)
 {
-    struct weir_instance in;
+    struct weir_instance *in;
     struct text text = {0}, raw = {0};
 
     make_lines(&text, &raw, 3, 50);
-    struct weir_chunk chunk = chunk_of(&text, 3, 1);
     redirect(open("/dev/full", O_WRONLY));
-    begin(&in, "format", "raw");
-    ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_RETRY);
-    ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_RETRY);
-    ck_assert_uint_eq(in.logged[WEIR_LOG_ERROR], 1);
-    ck_assert_str_ne(in.last_error, "");
+    in = begin("format", "raw");
+    ck_assert_int_eq(give(in, &text, 3), WEIR_RETRY);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_RETRY);
+    ck_assert_uint_eq(weir_fake_logged(fake, "ERROR "), 1);
+    ck_assert_str_ne(weir_fake_error(fake), "");
     int fd = to_memory();
-    ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_DELIVERED);
-    ck_assert_uint_eq(in.logged[WEIR_LOG_INFO], 1);
-    ck_assert_str_eq(in.last_error, "");
-    ck_assert_uint_eq(in.failed, 0);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_DELIVERED);
+    ck_assert_uint_eq(weir_fake_logged(fake, "INFO "), 1);
+    ck_assert_str_eq(weir_fake_error(fake), "");
+    ck_assert_uint_eq(weir_fake_logged(fake, "FAIL "), 0);
     check_file(fd, raw.data, raw.size);
-    end(&in);
+    weir_fake_stop(in);
     close(fd);
     free(text.data);
     free(raw.data);
@@ -539,53 +415,60 @@ END_TEST
 /* A file that may not grow any more takes part of a line; the rest follows when it may. */
 START_TEST(file_size_limit)
 {
-    struct weir_instance in;
+    struct weir_instance *in;
     struct text text = {0}, raw = {0};
     struct rlimit before, limit;
     FILE *file = tmpfile();
 
     make_lines(&text, &raw, 3000, 199);
-    struct weir_chunk chunk = chunk_of(&text, 3000, 1);
     ck_assert_int_eq(dup2(fileno(file), 1), 1);
     getrlimit(RLIMIT_FSIZE, &before);
     limit = before;
-    begin(&in, "format", "raw");
+    in = begin("format", "raw");
     for (limit.rlim_cur = 1001; limit.rlim_cur < raw.size; limit.rlim_cur += 99991) {
         setrlimit(RLIMIT_FSIZE, &limit);
-        int result = in.plugin->write(in.self, &chunk);
+        int result = weir_fake_written(in) ? weir_fake_write_next(in) : give(in, &text, 3000);
         setrlimit(RLIMIT_FSIZE, &before);
         ck_assert_int_eq(result, WEIR_RETRY);
         check_file(fileno(file), raw.data, limit.rlim_cur);
         lseek(1, 0, SEEK_END);
     }
-    ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_DELIVERED);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_DELIVERED);
     check_file(fileno(file), raw.data, raw.size);
-    end(&in);
+    weir_fake_stop(in);
     fclose(file);
     free(text.data);
     free(raw.data);
 }
 END_TEST
 
+static void check_one_rejected(const struct weir_instance *in, uint32_t records, size_t size)
+{
+    size_t count;
+    const struct weir_fake_rejection *rejections = weir_fake_rejections(in, &count);
+
+    ck_assert_uint_eq(count, 1);
+    ck_assert_uint_eq(rejections->records, records);
+    ck_assert_uint_eq(rejections->size, size);
+    ck_assert_uint_ne(rejections->offset, SIZE_MAX);
+}
+
 START_TEST(malformed_chunk)
 {
-    struct weir_instance in;
+    struct weir_instance *in;
     struct text text = {0}, raw = {0};
 
     make_lines(&text, &raw, 2, 50);
     append(&text, "\xc1garbage", 8);
-    struct weir_chunk chunk = chunk_of(&text, 5, 1);
     redirect(open("/dev/full", O_WRONLY));
-    begin(&in, "format", "raw");
-    ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_RETRY);
-    ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_RETRY);
+    in = begin("format", "raw");
+    ck_assert_int_eq(give(in, &text, 5), WEIR_RETRY);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_RETRY);
     int fd = to_memory();
-    ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_DELIVERED);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_DELIVERED);
     check_file(fd, raw.data, raw.size);
-    ck_assert_uint_eq(in.rejects, 1);
-    ck_assert_uint_eq(in.rejected_records, 3);
-    ck_assert_uint_eq(in.rejected_bytes, 8);
-    end(&in);
+    check_one_rejected(in, 3, 8);
+    weir_fake_stop(in);
     close(fd);
     free(text.data);
     free(raw.data);
@@ -594,7 +477,7 @@ END_TEST
 
 START_TEST(record_nested_too_deep)
 {
-    struct weir_instance in;
+    struct weir_instance *in;
     struct text text = {0};
     int fd = to_memory();
 
@@ -604,13 +487,11 @@ START_TEST(record_nested_too_deep)
         append(&text, "\x91", 1);
     append(&text, "\xc0", 1);
     add_record(&text, "log", "after", 5);
-    struct weir_chunk chunk = chunk_of(&text, 3, 1);
-    begin(&in, "json_date_key", "false");
-    ck_assert_int_eq(in.plugin->write(in.self, &chunk), WEIR_DELIVERED);
+    in = begin("json_date_key", "false");
+    ck_assert_int_eq(give(in, &text, 3), WEIR_DELIVERED);
     check_file_text(fd, "{\"log\":\"before\"}\n{\"log\":\"after\"}\n");
-    ck_assert_uint_eq(in.rejects, 1);
-    ck_assert_uint_eq(in.rejected_bytes, 1008);
-    end(&in);
+    check_one_rejected(in, 1, 1008);
+    weir_fake_stop(in);
     close(fd);
     free(text.data);
 }
@@ -620,8 +501,8 @@ END_TEST
 
 struct writer {
     pthread_t thread;
-    struct weir_instance in;
-    struct text text, raw;
+    struct weir_instance *in;
+    struct text text;
     int chunks;
 };
 
@@ -629,11 +510,9 @@ static void *write_chunks(void *data)
 {
     struct writer *w = data;
 
-    for (int i = 0; i < w->chunks; i++) {
-        struct weir_chunk chunk = chunk_of(&w->text, 40, (uint64_t)i);
-        if (w->in.plugin->write(w->in.self, &chunk) != WEIR_DELIVERED)
+    for (int i = 0; i < w->chunks; i++)
+        if (give(w->in, &w->text, 40) != WEIR_DELIVERED)
             abort();
-    }
     return NULL;
 }
 
@@ -652,14 +531,14 @@ START_TEST(instances_do_not_mix)
         for (int n = 0; n < 40; n++)
             add_record(&writers[i].text, "log", line, (uint32_t)(5000 + i * 1000));
         writers[i].chunks = 10;
-        begin(&writers[i].in, "format", "raw");
+        writers[i].in = begin("format", "raw");
     }
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(pthread_create(&writers[i].thread, NULL, write_chunks, &writers[i]), 0);
     for (int i = 0; i < 3; i++)
         pthread_join(writers[i].thread, NULL);
     for (int i = 0; i < 3; i++) {
-        end(&writers[i].in);
+        weir_fake_stop(writers[i].in);
         free(writers[i].text.data);
     }
     reader_finish(&reader);
@@ -685,26 +564,26 @@ END_TEST
 /* One has given up within a line: the other may not write, and can give up too. */
 START_TEST(torn_line_keeps_the_turn)
 {
-    struct weir_instance one, two;
+    struct weir_instance *one, *two;
     struct text long_text = {0}, long_raw = {0}, short_text = {0}, short_raw = {0};
     struct reader reader;
     int fd = to_pipe();
 
     make_lines(&long_text, &long_raw, 1, 50000);
     make_lines(&short_text, &short_raw, 1, 10);
-    struct weir_chunk first = chunk_of(&long_text, 1, 1), second = chunk_of(&short_text, 1, 2);
-    begin(&one, "format", "raw");
-    begin(&two, "format", "raw");
-    one.waits_left = two.waits_left = 0;
-    ck_assert_int_eq(one.plugin->write(one.self, &first), WEIR_RETRY);
-    ck_assert_int_eq(two.plugin->write(two.self, &second), WEIR_RETRY);
-    one.waits_left = two.waits_left = -1;
+    one = begin("format", "raw");
+    two = begin("format", "raw");
+    weir_fake_cancel_after(one, 0);
+    weir_fake_cancel(two);
+    ck_assert_int_eq(give(one, &long_text, 1), WEIR_RETRY);
+    ck_assert_int_eq(give(two, &short_text, 1), WEIR_RETRY);
+    weir_fake_uncancel(one);
+    weir_fake_uncancel(two);
     reader_start(&reader, fd);
-    ck_assert_int_eq(one.plugin->write(one.self, &first), WEIR_DELIVERED);
-    ck_assert_int_eq(two.plugin->write(two.self, &second), WEIR_DELIVERED);
-    one.waits_left = 0;
-    end(&one);
-    end(&two);
+    ck_assert_int_eq(weir_fake_write_next(one), WEIR_DELIVERED);
+    ck_assert_int_eq(weir_fake_write_next(two), WEIR_DELIVERED);
+    weir_fake_stop(one);
+    weir_fake_stop(two);
     reader_finish(&reader);
     append(&long_raw, short_raw.data, short_raw.size);
     check_same(&reader.text, &long_raw);
@@ -719,21 +598,20 @@ END_TEST
 /* The one that holds the turn goes for good: the other is not held up by it. */
 START_TEST(turn_ends_with_its_instance)
 {
-    struct weir_instance one, two;
+    struct weir_instance *one, *two;
     struct text text = {0}, raw = {0};
     int fd = to_pipe();
 
     make_lines(&text, &raw, 1, 50000);
-    struct weir_chunk chunk = chunk_of(&text, 1, 1);
-    begin(&one, "format", "raw");
-    begin(&two, "format", "raw");
-    one.waits_left = 0;
-    ck_assert_int_eq(one.plugin->write(one.self, &chunk), WEIR_RETRY);
-    end(&one);
+    one = begin("format", "raw");
+    two = begin("format", "raw");
+    weir_fake_cancel_after(one, 0);
+    ck_assert_int_eq(give(one, &text, 1), WEIR_RETRY);
+    weir_fake_stop(one);
     struct reader reader;
     reader_start(&reader, fd);
-    ck_assert_int_eq(two.plugin->write(two.self, &chunk), WEIR_DELIVERED);
-    end(&two);
+    ck_assert_int_eq(give(two, &text, 1), WEIR_DELIVERED);
+    weir_fake_stop(two);
     reader_finish(&reader);
     ck_assert_uint_gt(reader.text.size, raw.size);
     free(reader.text.data);
