@@ -87,6 +87,7 @@ static void flush_checkpoints(struct engine *e)
     if (rc < 0 && e->phase != ENGINE_DONE)
         loop_timer_set(e->flush_timer, e->service.checkpoint_interval, 0);
     free(why);
+    pool_trim(e->pool); /* about once a second, and after the last chunk, with no timer of its own */
 }
 
 static void on_flush_timer(void *data)

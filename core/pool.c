@@ -12,7 +12,8 @@ enum {
     SMALLEST_SHIFT = 10,
     LARGEST_SHIFT = 23, /* 8 MiB; larger blocks are never kept */
     CLASSES = (LARGEST_SHIFT - SMALLEST_SHIFT) * 4,
-    KEPT_BYTES = 8 << 20,    /* kept for reuse at most: enough for a busy pipe, little for an idle one */
+    BUSY_BYTES = 64 << 20,   /* kept for reuse at most: one that is mapped anew costs a fault for each page */
+    IDLE_BYTES = 8 << 20,    /* what of that outlives a trim */
     MAPPED_BYTES = 256 << 10 /* from here on a block is a mapping: the system has it back once it is freed */
 };
 
@@ -123,7 +124,7 @@ void pool_give(struct pool *p, void *memory, size_t size)
 
     if (index >= 0) {
         pthread_mutex_lock(&p->lock);
-        if (p->kept + size <= KEPT_BYTES) {
+        if (p->kept + size <= BUSY_BYTES) {
             *block = (struct free_block){p->classes[index], size};
             p->classes[index] = block;
             p->kept += size;
@@ -134,6 +135,38 @@ void pool_give(struct pool *p, void *memory, size_t size)
     if (block)
         drop_memory(block, size);
     gate_leave(&p->gate, size);
+}
+
+/* The largest first. Returns what is to be dropped, as a list. */
+static struct free_block *unlink_surplus(struct pool *p)
+{
+    struct free_block *surplus = NULL;
+
+    for (int i = CLASSES - 1; i >= 0 && p->kept > IDLE_BYTES;) {
+        struct free_block *b = p->classes[i];
+        if (!b) {
+            i--;
+            continue;
+        }
+        p->classes[i] = b->next;
+        p->kept -= b->size;
+        b->next = surplus;
+        surplus = b;
+    }
+    return surplus;
+}
+
+void pool_trim(struct pool *p)
+{
+    struct free_block *b, *next;
+
+    pthread_mutex_lock(&p->lock);
+    b = unlink_surplus(p);
+    pthread_mutex_unlock(&p->lock);
+    for (; b; b = next) {
+        next = b->next;
+        drop_memory(b, b->size);
+    }
 }
 
 struct gate *pool_gate(struct pool *p)

@@ -2,8 +2,10 @@
 /* Blocks: sizes, alignment, reuse, and the budget. */
 #include <check.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "pool.h"
 
 START_TEST(every_size_fits_and_is_aligned)
@@ -55,6 +57,40 @@ START_TEST(the_last_block_back_is_the_next_out)
 }
 END_TEST
 
+static long resident_pages(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    long total, resident;
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%ld %ld", &total, &resident), 2);
+    fclose(file);
+    return resident;
+}
+
+/* A full queue's blocks are written again and again; idle, they are given back. */
+START_TEST(blocks_are_kept_until_a_trim)
+{
+    enum { BLOCKS = 24 };
+    const long pages = (1 << 20) / sysconf(_SC_PAGESIZE); /* of a block */
+    struct pool *p = pool_create(1 << 30);
+    void *blocks[BLOCKS];
+    size_t size = 1 << 20;
+    long before = resident_pages();
+
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = pool_take(p, &size);
+        memset(blocks[i], 1, size);
+    }
+    for (int i = 0; i < BLOCKS; i++)
+        pool_give(p, blocks[i], size);
+    ck_assert_int_ge(resident_pages() - before, (BLOCKS - 1) * pages);
+    pool_trim(p);
+    ck_assert_int_le(resident_pages() - before, 9 * pages);
+    pool_destroy(p);
+}
+END_TEST
+
 START_TEST(an_absurd_size_is_refused)
 {
     struct pool *p = pool_create(1 << 30);
@@ -75,6 +111,7 @@ int main(void)
     tcase_add_test(t, every_size_fits_and_is_aligned);
     tcase_add_test(t, exact_classes_are_not_rounded_up);
     tcase_add_test(t, the_last_block_back_is_the_next_out);
+    tcase_add_test(t, blocks_are_kept_until_a_trim);
     tcase_add_test(t, an_absurd_size_is_refused);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
