@@ -8,6 +8,8 @@ import importlib.util
 import json
 import os
 import random
+import resource
+import select
 import socket
 import statistics
 import subprocess
@@ -103,6 +105,12 @@ def weir_tail(build, path, *output, inputs=()):
     for option in output[1:]:
         argv += ["-p", option]
     return argv
+
+
+def many(files):
+    """in_tail's options for so many files: more than there may be descriptors are not all open at a time."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return {"max_open_files": limit // 2} if files > limit - 1000 else {}
 
 
 # ---- Logs ----
@@ -222,9 +230,10 @@ class Weir(Process):
         """Until so many came."""
         seen, pipe = 0, self.process.stdout.fileno()
         while seen < count:
-            data = os.read(pipe, 1 << 20)
+            ready, _, _ = select.select([pipe], [], [], PATIENCE)
+            data = os.read(pipe, 1 << 20) if ready else b""
             if not data:
-                raise Failed(f"weir has ended:\n{self.log_end()}")
+                raise Failed(f"{seen} of {count} lines came from weir; its log ends with\n{self.log_end()}")
             seen += data.count(b"\n")
         return seen
 

@@ -3,7 +3,7 @@
  * make_access_log SIZE FILE [WIDTH [FILES]]: writes a web server's access log of SIZE bytes (k, M, G: units
  * of 1024), rounded up to whole lines of WIDTH bytes (200). Every run writes the same bytes, and every line
  * has a number of its own. With FILES the lines are spread over so many files, in order, a hundred in a
- * folder below FILE: FILE/0000/00.log and so on.
+ * folder below FILE: FILE/0000/00.log and so on. What is there already is appended to.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -107,25 +107,28 @@ static int write_lines(struct log *log, int fd, uint64_t lines)
 
 static int write_file(struct log *log, const char *path, uint64_t lines)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     int rc = fd < 0 ? -errno : write_lines(log, fd, lines);
 
     if (fd >= 0 && close(fd) < 0 && !rc)
         rc = -errno;
-    if (rc)
-        fprintf(stderr, "%s: %s\n", path, strerror(-rc));
     return rc;
+}
+
+static int make_folder(const char *path)
+{
+    return mkdir(path, 0755) && errno != EEXIST ? -errno : 0;
 }
 
 static int write_files(struct log *log, const char *folder, uint64_t lines, unsigned files)
 {
     char path[4096];
-    int rc = mkdir(folder, 0755) ? -errno : 0;
+    int rc = make_folder(folder);
 
     for (unsigned i = 0; i < files && !rc; i++) {
         snprintf(path, sizeof(path), "%s/%04u", folder, i / 100);
-        if (i % 100 == 0 && mkdir(path, 0755))
-            rc = -errno;
+        if (i % 100 == 0)
+            rc = make_folder(path);
         snprintf(path, sizeof(path), "%s/%04u/%02u.log", folder, i / 100, i % 100);
         if (!rc)
             rc = write_file(log, path, lines * (i + 1) / files - lines * i / files);
@@ -153,6 +156,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < TEMPLATES; i++)
         make_line(log.block + i * log.width, log.width, &state);
     rc = files ? write_files(&log, argv[2], lines, files) : write_file(&log, argv[2], lines);
+    if (rc)
+        fprintf(stderr, "%s: %s\n", argv[2], strerror(-rc));
     free(log.block);
     return rc ? 2 : 0;
 }

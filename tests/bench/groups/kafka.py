@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tail → Kafka beside the bare producer (as it comes, and calm: with a long linger), and kcat; tail_kafka makes the runs."""
+
+import shutil
+
+from common import load, median
+from report import Row
+
+# What is said of it: tail_kafka's options, and the programs beside weir.
+CASES = {
+    "raw": ([], ["bare", "weir", "calm", "kcat"]),
+    "JSON": (["--format", "json"], ["bare", "weir"]),
+    "raw, acks=1": (["--property", "acks=1"], ["bare", "weir"]),
+    "raw, lz4": (["--property", "compression.codec=lz4"], ["bare", "weir", "calm"]),
+    "raw, zstd": (["--property", "compression.codec=zstd"], ["bare", "weir", "calm"]),
+    "raw, 6 partitions": (["--partitions", "6"], ["bare", "weir", "calm"]),
+}
+QUICK = {"raw": (["--property", "compression.codec=lz4"], ["bare", "weir"])}
+LEAST_RATE, MOST_CPU = 0.95, 1.15
+
+
+def _beside(tail_kafka, results):
+    parts = []
+    for other in ("bare", "calm", "kcat"):
+        if results.get(other):
+            rates, cpus = tail_kafka.ratios(results, other)
+            parts.append(f"{median(rates):.2f} × {other}'s rate, {median(cpus):.2f} × its CPU")
+    return "; ".join(parts)
+
+
+def run(bench):
+    tail_kafka = load("tail_kafka")
+    for name, (options, programs) in (QUICK if bench.quick else CASES).items():
+        lines = bench.size(2_000_000 if name == "raw" else 1_000_000, 20_000)
+        args = tail_kafka.arguments(["--build", bench.build, "--brokers", bench.kafka.brokers, "--lines", str(lines),
+                                     "--runs", str(bench.runs), *options])
+        programs = [program for program in programs if program != "kcat" or shutil.which("kcat")]
+        results, size = tail_kafka.run_all(args, programs, bench.folder)
+        rates = {program: [size / run.seconds / 1e6 for run in runs] for program, runs in results.items()}
+        cpu = median(run.cpu for run in results["weir"])
+        row = Row("tail → Kafka", name, median(rates["weir"]), "MB/s", rates["weir"],
+                  f"{cpu / size * 1e9:.2f} s/GB, {cpu / lines * 1e9:.0f} ns a line", max(run.memory for run in results["weir"]),
+                  _beside(tail_kafka, results), panel="A file of 200-byte lines to Kafka", programs=results)
+        row.bars = [(f"weir, {name}", row.value)] + [(other, median(rates[other])) for other in programs if other != "weir"]
+        if not options:
+            rate, more = (median(ratios) for ratios in tail_kafka.ratios(results, "bare"))
+            row.goal = f"≥ {LEAST_RATE} × bare's rate, ≤ {MOST_CPU} × its CPU"
+            row.met = rate >= LEAST_RATE and more <= MOST_CPU
+        yield row
