@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <weir/kill_point.h>
 
 #define BACKUP_INTERVAL (3600 * UINT64_C(1000000000)) /* ns */
 
@@ -134,6 +135,7 @@ int checkpoint_store_backup(struct checkpoint_store *store, char **ret_error)
     if (fd < 0)
         return checkpoint_store_fail(ret_error, -errno, "%s: no backup can be written now: %s", store->path,
                                      strerror(errno));
+    WEIR_KILL_POINT("checkpoint-backup");
     int r = copy_to(store, fd, ret_error);
     close(fd);
     if (r < 0)

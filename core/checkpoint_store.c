@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <weir/kill_point.h>
 
 /* Rows are written, and read once: what SQLite keeps of them by itself (2 MB) is of no use. */
 #define CACHE_KIB       "256"
@@ -398,6 +399,7 @@ static int write_rows(struct checkpoint_store *store, const struct checkpoint_ro
         if (!write_row(store, &rows[i], now))
             r = checkpoint_store_error(store, "positions can't be written now", ret_error);
         sqlite3_reset(statement);
+        WEIR_KILL_POINT("checkpoint-within");
     }
     sqlite3_clear_bindings(statement);
     return r;
@@ -408,14 +410,17 @@ int checkpoint_store_write(struct checkpoint_store *store, const struct checkpoi
 {
     static const char doing[] = "positions can't be written now";
     *ret_error = NULL;
+    WEIR_KILL_POINT("checkpoint-before");
     int r = execute(store, "BEGIN IMMEDIATE", doing, ret_error);
     if (r < 0)
         return r;
     r = write_rows(store, rows, count, true, ret_error);
     if (r == 0)
         r = write_rows(store, rows, count, false, ret_error);
+    WEIR_KILL_POINT("checkpoint-commit");
     if (r == 0)
         r = execute(store, "COMMIT", doing, ret_error);
+    WEIR_KILL_POINT("checkpoint-after");
     if (r < 0 && !sqlite3_get_autocommit(store->db))
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     return r;

@@ -18,9 +18,11 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include <weir/kill_point.h>
 #include "admin.h"
 #include "callback.h"
 #include "engine_private.h"
+#include "kill_point.h"
 #include "log.h"
 #include "process.h"
 #include "reload.h"
@@ -73,6 +75,7 @@ void engine_retry_pauses(struct engine *e, uint64_t *ret_base, uint64_t *ret_cap
 static void flush_checkpoints(struct engine *e)
 {
     char *why = NULL;
+    WEIR_KILL_POINT("checkpoint-take");
     int rc = checkpoint_flush(e->checkpoint, &why);
 
     if (rc < 0 && !e->flush_failing)
@@ -159,6 +162,7 @@ static void end_progress(struct engine *e)
 
 static void finish(struct engine *e)
 {
+    WEIR_KILL_POINT("stop-drained");
     e->phase = ENGINE_DONE;
     end_progress(e);
     loop_stop(e->control);
@@ -166,6 +170,7 @@ static void finish(struct engine *e)
 
 static void drain_outputs(struct engine *e)
 {
+    WEIR_KILL_POINT("stop-drain");
     e->phase = ENGINE_DRAINING;
     for (struct output *o = e->outputs; o; o = o->next)
         output_drain(o);
@@ -718,6 +723,8 @@ int engine_run(const struct config *config, struct registry *registry, engine_lo
     if (!e)
         problem_error(problems, NULL, "no memory to start with");
     else if (problems->errors == 0)
+        kill_point_check(registry, problems);
+    if (e && problems->errors == 0)
         status = run(e, problems);
     engine_free(e);
     callback_thread_end();

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <weir/kill_point.h>
 #include "callback.h"
 #include "engine.h"
 #include "log.h"
@@ -228,6 +229,7 @@ static void on_stop(void *data)
 {
     struct input *in = data;
 
+    WEIR_KILL_POINT("drain-input");
     if (!in->running) /* it failed to start */
         post_life(in, in->loop, on_stopped);
     else if (in->base.plugin->api.stop)
@@ -241,6 +243,7 @@ void input_stopped(struct input *in)
     if (!in->running)
         return;
     in->running = false;
+    WEIR_KILL_POINT("drain-input-stopped");
     gate_forget(&in->waiter);
     /* Behind whatever was posted to the loop before: those calls may still use the instance. */
     post_life(in, in->loop, on_stopped);
@@ -258,6 +261,7 @@ static void on_gone(void *data)
 {
     struct input *in = data;
 
+    WEIR_KILL_POINT("drain-input-gone");
     engine_on_events(&in->base, INSTANCE_STOPPED);
 }
 
@@ -382,6 +386,7 @@ void input_chunk_send(struct weir_draft *draft, const struct weir_position *posi
     struct input *in = c->sender;
     bool sealed;
 
+    WEIR_KILL_POINT("after-read");
     metric_add(in->records, draft->records);
     metric_add(in->bytes, draft->size);
     if (chunk_seal(c, positions, count, &sealed) < 0) {
@@ -393,6 +398,7 @@ void input_chunk_send(struct weir_draft *draft, const struct weir_position *posi
     }
     for (size_t n = 0, outputs = sealed ? c->route->count : 0; n < outputs; n++)
         output_push(c->route->outputs[n], &c->slots[n]);
+    WEIR_KILL_POINT("after-enqueue");
 }
 
 void input_chunk_cancel(struct weir_draft *draft)

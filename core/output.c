@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+#include <weir/kill_point.h>
 #include "callback.h"
 #include "engine.h"
 #include "log.h"
@@ -246,6 +247,7 @@ static void finish_for_good(struct output *o, struct chunk_slot *s)
 {
     gate_leave(&o->gate, s->chunk->block_size);
     chunk_slot_done(s, true);
+    WEIR_KILL_POINT("after-acknowledge");
 }
 
 static void reject_chunk(struct output *o, struct chunk_slot *s, const char *reason)
@@ -287,6 +289,7 @@ void output_finish(struct output *o, struct weir_chunk *view, enum weir_result r
     pthread_mutex_unlock(&o->lock);
 
     if (result == WEIR_DELIVERED) {
+        WEIR_KILL_POINT("after-delivery");
         metric_add(o->records, view->records);
         metric_add(o->bytes, view->size);
         finish_for_good(o, s);
@@ -441,6 +444,7 @@ static void *thread_main(void *data)
     callback_thread_begin();
     if (start_plugin(o)) {
         write_chunks(o);
+        WEIR_KILL_POINT("drain-output");
         stop_plugin(o);
     }
     callback_thread_end();

@@ -6,6 +6,7 @@
  * here.
  */
 #include <string.h>
+#include <weir/kill_point.h>
 #include "engine.h"
 #include "output.h"
 
@@ -98,6 +99,7 @@ size_t output_close(struct output *o, struct output *successor)
     if (successor)
         output_ref(successor);
     struct slot_list left = take_unfinished(o, successor);
+    WEIR_KILL_POINT("reload-hand-over");
     if (successor) {
         for (const struct chunk_slot *s = left.first; s; s = s->next)
             count++;

@@ -128,6 +128,11 @@ void registry_destroy(struct registry *registry)
 
 /* -- Loading -- */
 
+const struct plugin *registry_at(const struct registry *registry, size_t index)
+{
+    return index < registry->plugin_count ? registry->plugins[index] : NULL;
+}
+
 static const struct plugin *find_loaded(const struct registry *registry, enum weir_kind kind,
                                         const char *name)
 {

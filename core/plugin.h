@@ -53,6 +53,9 @@ struct registry *registry_create(const char *dirs);
  */
 const struct plugin *registry_load(struct registry *, const char *path, char **ret_error);
 
+/* The loaded ones, from 0 on; NULL after the last. */
+const struct plugin *registry_at(const struct registry *, size_t index);
+
 /*
  * The plugin of that kind and name: loaded already, or <dir>/in_NAME.so or out_NAME.so in the first directory
  * that has it. NULL and *ret_error, with the nearest known name where one is near.

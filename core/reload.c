@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <weir/kill_point.h>
 #include "log.h"
 #include "reload_private.h"
 
@@ -193,6 +194,7 @@ void reload_conclude(struct reload *r, bool applied)
     r->report = NULL;
     r->report_text = NULL;
     r->state = RELOAD_IDLE;
+    WEIR_KILL_POINT("reload-settled");
     loop_timer_set(r->timer, 0, 0);
     answer(r, applied, text ? text : applied ? "" : "error: no memory\n");
     free(text);
@@ -255,7 +257,9 @@ static void settle(struct reload *r)
 {
     r->state = RELOAD_SETTLING;
     r->overdue = false;
+    WEIR_KILL_POINT("reload-apply");
     reload_apply(r);
+    WEIR_KILL_POINT("reload-applied");
     if (r->going)
         loop_timer_set(r->timer, r->engine->service.grace ? r->engine->service.grace : 1, 0);
     reload_advance(r);
@@ -287,6 +291,7 @@ static void on_begin(void *data)
     r->plan = plan_create(r->engine, &r->problems);
     bool good = r->plan;
     say_problems(r);
+    WEIR_KILL_POINT("reload-planned");
     if (good) {
         start_outputs(r);
         reload_after_starting(r);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <weir/kill_point.h>
 #include "join_read.h"
 #include "known.h"
 #include "packed.h"
@@ -218,6 +219,7 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     file->anew = changed;
     file->before = known ? tail_known_path_elsewhere(known, file->path) : NULL;
     tail_known_free(known);
+    WEIR_KILL_POINT("tail-followed");
     if (r == 0) {
         tail_log(tail, INFO, "%s%s%s is followed from %s (byte %" PRIu64 " of %" PRIu64 ")", file->path,
                  packed ? ", which is compressed," : "",

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <weir/kill_point.h>
 #include "scan.h"
 
 static uint64_t path_hash(const char *path)
@@ -58,6 +59,7 @@ static void rotate(struct tail_file *file)
     if (!file->rotated) {
         file->rotated = true;
         tail->host->metric_add(tail->numbers.rotated, 1);
+        WEIR_KILL_POINT("tail-rotated");
     }
     tail_file_wait_no_more(file);
     tail_file_wake(file);

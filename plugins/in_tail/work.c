@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <weir/kill_point.h>
 #include "packed.h"
 #include "scan.h"
 
@@ -81,6 +82,7 @@ static void finish(struct tail_file *file)
     if (r != TAIL_END) {
         tail_file_wake(file);
     } else if (!file->named || tail->config->exit_on_eof) {
+        WEIR_KILL_POINT("tail-rotated-end");
         tail_file_close(file);
     } else {
         file->rotated = false;
