@@ -20,7 +20,8 @@ set(CPACK_DEBIAN_PACKAGE_HOMEPAGE "")
 
 set(CPACK_DEBIAN_WEIR_PACKAGE_NAME weir)
 set(CPACK_DEBIAN_WEIR_PACKAGE_SECTION admin)
-set(CPACK_DEBIAN_WEIR_PACKAGE_DEPENDS adduser)
+# libmicrohttpd is loaded at run time, so dpkg-shlibdeps does not see it.
+set(CPACK_DEBIAN_WEIR_PACKAGE_DEPENDS "adduser, libmicrohttpd12 | libmicrohttpd12t64")
 set(CPACK_DEBIAN_WEIR_PACKAGE_SUGGESTS "weir-dev, etcd-server")
 set(CPACK_DEBIAN_WEIR_DESCRIPTION "log shipper that loses nothing and changes live
 weir follows log files and delivers every line to Kafka or another output.

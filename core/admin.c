@@ -7,7 +7,6 @@
 #include "admin.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include "admin_guard.h"
 #include "engine_private.h"
 #include "log.h"
+#include "mhd.h"
 #include "page.h"
 #include "reload.h"
 #include "status.h"
@@ -59,19 +59,19 @@ struct exchange {
 /* What every answer has: nobody keeps it, no other site gets at it. */
 static void add_headers(struct MHD_Response *r, const char *type)
 {
-    MHD_add_response_header(r, "Content-Type", type);
-    MHD_add_response_header(r, "Cache-Control", "no-store");
-    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(r, "Cross-Origin-Resource-Policy", "same-origin");
-    MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
-    MHD_add_response_header(r, "Content-Security-Policy", PAGE_POLICY);
+    mhd.add_response_header(r, "Content-Type", type);
+    mhd.add_response_header(r, "Cache-Control", "no-store");
+    mhd.add_response_header(r, "X-Content-Type-Options", "nosniff");
+    mhd.add_response_header(r, "Cross-Origin-Resource-Policy", "same-origin");
+    mhd.add_response_header(r, "Referrer-Policy", "no-referrer");
+    mhd.add_response_header(r, "Content-Security-Policy", PAGE_POLICY);
 }
 
 /* Takes text over: malloc's, or NULL. `allow`: the methods that are, or NULL. */
 static enum MHD_Result respond(struct MHD_Connection *c, unsigned code, const char *type, const char *allow,
                                char *text, size_t size)
 {
-    struct MHD_Response *r = text ? MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE) : NULL;
+    struct MHD_Response *r = text ? mhd.create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE) : NULL;
 
     if (!r) {
         free(text);
@@ -79,11 +79,11 @@ static enum MHD_Result respond(struct MHD_Connection *c, unsigned code, const ch
     }
     add_headers(r, type);
     if (code == MHD_HTTP_UNAUTHORIZED)
-        MHD_add_response_header(r, "WWW-Authenticate", "Bearer");
+        mhd.add_response_header(r, "WWW-Authenticate", "Bearer");
     if (allow)
-        MHD_add_response_header(r, "Allow", allow);
-    enum MHD_Result rc = MHD_queue_response(c, code, r);
-    MHD_destroy_response(r);
+        mhd.add_response_header(r, "Allow", allow);
+    enum MHD_Result rc = mhd.queue_response(c, code, r);
+    mhd.destroy_response(r);
     return rc;
 }
 
@@ -103,13 +103,13 @@ static enum MHD_Result reply_text(struct MHD_Connection *c, unsigned code, const
 static enum MHD_Result reply_page(struct MHD_Connection *c, const struct page_file *page)
 {
     struct MHD_Response *r =
-        MHD_create_response_from_buffer(page->file->size, (void *)page->file->data, MHD_RESPMEM_PERSISTENT);
+        mhd.create_response_from_buffer(page->file->size, (void *)page->file->data, MHD_RESPMEM_PERSISTENT);
 
     if (!r)
         return MHD_NO;
     add_headers(r, page->type);
-    enum MHD_Result rc = MHD_queue_response(c, MHD_HTTP_OK, r);
-    MHD_destroy_response(r);
+    enum MHD_Result rc = mhd.queue_response(c, MHD_HTTP_OK, r);
+    mhd.destroy_response(r);
     return rc;
 }
 
@@ -131,7 +131,7 @@ static enum MHD_Result reply_ready(struct admin *a, struct MHD_Connection *c)
 /* A query argument of digits only; false: it is something else. */
 static bool read_number(struct MHD_Connection *c, const char *name, uint64_t def, uint64_t max, uint64_t *ret)
 {
-    const char *text = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+    const char *text = mhd.lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
     char *end;
 
     *ret = def;
@@ -149,7 +149,7 @@ static void suspend(struct admin *a, struct exchange *x)
 {
     x->asked = true;
     admin_clients_turn(&a->clients, x->connection, ADMIN_WAITS);
-    MHD_suspend_connection(x->connection);
+    mhd.suspend_connection(x->connection);
 }
 
 static void on_status(void *data, char *json, size_t size)
@@ -160,7 +160,7 @@ static void on_status(void *data, char *json, size_t size)
     x->size = size;
     x->answered = true;
     admin_clients_turn(&x->admin->clients, x->connection, ADMIN_TAKES);
-    MHD_resume_connection(x->connection);
+    mhd.resume_connection(x->connection);
     loop_timer_set(x->admin->timer, 1, 0); /* its own epoll descriptor does not tell of this */
 }
 
@@ -177,7 +177,7 @@ static enum MHD_Result reply_status(struct admin *a, struct exchange *x)
     if (!read_number(x->connection, "files", FILES_DEFAULT, FILES_MAX, &page.limit) ||
         !read_number(x->connection, "offset", 0, UINT64_MAX, &page.offset))
         return reply_text(x->connection, MHD_HTTP_BAD_REQUEST, "files and offset are whole numbers\n");
-    const char *sort = MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, "sort");
+    const char *sort = mhd.lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, "sort");
     page.worst_first = sort && !strcmp(sort, "lag");
     if (sort && !page.worst_first)
         return reply_text(x->connection, MHD_HTTP_BAD_REQUEST, "sort is lag, or left out\n");
@@ -204,7 +204,7 @@ static enum MHD_Result reply_metrics(struct admin *a, struct exchange *x)
 
 static const char *header(struct MHD_Connection *c, const char *name)
 {
-    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+    return mhd.lookup_connection_value(c, MHD_HEADER_KIND, name);
 }
 
 /* -- Reload ----------------------------------------------------------------------------------------- */
@@ -242,7 +242,7 @@ static enum MHD_Result reply_reload(struct admin *a, struct exchange *x)
 /* Whether weir may be changed by that request. A page in a browser always sends an Origin. */
 static const char *why_no_change(const struct admin *a, struct MHD_Connection *c)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const union MHD_ConnectionInfo *info = mhd.get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 
     if (header(c, "Origin"))
         return "a request with an Origin, as browsers send it, changes nothing here\n";
@@ -371,12 +371,12 @@ static void work(struct admin *a)
     MHD_UNSIGNED_LONG_LONG ms = 0;
     bool full = a->clients.count >= CONNECTIONS;
 
-    MHD_run(a->daemon);
+    mhd.run(a->daemon);
     /* It stops and begins to listen at the beginning of a turn only, and there may be no other. */
     if (full && a->clients.count < CONNECTIONS)
-        MHD_run(a->daemon);
+        mhd.run(a->daemon);
     uint64_t next = admin_clients_prune(&a->clients);
-    if (MHD_get_timeout(a->daemon, &ms) == MHD_YES && (!next || ms * 1000000 + 1 < next))
+    if (mhd.get_timeout(a->daemon, &ms) == MHD_YES && (!next || ms * 1000000 + 1 < next))
         next = ms * 1000000 + 1;
     loop_timer_set(a->timer, next, 0);
 }
@@ -394,7 +394,7 @@ static void on_timer(void *data)
 
 static int start_daemon(struct admin *a, int listener)
 {
-    a->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+    a->daemon = mhd.start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
                                  on_request, a, MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL,
                                  MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
                                  (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
@@ -405,7 +405,7 @@ static int start_daemon(struct admin *a, int listener)
         close(listener);
         return -ENOMEM;
     }
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(a->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    const union MHD_DaemonInfo *info = mhd.get_daemon_info(a->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     a->timer = loop_timer_add(a->engine->control, on_timer, a);
     a->watch = info ? loop_watch_add(a->engine->control, info->epoll_fd, EPOLLIN, on_ready, a) : NULL;
     if (!a->timer || !a->watch)
@@ -414,10 +414,25 @@ static int start_daemon(struct admin *a, int listener)
     return 0;
 }
 
+static int load_library(void)
+{
+    const char *why = mhd_load();
+
+    if (why)
+        log_error(
+            "http",
+            "libmicrohttpd can't be loaded: %s; install it (Debian: libmicrohttpd12), or set service.http_server: off",
+            why);
+    return why ? -ELIBACC : 0;
+}
+
 static int start_listening(struct admin *a)
 {
     const struct service *s = a->service;
     char *why = NULL;
+
+    if (load_library())
+        return -ELIBACC;
     int listener = address_listen(s->http_listen, (uint16_t)s->http_port, &why);
     int rc = listener < 0 ? listener : start_daemon(a, listener);
 
@@ -467,8 +482,8 @@ void admin_destroy(struct admin *a)
     if (a->timer)
         loop_timer_remove(a->timer);
     if (a->daemon) {
-        MHD_run(a->daemon); /* what was resumed must be known to it before it may stop */
-        MHD_stop_daemon(a->daemon);
+        mhd.run(a->daemon); /* what was resumed must be known to it before it may stop */
+        mhd.stop_daemon(a->daemon);
         remove_socket_file(a->service);
     }
     free(a);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include "loop.h"
+#include "mhd.h"
 
 #define SECOND UINT64_C(1000000000)
 enum { ASKING_SECONDS = 10, ASKING_SECONDS_CROWDED = 1, TAKING_SECONDS = 60 };
@@ -35,7 +36,7 @@ static void take_out(struct admin_clients *all, struct admin_client *c)
 static struct admin_client *client_create(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        mhd.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct admin_client *c = info ? calloc(1, sizeof(*c)) : NULL;
 
     if (c)
@@ -66,7 +67,7 @@ void admin_clients_notify(void *data, struct MHD_Connection *connection, void **
 void admin_clients_turn(struct admin_clients *all, struct MHD_Connection *connection, enum admin_turn turn)
 {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        mhd.get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct admin_client *c = info ? info->socket_context : NULL;
 
     if (!c)

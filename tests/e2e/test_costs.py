@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In steady state a line costs no allocation: every call of malloc in the process is counted over a million lines."""
+"""What weir may cost, where no clock is needed to tell: allocations in steady state, memory when idle."""
 import os
 import struct
+import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,7 @@ class Reader(threading.Thread):
 @pytest.mark.skipif(bool(harness.SANITIZER), reason="the sanitizer's malloc takes the place of the counter")
 @pytest.mark.parametrize("form", ["raw", "json_lines"])
 def test_no_allocation_in_steady_state(lab, form):
+    """A line costs none: every call of malloc in the process is counted over a million lines."""
     path, counter = lab.path("a.log"), lab.path("count")
     counter.write_bytes(b"\0" * 8)
     path.write_bytes(b"")
@@ -60,3 +63,33 @@ def test_no_allocation_in_steady_state(lab, form):
     weir.stop()
     os.close(reader)
     assert taken <= 10, "%d allocations for %d lines" % (taken, PIECE * PIECES)
+
+
+@pytest.mark.one_build
+@pytest.mark.skipif(bool(harness.SANITIZER), reason="sanitizers take memory of their own")
+def test_idle_memory(lab):
+    """One idle file to stdout: at most 6 MB, libraries and all, so none is loaded that is not needed."""
+    lab.path("a.log").write_bytes(lines(0, 1))
+    weir = lab.tail(lab.path("a.log"))
+    weir.wait_line(0)
+    maps = Path("/proc/%d/maps" % weir.pid).read_text()
+    assert "libsqlite3" in maps
+    assert "libmicrohttpd" not in maps and "libgnutls" not in maps
+    assert weir.memory() <= 6 << 20
+    weir.stop()
+
+
+@pytest.mark.one_build
+@pytest.mark.skipif(bool(harness.SANITIZER), reason="the program is the same")
+def test_admin_address_without_its_library(lab):
+    """A program that looks for a library that is not there says what is missing, and does not start."""
+    program = lab.path("weir")
+    program.write_bytes(harness.WEIR.read_bytes().replace(b"libmicrohttpd.so.12\0", b"libmicrohttpd.so.99\0"))
+    program.chmod(0o755)
+    config = lab.config([{"name": "tail", "path": lab.path("a.log")}], [{"name": "stdout", "match": "*"}],
+                        {"http_server": True, "http_listen": "unix:%s" % lab.path("admin")})
+    done = subprocess.run([str(program), "-c", str(config)], cwd=lab.folder, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=harness.DEADLINE, check=False,
+                          env={**os.environ, "WEIR_PLUGIN_PATH": str(harness.BUILD / "plugins")})
+    assert done.returncode == 2
+    assert "libmicrohttpd can't be loaded" in done.stderr and "http_server" in done.stderr
