@@ -31,17 +31,30 @@ else()
   set(WEIR_MODULE_LINK_OPTIONS -Wl,-z,defs)
 endif()
 
-# Sanitizers bring checks of their own, and do not go together with fortified functions.
+# Hardening of what is installed; tests/hardening looks for each of these in the binaries. Sanitizers bring checks of their
+# own, and do not go together with fortified functions.
 if(NOT WEIR_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
-  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong)
+  set(WEIR_HARDENED ON)
+  # 3 knows the sizes of more objects than 2, from gcc 12 and glibc 2.34 on; older ones take it for 2, with a warning.
+  include(CheckCSourceCompiles)
+  set(CMAKE_REQUIRED_FLAGS "-O2 -Werror -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3")
+  check_c_source_compiles("#include <string.h>
+    #if !defined(__USE_FORTIFY_LEVEL) || __USE_FORTIFY_LEVEL < 3
+    #error not known
+    #endif
+    int main(void) { return 0; }" WEIR_HAS_FORTIFY_3)
+  unset(CMAKE_REQUIRED_FLAGS)
+  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$<IF:$<BOOL:${WEIR_HAS_FORTIFY_3}>,3,2>)
+  set(hardening -fstack-protector-strong)
   foreach(flag -fstack-clash-protection -fcf-protection)
     string(MAKE_C_IDENTIFIER "WEIR_HAS${flag}" has)
     check_c_compiler_flag(${flag} ${has})
     if(${has})
-      add_compile_options(${flag})
+      list(APPEND hardening ${flag})
     endif()
   endforeach()
-  add_link_options(-Wl,-z,relro,-z,now)
+  add_compile_options(${hardening})
+  add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code)
 endif()
 
 # weir_module(NAME FOLDER SOURCES…): a plugin. weir refuses a .so that others may write to, whatever the umask here is.
