@@ -9,7 +9,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
-from common import ROOT, percentile
+from common import ROOT, Failed, percentile
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
@@ -97,18 +97,31 @@ def _markdown(rows):
     return "\n\n".join(parts)
 
 
-def write_doc(path, about, rows, minutes):
-    """Puts the figures between the document's two marks."""
+def _parts(path):
+    """A document's text before and behind its figures, with the marks."""
     with open(path, encoding="utf-8") as file:
-        text = file.read()
-    before, begin, rest = text.partition(BEGIN)
+        before, begin, rest = file.read().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{path} lacks the lines {BEGIN} and {END}, between which the figures go")
+        raise Failed(f"{path} lacks the lines {BEGIN} and {END}, between which the figures go")
+    return before + begin, end + after
+
+
+def check_doc(path):
+    """Fails, before anything is measured, where the figures could not be put afterwards."""
+    try:
+        _parts(path)
+    except OSError as error:
+        raise Failed(str(error)) from None
+
+
+def write_doc(path, about, rows, minutes):
+    """Puts the figures between the document's two marks."""
+    before, after = _parts(path)
     head = (f"{about['date']}, commit {about['commit']}, {about['processors']} × {about['processor']}, {about['memory_gb']} GB, "
             f"Linux {about['kernel']}; load before {about['load_before']:.1f}; {minutes:.0f} minutes. {tally(rows)}.")
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f"{before}{BEGIN}\n{head}\n\n{_markdown(rows)}\n{END}{after}")
+        file.write(f"{before}\n{head}\n\n{_markdown(rows)}\n{after}")
 
 
 def percentiles(values, scale=1):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tail → Kafka beside the bare producer (as it comes, and calm: with a long linger), and kcat; tail_kafka makes the runs."""
+"""tail → Kafka beside the bare producer (as it comes; calm: with a long linger; plain: without idempotence), and kcat;
+tail_kafka makes the runs.
+"""
 
 import shutil
 
@@ -8,7 +10,7 @@ from report import Row
 
 # What is said of it: tail_kafka's options, and the programs beside weir.
 CASES = {
-    "raw": ([], ["bare", "weir", "calm", "kcat"]),
+    "raw": ([], ["bare", "weir", "calm", "plain", "kcat"]),
     "JSON": (["--format", "json"], ["bare", "weir"]),
     "raw, acks=1": (["--property", "acks=1"], ["bare", "weir"]),
     "raw, lz4": (["--property", "compression.codec=lz4"], ["bare", "weir", "calm"]),
@@ -17,15 +19,24 @@ CASES = {
 }
 QUICK = {"raw": (["--property", "compression.codec=lz4"], ["bare", "weir"])}
 LEAST_RATE, MOST_CPU = 0.95, 1.15
+LEAST_OF_PLAIN = 0.9
 
 
 def _beside(tail_kafka, results):
     parts = []
-    for other in ("bare", "calm", "kcat"):
+    for other in ("bare", "calm", "plain", "kcat"):
         if results.get(other):
             rates, cpus = tail_kafka.ratios(results, other)
             parts.append(f"{median(rates):.2f} × {other}'s rate, {median(cpus):.2f} × its CPU")
     return "; ".join(parts)
+
+
+def _idempotence(tail_kafka, results):
+    rates, cpus = tail_kafka.ratios(results, "plain")
+    row = Row("tail → Kafka", "raw, with idempotence, in parts of a plain producer's rate", median(rates), "", rates,
+              f"{median(cpus):.2f} × its CPU", goal=f"≥ {LEAST_OF_PLAIN}")
+    row.met = row.value >= LEAST_OF_PLAIN
+    return row
 
 
 def run(bench):
@@ -47,3 +58,5 @@ def run(bench):
             row.goal = f"≥ {LEAST_RATE} × bare's rate, ≤ {MOST_CPU} × its CPU"
             row.met = rate >= LEAST_RATE and more <= MOST_CPU
         yield row
+        if results.get("plain"):
+            yield _idempotence(tail_kafka, results)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Others on the same log: file to file, raw lines, with what is in PATH, or named by an environment variable (RSYSLOGD,
-SYSLOG_NG, FLUENT_BIT). --peers installs Debian's rsyslog and syslog-ng. One that is not there is left out.
+SYSLOG_NG, FLUENT_BIT). --peers unpacks Debian's rsyslog and syslog-ng, which can't both be installed, and installs their
+libraries. One that is not there is left out.
 
 None of them ends when a file is read, so each is stopped when its output is as long as the log.
 """
 
+import glob
 import os
 import resource
 import shutil
@@ -48,18 +50,31 @@ PEERS = {"rsyslog": (_rsyslog, "rsyslogd", "RSYSLOGD"), "syslog-ng": (_syslog_ng
          "fluent-bit": (_fluent_bit, "fluent-bit", "FLUENT_BIT")}
 
 
+LIBRARIES = ["libestr0", "libfastjson4", "liblognorm5", "libivykis0", "libnet1", "libwrap0"]
+
+
 def _find(name):
+    """Its command, or nothing."""
     _, program, variable = PEERS[name]
-    return os.environ.get(variable) or shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin")
+    path = os.environ.get(variable) or shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin")
+    return [path] if path else []
 
 
-def _install():
-    script = f". '{ROOT}/scripts/common.sh'; install_missing /dev/null rsyslog syslog-ng-core"
+def _unpack(bench):
+    """Their commands, out of packages that are not installed."""
+    root = bench.own_folder("peers")
+    script = f""". '{ROOT}/scripts/common.sh'; install_missing '{root}/log' {' '.join(LIBRARIES)} || exit 1
+        cd '{root}' && apt-get -q download rsyslog syslog-ng-core >>log 2>&1 || {{ tail -n 5 log >&2; exit 1; }}
+        for package in *.deb; do dpkg -x "$package" . || exit 1; done"""
     if subprocess.run(["bash", "-c", script], stdin=subprocess.DEVNULL, check=False).returncode:
-        raise Failed("rsyslog and syslog-ng can't be installed")
+        raise Failed("rsyslog and syslog-ng can't be had")
+    libraries = f"{root}/usr/lib/syslog-ng"
+    os.environ["LD_LIBRARY_PATH"] = ":".join(filter(None, [libraries, os.environ.get("LD_LIBRARY_PATH")]))
+    return {"rsyslog": [f"{root}/usr/sbin/rsyslogd", "-M", *glob.glob(f"{root}/usr/lib/*/rsyslog")],
+            "syslog-ng": [f"{root}/usr/sbin/syslog-ng", "--module-path", *glob.glob(f"{libraries}/[0-9]*")]}
 
 
-def _one_run(name, program, bench, log, size, folder):
+def _one_run(name, command, bench, log, size, folder):
     """Until its output is whole; the peak of its memory is told by the kernel, its CPU when it has ended."""
     out = f"{folder}/out"
     arguments, config = PEERS[name][0](log, out, folder)
@@ -67,7 +82,7 @@ def _one_run(name, program, bench, log, size, folder):
         file.write(config)
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with open(f"{folder}/log", "ab") as errors:
-        process = subprocess.Popen([program, *(text.replace("{config}", f"{folder}/config") for text in arguments)],
+        process = subprocess.Popen([*command, *(text.replace("{config}", f"{folder}/config") for text in arguments)],
                                    stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd=folder)
     try:
         until(lambda: os.path.exists(out) and os.path.getsize(out) >= size,
@@ -83,11 +98,11 @@ def _one_run(name, program, bench, log, size, folder):
 
 
 def run(bench):
+    found = {name: command for name in PEERS if (command := _find(name))}
     if bench.peers:
-        _install()
-    found = {name: program for name in PEERS if (program := _find(name))}
+        found.update(_unpack(bench))
     if not found:
-        print("no peers: --peers installs rsyslog and syslog-ng")
+        print("no peers: --peers fetches rsyslog and syslog-ng")
         return
     log = os.path.join(bench.folder, "peers.log")
     size, _ = make_log(bench.build, log, bench.size(100 << 20, 2 << 20))
