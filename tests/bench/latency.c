@@ -51,7 +51,7 @@ static void *append(void *opaque)
 {
     struct job *job = opaque;
     int64_t begin = now();
-    char line[WIDTH + 1];
+    char line[WIDTH + 64]; /* a number may be longer than thought */
 
     for (long i = 0; i < job->count; i++) {
         sleep_until(begin + i * 1000000000 / job->rate);

@@ -147,3 +147,29 @@ def test_second_weir_on_the_same_data_dir_is_refused(lab):
     assert str(lab.path("data")) in second.log_text()
     assert second.output() == b""
     first.stop()
+
+
+def test_rewritten_file_is_known_at_every_moment(lab):
+    """Killed just as a file that was rewritten while weir was down is begun anew, with the disk so slow that what is
+    said of its streams is written in two parts; then it is renamed out of the pattern: nobody would look for a file
+    whose old position is gone and whose new one is not there yet."""
+    path, stuck = lab.path("d.log"), lab.path("stuck")
+    path.write_bytes(lines(0, 10))
+    weir = lab.tail(lab.path("*.log"), name="first")
+    weir.wait_line(9)
+    weir.stop()
+
+    path.write_bytes(lines(10, 15))
+    weir = lab.tail(lab.path("*.log"), name="second", preload=harness.BUILD / "tests" / "stuck_backup.so",
+                    env={"STUCK_BACKUP": str(stuck)})
+    weir.wait_log("truncated or rewritten meanwhile")
+    until(stuck.exists, "the backup is being written")
+    weir.kill()
+    before = set(numbers(whole_lines(weir.output())))
+
+    append(path, lines(15, 20))
+    path.rename(lab.path("d.log.64"))
+    path.write_bytes(lines(20, 21))
+    weir = lab.tail(lab.path("*.log"), name="third")
+    weir.wait_output(lambda data: before | set(numbers(whole_lines(data))) == set(range(10, 21)), "all that was unread")
+    weir.stop()

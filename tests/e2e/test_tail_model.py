@@ -16,7 +16,10 @@ import json
 import os
 import random
 import signal
+import sqlite3
+import struct
 import subprocess
+import tempfile
 import time
 import zlib
 from pathlib import Path
@@ -30,10 +33,58 @@ SEED = os.environ.get("WEIR_SEED")
 PER_SEED = 300
 COMMITTED = 0.6  # seconds after which a new stream's first position is certainly on disk
 SLOTS = "abcd"
+META_HEAD = 48  # bytes of what in_tail keeps of a file before its path
 
 
 class Wrong(Exception):
     """Something that weir must not do."""
+
+
+class Story:
+    """What is told of a failing run beside weir's log: each operation with its time, and what the store held after
+    each end of weir."""
+
+    def __init__(self, data):
+        self.data, self.entries = data, []
+
+    def tell(self, text):
+        self.entries.append((time.time(), text, None))
+
+    def keep_store(self, text):
+        files = {name: (self.data / name).read_bytes() for name in ("checkpoint.db", "checkpoint.db-wal")
+                 if (self.data / name).exists()}
+        self.entries.append((time.time(), text, files))
+
+    def __str__(self):
+        text = []
+        for when, what, files in self.entries:
+            stamp = time.strftime("%H:%M:%S", time.gmtime(when)) + ".%03d" % (when % 1 * 1000)
+            text.append("%s %s" % (stamp, what))
+            text += ["    " + row for row in rows_of(files or {})]
+        return "\n".join(text)
+
+
+def rows_of(files):
+    """The streams of a store, as in_tail keeps them (plugins/in_tail/identity.c)."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        try:
+            with sqlite3.connect(Path(folder) / "checkpoint.db") as store:
+                found = list(store.execute("SELECT key, offset, meta FROM stream ORDER BY key")) if files else []
+            store.close()
+        except sqlite3.Error as error:
+            return ["the store can't be read: %s" % error]
+    rows = []
+    for key, offset, meta in found:
+        row = "%s offset %d" % (key, offset)
+        if len(meta or b"") >= META_HEAD:
+            first, size = struct.unpack_from("<IH", meta, META_HEAD - 6)
+            row += ", first bytes %d, %s%s" % (first, meta[META_HEAD:META_HEAD + size].decode(errors="replace"),
+                                               ", away" if meta[1] else "")
+            row += ", flags %d" % meta[META_HEAD + size] if meta[0] > 1 else ""
+        rows.append(row)
+    return rows
 
 
 def text_of(number, width):
@@ -96,6 +147,7 @@ class World:
                             "inotify_watcher": self.notify, **parks}],
                 "outputs": [{"name": "stdout", "match": "*", "format": "raw", "queue_size": "64k"}]}}
         (folder / "weir.json").write_text(json.dumps(config))
+        self.story = Story(folder / "data")
 
     # -- weir ---------------------------------------------------------------------------------------------
 
@@ -142,6 +194,7 @@ class World:
         os.close(self.reader)
         self.process = self.reader = None
         self.dirty[-1] = unclean
+        self.story.keep_store("run %d has ended by signal %d%s" % (self.run, how, "" if unclean else ", cleanly"))
         now = time.monotonic()
         for file in self.files:
             if not file.names:
@@ -564,6 +617,7 @@ def play(folder, seed, operations):
     try:
         world.start()
         for name, arguments, own in operations:
+            world.story.tell("%d: %s%r" % (done, name, arguments))
             getattr(world, "op_" + name)(*arguments, random.Random(own))
             world.pump()
             done += 1
@@ -576,6 +630,7 @@ def play(folder, seed, operations):
         world.settle()
         world.end(signal.SIGTERM)
     except Wrong as wrong:
+        (folder / "story").write_text(str(world.story))
         return "after %d operations: %s" % (done, wrong)
     finally:
         if world.process:
@@ -630,7 +685,8 @@ def test_model(tmp_path):
         folder = Path(tmp_path / ("seed%d" % seed))
         wrong = play(folder, seed, operations)
         if wrong:
-            log = (folder / "weir.err").read_text(errors="replace")[-5000:]
+            log = "".join(part.read_text(errors="replace")[-30000:] + "\n"
+                          for part in (folder / "story", folder / "weir.err") if part.exists())
             short = shrink(tmp_path / ("of%d" % seed), seed, operations, float(os.environ.get("WEIR_SHRINK", 60)))
             pytest.fail("seed %d: %s\n%s\nWEIR_SEED=%d plays it again. The shortest script that fails (%d operations):\n%s"
                         % (seed, wrong, log, seed, len(short), "\n".join("  %s%r" % op[:2] for op in short)))
