@@ -23,6 +23,7 @@ struct checkpoint;
 struct checkpoint_mark {
     struct weir_stream *stream;
     uint64_t offset, token;
+    uint64_t end;                 /* the offset as it was sent */
     struct checkpoint_mark *next; /* the newer one of the same stream */
     struct checkpoint_set *set;
     bool acknowledged;
@@ -37,6 +38,9 @@ struct checkpoint_set {
     size_t count;
     size_t open; /* marks still in a queue */
     void (*release)(struct checkpoint_set *);
+    bool keeping; /* an output keeps its positions */
+    struct checkpoint_forgotten
+        *removed; /* streams that were forgotten before it, which the keeper is told */
 };
 
 /*
@@ -86,5 +90,19 @@ void checkpoint_stream_close(struct weir_stream *);
 void checkpoint_track(struct checkpoint *, struct checkpoint_set *);
 /* Every output has finished the chunk. A set without marks was released already: nothing happens. */
 void checkpoint_acknowledge(struct checkpoint *, struct checkpoint_set *);
+
+/* -- Positions that an output keeps (checkpoint_kept.c). Any thread. -- */
+
+/*
+ * A keeper has that position. Where no stream of the input was used in this process yet and it is further on
+ * than what is known, it is taken over. 0, -EINVAL, -ENOMEM.
+ */
+int checkpoint_kept(struct checkpoint *, const struct weir_kept *);
+/* Whether the keeper has told that it holds the positions of the set. */
+bool checkpoint_is_kept(struct checkpoint *, const struct checkpoint_set *);
+/* host->positions. The set is not acknowledged. */
+int checkpoint_positions(struct checkpoint *, const struct checkpoint_set *, weir_kept_fn, void *data);
+/* The chunk of a set with `keeping` is done: frees what it was to tell. */
+void checkpoint_told(struct checkpoint_set *);
 
 #endif

@@ -36,6 +36,8 @@ struct weir_stream *checkpoint_stream_open(struct checkpoint *checkpoint, const 
         stream = checkpoint_table_stream(input, key);
     if (stream)
         stream->handles++;
+    if (input)
+        input->used = true;
     pthread_mutex_unlock(&checkpoint->lock);
     return stream;
 }
@@ -57,8 +59,12 @@ void checkpoint_stream_forget(struct weir_stream *stream)
         stream->forgotten = true;
         stream->known = stream->has_committed = false;
         checkpoint_table_unmap(stream);
-        checkpoint_meta_unref(stream->meta);
-        stream->meta = NULL;
+        if (stream->told) {
+            checkpoint_note_forgotten(stream); /* its last chunks still tell the keeper of it */
+        } else {
+            checkpoint_meta_unref(stream->meta);
+            stream->meta = NULL;
+        }
         if (stream->stored)
             checkpoint_table_dirty(stream);
     }
@@ -107,6 +113,8 @@ int checkpoint_stream_each(struct checkpoint *checkpoint, const char *identity,
     pthread_mutex_lock(&checkpoint->lock);
     struct checkpoint_input *input = checkpoint_table_input(checkpoint, identity, false);
     struct weir_stream *stream = input ? input->first : NULL;
+    if (input)
+        input->used = true;
     while (stream && r == 0) {
         struct weir_stream_state state = state_of(stream);
         /* Pinned, it keeps its place in the list, whatever fn does with it. */
@@ -197,6 +205,7 @@ static void stream_append(struct weir_stream *stream, struct checkpoint_mark *ma
     stream_send(stream, mark->offset, mark->token);
     mark->offset = stream->sent.offset;
     mark->token = stream->sent.token;
+    mark->end = mark->offset;
     if (stream->tail)
         stream->tail->next = mark;
     else
@@ -220,6 +229,8 @@ void checkpoint_track(struct checkpoint *checkpoint, struct checkpoint_set *set)
         mark->acknowledged = false;
         stream_append(mark->stream, mark);
     }
+    if (set->keeping)
+        checkpoint_tell(set);
     pthread_mutex_unlock(&checkpoint->lock);
 }
 

@@ -157,6 +157,11 @@ void checkpoint_table_clear(struct checkpoint *checkpoint)
             checkpoint_meta_unref(stream->meta);
             free(stream);
         }
+        while (input->removed) {
+            struct checkpoint_forgotten *first = input->removed;
+            input->removed = first->next;
+            free(first);
+        }
         free(input);
     }
     tdestroy(checkpoint->inputs, leave);

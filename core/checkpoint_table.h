@@ -23,12 +23,20 @@ struct checkpoint_meta {
     unsigned char data[];
 };
 
+/* A stream that was forgotten: the keeper of positions is to be told. */
+struct checkpoint_forgotten {
+    struct checkpoint_forgotten *next;
+    char key[];
+};
+
 /* An input's identity, shared by its streams. Made once and kept. */
 struct checkpoint_input {
     struct checkpoint *checkpoint;
     struct checkpoint_input *next;
     void *by_key; /* tree of the keys of the streams that are not forgotten */
     struct weir_stream *first;
+    struct checkpoint_forgotten *removed; /* what no chunk for the keeper carries yet */
+    bool used;                            /* by an input of this process */
     char identity[];
 };
 
@@ -38,6 +46,7 @@ struct weir_stream {
     struct checkpoint_mark *head, *tail; /* sent and not committed, oldest first */
     struct checkpoint_place sent;        /* as committed until something is sent */
     struct checkpoint_place committed;
+    uint64_t kept; /* the keeper's offset, as it told, and one more; 0: it has not */
     struct checkpoint_meta *meta;
     struct weir_stream *next_dirty;
     uint32_t handles;   /* stream_open less stream_close */
@@ -45,6 +54,7 @@ struct weir_stream {
     bool known;         /* sent holds something */
     bool has_committed; /* committed holds something */
     bool stored;        /* there may be a row on disk */
+    bool told;          /* the keeper has heard of it */
     bool dirty;         /* in the list of what a flush has to look at */
     bool forgotten;
     char key[];
@@ -90,6 +100,11 @@ void checkpoint_table_reap(struct weir_stream *);
 void checkpoint_table_dirty(struct weir_stream *);
 /* Frees all of it, whatever refers to it. */
 void checkpoint_table_clear(struct checkpoint *);
+
+/* The set goes to the keeper, and takes along what was forgotten before. */
+void checkpoint_tell(struct checkpoint_set *);
+/* Notes for the keeper that the stream is forgotten. Without memory it is not told: the row stays there. */
+void checkpoint_note_forgotten(struct weir_stream *);
 
 /* A copy, with one reference. NULL: no memory, or size is 0. */
 struct checkpoint_meta *checkpoint_meta_create(const void *data, size_t size);

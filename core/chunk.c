@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "output.h"
 
 static atomic_uint_fast64_t next_id = 1;
 
@@ -83,6 +84,7 @@ int chunk_grow(struct chunk **chunk, size_t room)
 
 static void chunk_free(struct chunk *c)
 {
+    checkpoint_told(&c->set);
     route_unref(c->route);
     rcstring_unref(c->input);
     free(c->marks_memory);
@@ -141,7 +143,10 @@ int chunk_seal(struct chunk *c, const struct weir_position *positions, size_t co
     for (size_t i = 0; i < count; i++)
         marks[i] = (struct checkpoint_mark){
             .stream = positions[i].stream, .offset = positions[i].offset, .token = positions[i].token};
-    c->set = (struct checkpoint_set){.marks = marks, .count = count, .release = release_positions};
+    c->set = (struct checkpoint_set){.marks = marks,
+                                     .count = count,
+                                     .release = release_positions,
+                                     .keeping = c->route->keepers && has_records};
     fill_view(c);
     atomic_init(&c->refs, 2);
     atomic_init(&c->lost, false);
@@ -159,13 +164,23 @@ int chunk_seal(struct chunk *c, const struct weir_position *positions, size_t co
     return 0;
 }
 
+/* Whoever keeps positions is the last to get a chunk. */
+static void wake_keeper(struct chunk *c)
+{
+    for (size_t i = 0; i < c->route->count; i++)
+        output_wake(atomic_load_explicit(&c->slots[i].output, memory_order_relaxed));
+}
+
 void chunk_slot_done(struct chunk_slot *slot, bool delivered)
 {
     struct chunk *c = slot->chunk;
 
     if (!delivered)
         atomic_store(&c->lost, true);
-    if (atomic_fetch_sub_explicit(&c->pending, 1, memory_order_acq_rel) != 1)
+    unsigned before = atomic_fetch_sub_explicit(&c->pending, 1, memory_order_acq_rel);
+    if (before == 2 && c->route->keepers)
+        wake_keeper(c);
+    if (before != 1)
         return;
     if (!atomic_load(&c->lost))
         checkpoint_acknowledge(c->checkpoint, &c->set);

@@ -261,8 +261,38 @@ static struct input *same_identity_stopping(struct engine *e, const struct input
     return NULL;
 }
 
+static bool may_reach(struct engine *e, const struct input *in, const struct output *o)
+{
+    if (strchr(in->tag, '*'))
+        return true;
+    struct route *route = router_get(e->router, in->tag, in->topic);
+    bool found = !route;
+
+    for (size_t n = 0; route && n < route->count; n++)
+        found |= route->outputs[n] == o;
+    route_unref(route);
+    return found;
+}
+
+/* Whether an output that keeps its positions has not told them yet. */
+static bool must_await(struct engine *e, const struct input *in)
+{
+    if (!plugin_needs_output(in->base.plugin))
+        return false;
+    for (const struct output *o = e->outputs; o; o = o->next)
+        if (o->keeper && !o->up && o->role != OUTPUT_GOING && may_reach(e, in, o))
+            return true;
+    return false;
+}
+
 static void start_now(struct engine *e, struct input *in)
 {
+    in->awaits = must_await(e, in);
+    if (in->awaits) {
+        if (in->fresh) /* a reload does not wait for a sink that is away: another one may mend that */
+            reload_on_input(e->reload, in, true);
+        return;
+    }
     input_start(in, e->threads[e->next_thread].loop);
     e->next_thread = (e->next_thread + 1) % e->thread_count;
 }
@@ -274,6 +304,13 @@ void engine_start_input(struct engine *e, struct input *in)
         e->inputs_held++;
     else
         start_now(e, in);
+}
+
+static void start_awaiting(struct engine *e)
+{
+    for (struct input *in = e->phase == ENGINE_RUNNING ? e->inputs : NULL; in; in = in->next)
+        if (in->awaits && in->state == INPUT_CREATED)
+            start_now(e, in);
 }
 
 /* One of that identity has gone: the one that waited for it starts. */
@@ -415,8 +452,12 @@ static void on_output_events(struct engine *e, struct output *o, unsigned events
 {
     bool in_force = o->role == OUTPUT_IN_FORCE;
 
-    if (events & INSTANCE_STARTED)
+    if (events & (o->keeper ? INSTANCE_LOADED : INSTANCE_STARTED))
         o->up = true;
+    if (events & INSTANCE_LOADED)
+        start_awaiting(e);
+    if (events & INSTANCE_LOAD_FAILED)
+        engine_stop(e, e->generation == 1 ? EXIT_START : EXIT_FAILED, true);
     if ((events & INSTANCE_START_FAILED) && in_force)
         engine_stop(e, EXIT_START, true);
     if ((events & (INSTANCE_STARTED | INSTANCE_START_FAILED)) && in_force)

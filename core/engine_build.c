@@ -274,6 +274,10 @@ static void check_route(struct engine *e, const struct input *in, struct problem
         problem_error(problems, &in->tag_origin,
                       "no output matches tag '%s'%s%s of %s: change the tag or an output's match", in->tag,
                       *in->topic ? " and topic " : "", in->topic, in->base.alias->chars);
+    if (route && route->keepers > 1)
+        problem_error(problems, &in->tag_origin,
+                      "%zu outputs that keep positions take records from %s: not more than one can",
+                      route->keepers, in->base.alias->chars);
     route_unref(route);
 }
 
@@ -311,6 +315,7 @@ struct engine *engine_build(const struct config *config, struct registry *regist
         return NULL;
     }
     router_hold_outputs(e->router, output_ref, output_unref);
+    router_tell_keepers(e->router, output_keeps);
     load_plugins(e, problems);
     if (problems->errors) /* whoever uses a plugin that was refused would only be a second complaint */
         return e;

@@ -206,6 +206,9 @@ static bool fits_in(struct engine *e, const struct input *in, const struct input
     struct route *route = router_get(e->router, in->tag, in->topic);
     if (route && route->count == 0 && plugin_needs_output(in->base.plugin) && !strchr(in->tag, '*'))
         problem_error(problems, NULL, "no output matches tag '%s' and topic '%s'", in->tag, in->topic);
+    if (route && route->keepers > 1)
+        problem_error(problems, NULL, "%zu outputs that keep positions match tag '%s': not more than one can",
+                      route->keepers, in->tag);
     route_unref(route);
     return problems->errors == 0;
 }

@@ -185,6 +185,22 @@ static const char *host_data_dir(struct weir_instance *i)
     return engine_data_dir(i->engine);
 }
 
+static int host_keep_positions(struct weir_instance *i)
+{
+    return as_output(i) ? output_keep_positions(as_output(i)) : -ENOTSUP;
+}
+
+static int host_kept(struct weir_instance *i, const struct weir_kept *kept)
+{
+    return as_output(i) && as_output(i)->keeper ? checkpoint_kept(engine_checkpoint(i->engine), kept)
+                                                : -EINVAL;
+}
+
+static int host_positions(struct weir_instance *i, struct weir_chunk *chunk, weir_kept_fn fn, void *data)
+{
+    return as_output(i) ? output_positions(as_output(i), chunk, fn, data) : -EINVAL;
+}
+
 static const struct weir_host host = {
     .struct_size = sizeof(struct weir_host),
     .abi_version = WEIR_ABI_VERSION,
@@ -227,6 +243,9 @@ static const struct weir_host host = {
     .set_inputs = host_set_inputs,
     .data_dir = host_data_dir,
     .status = host_status,
+    .keep_positions = host_keep_positions,
+    .kept = host_kept,
+    .positions = host_positions,
 };
 
 const struct weir_host *engine_host(void)

@@ -343,6 +343,18 @@ static void warn_no_route(struct input *in, const struct route *route)
     in->warned_no_route = true;
 }
 
+/* Each would wait for the other. Where the tag was known before, the configuration was refused. */
+static void warn_two_keepers(struct input *in, const struct route *route)
+{
+    if (!in->warned_no_route)
+        log_warn(
+            in->base.alias->chars,
+            "%zu outputs that keep positions match tag '%s' and topic '%s', and one can: nothing of it is "
+            "read",
+            route->keepers, route->tag, route->topic);
+    in->warned_no_route = true;
+}
+
 int input_chunk_begin(struct input *in, const char *tag, const char *topic, size_t size,
                       struct weir_draft **ret)
 {
@@ -353,6 +365,10 @@ int input_chunk_begin(struct input *in, const char *tag, const char *topic, size
     struct route *route = route_for(in, tag ? tag : in->tag, topic ? topic : in->topic);
     if (!route)
         return -ENOMEM;
+    if (route->keepers > 1) {
+        warn_two_keepers(in, route);
+        return -EAGAIN;
+    }
     if (route->count == 0) {
         warn_no_route(in, route);
         return -EAGAIN;

@@ -37,6 +37,7 @@ struct input {
     struct spec_text settings;     /* to see whether a spec has changed; behind origin_text */
     char *origin_text;             /* what base.origin.file points to, for an owned input */
     bool held;                     /* not to be started before one of the same identity has stopped */
+    bool awaits;                   /* not to be started before an output has loaded the positions it keeps */
     bool placed;                   /* engine_start_input was called */
     bool wanted;                   /* mark and sweep of a set */
     bool gave_set;                 /* an answer may still be on its way to the loop */

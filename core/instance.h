@@ -25,7 +25,9 @@ enum instance_event {
     INSTANCE_ENDED = 1 << 2,    /* an input has no more to send */
     INSTANCE_PROGRESS = 1 << 3, /* an input reports progress for the first time */
     INSTANCE_FAILED = 1 << 4,   /* it can't go on */
-    INSTANCE_STOPPED = 1 << 5   /* only destroy is left */
+    INSTANCE_STOPPED = 1 << 5,  /* only destroy is left */
+    INSTANCE_LOADED = 1 << 6,   /* an output that keeps positions has told them */
+    INSTANCE_LOAD_FAILED = 1 << 7
 };
 
 struct weir_instance {

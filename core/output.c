@@ -166,6 +166,12 @@ struct output *output_create(struct engine *engine, const struct plugin *plugin,
         output_destroy(o);
         return NULL;
     }
+    if (o->keeper && !o->base.plugin->api.load) {
+        problem_error(problems, &section->origin, "plugin %s keeps positions, but can't load them",
+                      o->base.plugin->path);
+        output_destroy(o);
+        return NULL;
+    }
     add_metrics(o);
     return o;
 }
@@ -359,6 +365,12 @@ static bool wait_for_turn(struct output *o)
     return true;
 }
 
+/* One that another output has given up is read again in another life. */
+static bool others_are_done(struct chunk *c)
+{
+    return atomic_load(&c->pending) == 1 && !atomic_load(&c->lost);
+}
+
 /* The next slot to write, moved to in_flight; waits for it. NULL: nothing more is to be written. Lock held.
  */
 static struct chunk_slot *next_slot(struct output *o)
@@ -372,6 +384,10 @@ static struct chunk_slot *next_slot(struct output *o)
         struct chunk_slot *s = from->first;
         if (!s)
             return NULL;
+        if (o->keeper && !others_are_done(s->chunk)) {
+            pthread_cond_wait(&o->changed, &o->lock);
+            continue;
+        }
         if (from == &o->retry && loop_now() < o->not_before) {
             wait_until(o, o->not_before);
             continue;
@@ -395,6 +411,10 @@ static void write_chunks(struct output *o)
         if (!s)
             return;
         struct weir_chunk *view = &s->chunk->view;
+        if (o->keeper && checkpoint_is_kept(s->chunk->checkpoint, &s->chunk->set)) {
+            output_finish(o, view, WEIR_DELIVERED);
+            continue;
+        }
         struct callback_before before = callback_enter(o->base.alias, "write");
         int result = api->write(o->base.self, view);
         callback_leave(before);
@@ -434,6 +454,40 @@ static bool start_plugin(struct output *o)
     return rc == 0;
 }
 
+/* Waits until the output that it follows on is gone. Whether it is to go on. */
+static bool wait_for_release(struct output *o)
+{
+    pthread_mutex_lock(&o->lock);
+    while (o->held && o->phase == OUTPUT_RUNNING)
+        pthread_cond_wait(&o->changed, &o->lock);
+    bool released = !o->held && o->phase < OUTPUT_LEAVING;
+    pthread_mutex_unlock(&o->lock);
+    return released;
+}
+
+/* What it keeps goes into the checkpoint; the inputs wait for that. Whether it may be given chunks. */
+static bool load_positions(struct output *o)
+{
+    if (!o->keeper)
+        return true;
+    if (!wait_for_release(o))
+        return false;
+    struct callback_before before = callback_enter(o->base.alias, "load");
+    int rc = o->base.plugin->api.load(o->base.self);
+
+    callback_leave(before);
+    if (rc < 0 && wait_for_release(o)) {
+        char *text = instance_error(&o->base);
+        log_error(o->base.alias->chars, "can't load the positions that it keeps: %s",
+                  text ? text : strerror(-rc));
+        free(text);
+        instance_notify(&o->base, INSTANCE_LOAD_FAILED);
+    } else if (rc == 0) {
+        instance_notify(&o->base, INSTANCE_LOADED);
+    }
+    return rc == 0;
+}
+
 static void *thread_main(void *data)
 {
     struct output *o = data;
@@ -443,7 +497,8 @@ static void *thread_main(void *data)
     pthread_setname_np(pthread_self(), name);
     callback_thread_begin();
     if (start_plugin(o)) {
-        write_chunks(o);
+        if (load_positions(o))
+            write_chunks(o);
         WEIR_KILL_POINT("drain-output");
         stop_plugin(o);
     }
@@ -471,7 +526,12 @@ static void set_phase(struct output *o, enum output_phase phase)
 
 void output_drain(struct output *o)
 {
+    pthread_mutex_lock(&o->lock);
+    bool loading = o->keeper && !o->up && !o->queued.first && !o->in_flight.first;
+    pthread_mutex_unlock(&o->lock);
     set_phase(o, OUTPUT_DRAINING);
+    if (loading) /* nothing was read as yet */
+        output_cancel(o);
 }
 
 void output_cancel(struct output *o)
@@ -503,7 +563,37 @@ void output_push(struct output *o, struct chunk_slot *s)
     pthread_mutex_unlock(&o->lock);
 }
 
+bool output_keeps(const struct output *o)
+{
+    return o->keeper;
+}
+
+void output_wake(struct output *o)
+{
+    if (!o->keeper)
+        return;
+    pthread_mutex_lock(&o->lock);
+    pthread_cond_broadcast(&o->changed);
+    pthread_mutex_unlock(&o->lock);
+}
+
 /* -- Calls of the plugin ---------------------------------------------------------------------------- */
+
+int output_keep_positions(struct output *o)
+{
+    if (o->base.self || o->started)
+        return -ENOTSUP;
+    o->keeper = true;
+    return 0;
+}
+
+int output_positions(struct output *o, struct weir_chunk *view, weir_kept_fn fn, void *data)
+{
+    struct chunk *c = chunk_of_view(view);
+
+    (void)o;
+    return checkpoint_positions(c->checkpoint, &c->set, fn, data);
+}
 
 int output_wait(struct output *o, int fd, short events, uint64_t timeout)
 {

@@ -43,7 +43,8 @@ struct output {
     struct gate gate;      /* bytes from the queue's entry until finished */
     struct output *next;   /* engine's list; control thread */
     bool started, joined;  /* control thread */
-    bool up;               /* its plugin's start has succeeded; control thread */
+    bool up;               /* its plugin's start (of a keeper: its load) has succeeded; control thread */
+    bool keeper;           /* it keeps positions (host->keep_positions); set by create */
     enum output_role role;
     bool placed; /* while a reload puts the list in order */
     pthread_t thread;
@@ -104,6 +105,11 @@ void output_leave(struct output *);
  */
 size_t output_close(struct output *, struct output *successor);
 
+/* Whether it keeps positions: then it gets a chunk when all others are done with it. Any thread. */
+bool output_keeps(const struct output *);
+/* The others of a chunk of its are done. Any thread, without a lock. */
+void output_wake(struct output *);
+
 /* Queues a chunk. Any thread; never blocks. */
 void output_push(struct output *, struct chunk_slot *);
 
@@ -111,6 +117,8 @@ void output_push(struct output *, struct chunk_slot *);
 void output_finish(struct output *, struct weir_chunk *, enum weir_result);
 void output_reject(struct output *, struct weir_chunk *, const void *records, size_t size, uint32_t count,
                    const char *reason);
+int output_keep_positions(struct output *);
+int output_positions(struct output *, struct weir_chunk *, weir_kept_fn, void *data);
 int output_wait(struct output *, int fd, short events, uint64_t timeout);
 void output_stopped(struct output *);
 

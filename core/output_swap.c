@@ -32,6 +32,8 @@ void output_leave(struct output *o)
         o->phase = OUTPUT_LEAVING;
     pthread_cond_broadcast(&o->changed);
     pthread_mutex_unlock(&o->lock);
+    if (o->keeper && !o->up) /* it still loads positions, which would take until the sink is there */
+        output_cancel(o);
     gate_set_limit(&o->gate, UINT64_MAX);
 }
 

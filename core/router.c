@@ -36,6 +36,7 @@ struct router {
     atomic_uint generation; /* of the rules */
     void (*hold)(struct output *);
     void (*release)(struct output *);
+    bool (*keeps)(const struct output *);
 };
 
 struct router *router_create(void)
@@ -113,6 +114,11 @@ static void swap_rules(struct router *a, struct router *b)
     b->rules = rules;
     b->rules_end = rules ? end : &b->rules;
     b->rule_count = count;
+}
+
+void router_tell_keepers(struct router *r, bool (*keeps)(const struct output *))
+{
+    r->keeps = keeps;
 }
 
 void router_take_rules(struct router *r, struct router *next)
@@ -244,6 +250,9 @@ static struct route *resolve(const struct router *r, const char *tag, const char
             route->outputs[route->count++] = rule->output;
     route->generation = atomic_load(&r->generation);
     route->release = r->release;
+    route->keepers = 0;
+    for (size_t i = 0; r->keeps && i < route->count; i++)
+        route->keepers += r->keeps(route->outputs[i]);
     for (size_t i = 0; r->hold && i < route->count; i++)
         r->hold(route->outputs[i]);
     return route;

@@ -20,6 +20,7 @@ struct route {
     void (*release)(struct output *);
     const char *tag, *topic; /* the route's own */
     size_t count;            /* 0: nothing matches */
+    size_t keepers;          /* how many of them keep positions */
     struct output *outputs[];
 };
 
@@ -40,6 +41,8 @@ int router_add(struct router *, struct output *, const char *match, const char *
  * outlive the routes. Before the first route.
  */
 void router_hold_outputs(struct router *, void (*hold)(struct output *), void (*release)(struct output *));
+/* Which outputs count as keepers of positions. Before the first route. */
+void router_tell_keepers(struct router *, bool (*keeps)(const struct output *));
 
 /* From now on the rules of `next` are in force; it is left without any. Routes are resolved anew. */
 void router_take_rules(struct router *, struct router *next);

@@ -229,6 +229,14 @@ struct weir_fake_rejection {
 /* All of them, valid until there is one more. */
 const struct weir_fake_rejection *weir_fake_rejections(const struct weir_instance *, size_t *ret_count);
 
+/*
+ * What the plugin's load returned; for one that called host->keep_positions, after start. host->positions
+ * gives one position for each chunk: input "fake", key "stream", offset the chunk's id, token and meta of it.
+ */
+int weir_fake_load(struct weir_instance *);
+bool weir_fake_is_keeper(const struct weir_instance *);
+/* The position that it told host->kept last under that key, or -1. */
+int64_t weir_fake_kept(const struct weir_instance *, const char *input, const char *key);
 /* From now on host->wait returns -ECANCELED, also one that waits now: weir ends without waiting for the
  * output. Any thread. */
 void weir_fake_cancel(struct weir_instance *);

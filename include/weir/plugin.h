@@ -19,6 +19,7 @@
  *
  * LIFE OF AN INSTANCE
  *   create -> start -> write... or resume... -> stop -> (plugin calls host->stopped) -> destroy.
+ *   Outputs that keep positions are asked to `load` them between start and the first write.
  *   `weir check` calls create and destroy only, and so does a reload, for what turns out to be
  *   unchanged. If create fails nothing else is called; if start fails, destroy is next. Between stop and
  *   host->stopped() the instance winds down; after host->stopped() only destroy is called.
@@ -205,6 +206,20 @@ struct weir_stream_state {
     const void *meta;   /* what stream_set_meta stored; NULL where nothing was */
     size_t meta_size;
 };
+
+/* The position of a stream as an output keeps it (see host->keep_positions). Valid during the call. */
+struct weir_kept {
+    uint32_t struct_size;
+    bool forgotten;    /* the stream is no more: what is kept of it is to be dropped */
+    const char *input; /* the identity of its input, the same after every restart */
+    const char *key;   /* of the stream */
+    uint64_t offset;
+    uint64_t token;
+    const void *meta; /* NULL where there is none; at most 4 KiB */
+    size_t meta_size;
+};
+
+typedef int (*weir_kept_fn)(void *data, const struct weir_kept *);
 
 /* ---- A set of inputs, from a plugin that is a source of configuration ------------------------------ */
 
@@ -408,6 +423,30 @@ struct weir_host {
      * long list. fn is called once, on the loop of the asking input, unless that stops before. -ENOMEM.
      */
     int (*status)(struct weir_instance *, uint64_t limit, weir_status_fn, void *data);
+
+    /* -- Positions that an output keeps. ------------------------------------------------------------- */
+
+    /*
+     * An output that can store the positions of a chunk in one step with its records (a transaction of the
+     * sink) is their keeper: it calls this in `create`, and then
+     *   - its `load` is called, and the inputs that it takes records from are only started after that;
+     *   - it gets a chunk when every other output of the route is done with it, so that what it keeps is
+     *     never ahead of them; a chunk whose positions it has already is not written to it;
+     *   - what `kept` told goes before the local checkpoint, where it is further on.
+     * A route has one keeper at most. 0, or -ENOTSUP: not from within create. Control.
+     */
+    int (*keep_positions)(struct weir_instance *);
+    /*
+     * A position that the sink holds; of each stream the last one. All of it is copied. From `load`, and from
+     * within `write` where the sink had to be asked again. -EINVAL: it makes no sense; -ENOMEM. Output
+     * thread.
+     */
+    int (*kept)(struct weir_instance *, const struct weir_kept *);
+    /*
+     * Calls fn for every position that is to be stored with a chunk that is not finished, in order, until it
+     * returns other than 0; returns that. Streams that were forgotten are among them. Any thread.
+     */
+    int (*positions)(struct weir_instance *, struct weir_chunk *, weir_kept_fn fn, void *data);
 };
 
 /* ---- What an instance shows of itself -------------------------------------------------------------- */
@@ -498,6 +537,13 @@ struct weir_plugin {
      * that of a host->metric. When it is called, and how quick it must be: as details.
      */
     int (*series)(void *self, const struct weir_series *);
+    /*
+     * Mandatory for outputs that call host->keep_positions, and called for those only. Output thread, after
+     * start and before the first write, when the output that it follows on is gone. Tells host->kept all that
+     * the sink holds. May block in host->wait for as long as it takes. A negative errno, after host->error:
+     * weir does not start.
+     */
+    int (*load)(void *self);
 };
 
 /* The one symbol. Define it as: const struct weir_plugin weir_plugin_descriptor = {WEIR_ABI, …}; */

@@ -200,6 +200,81 @@ static int host_wait(struct weir_instance *i, int fd, short events, uint64_t tim
     return -ECANCELED;
 }
 
+/* -- Positions that it keeps ---------------------------------------------------------------------------- */
+
+struct weir_fake_kept {
+    char *input, *key;
+    uint64_t offset;
+};
+
+static int host_keep_positions(struct weir_instance *i)
+{
+    if (!fake_is_there(i, "keep_positions"))
+        return -EINVAL;
+    if (i->self || i->started || i->plugin->kind != WEIR_OUTPUT) {
+        fake_misuse(i->host, i, "keep_positions: is for the create of an output");
+        return -ENOTSUP;
+    }
+    i->keeper = true;
+    return 0;
+}
+
+static int host_kept(struct weir_instance *i, const struct weir_kept *kept)
+{
+    if (!fake_may(i, "kept"))
+        return -EINVAL;
+    if (!i->keeper || !kept->input || !kept->key || kept->forgotten) {
+        fake_misuse(i->host, i, "kept: not by a keeper of positions, or no position");
+        return -EINVAL;
+    }
+    i->kept = fake_must(realloc(i->kept, (i->kept_count + 1) * sizeof(*i->kept)));
+    i->kept[i->kept_count++] =
+        (struct weir_fake_kept){fake_copy(kept->input), fake_copy(kept->key), kept->offset};
+    return 0;
+}
+
+static int host_positions(struct weir_instance *i, struct weir_chunk *chunk, weir_kept_fn fn, void *data)
+{
+    struct weir_kept kept = {.struct_size = sizeof(kept), .input = "fake", .key = "stream", .meta = "meta"};
+
+    if (!fake_is_there(i, "positions"))
+        return -EINVAL;
+    pthread_mutex_lock(&i->host->lock);
+    bool there = find(i, chunk) && find(i, chunk)->state != FINISHED;
+    pthread_mutex_unlock(&i->host->lock);
+    if (!there) {
+        fake_misuse(i->host, i, "positions: the chunk is finished already, or none of this instance");
+        return -EINVAL;
+    }
+    kept.offset = kept.token = chunk->id;
+    kept.meta_size = 4;
+    return fn(data, &kept);
+}
+
+int weir_fake_load(struct weir_instance *i)
+{
+    const char *before = fake_enter(i->host, i, "load");
+    int r = i->plugin->load(i->self);
+
+    fake_leave(i->host, i, before);
+    if (r > 0)
+        fake_misuse(i->host, i, "load: returned %d: an error is negative", r);
+    return r;
+}
+
+bool weir_fake_is_keeper(const struct weir_instance *i)
+{
+    return i->keeper;
+}
+
+int64_t weir_fake_kept(const struct weir_instance *i, const char *input, const char *key)
+{
+    for (size_t n = i->kept_count; n--;)
+        if (!strcmp(i->kept[n].input, input) && !strcmp(i->kept[n].key, key))
+            return (int64_t)i->kept[n].offset;
+    return -1;
+}
+
 void weir_fake_cancel(struct weir_instance *i)
 {
     if (i->cancel >= 0)
@@ -480,6 +555,12 @@ void fake_outputs_finish(struct weir_instance *i)
         free(w->topic);
         free(w);
     }
+    while (i->kept_count) {
+        free(i->kept[--i->kept_count].input);
+        free(i->kept[i->kept_count].key);
+    }
+    free(i->kept);
+    i->kept = NULL;
     free(i->written);
     i->written = NULL;
     i->written_count = 0;
@@ -490,4 +571,7 @@ void fake_outputs(struct weir_host *table)
     table->finish = host_finish;
     table->reject = host_reject;
     table->wait = host_wait;
+    table->keep_positions = host_keep_positions;
+    table->kept = host_kept;
+    table->positions = host_positions;
 }

@@ -57,6 +57,9 @@ struct weir_instance {
     size_t rejection_count;
     int cancel;          /* eventfd, or -1 */
     atomic_size_t waits; /* left before host->wait is cancelled; SIZE_MAX: no limit */
+    bool keeper;
+    struct weir_fake_kept *kept;
+    size_t kept_count;
 
     /* sources */
     struct fake_memory *set_memory;

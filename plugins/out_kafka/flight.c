@@ -221,7 +221,8 @@ static void finish(struct flight *flight, enum weir_result result)
             flights->delivered(flights->data);
     }
     give_back(flights, flight);
-    flights->link.host->finish(flights->link.instance, chunk, result);
+    if (!flights->landed)
+        flights->link.host->finish(flights->link.instance, chunk, result);
     atomic_fetch_sub(&flights->messages, messages);
     atomic_fetch_sub(&flights->bytes, bytes);
     atomic_fetch_sub(&flights->count, 1);
@@ -234,7 +235,9 @@ void flight_release(struct flight *flight, uint32_t count)
 
     if (atomic_fetch_sub_explicit(&flight->open, count, memory_order_acq_rel) != count)
         return;
-    if (flight->failure_count || flight->forgotten) {
+    if (flight->owner->landed) {
+        flight->owner->landed(flight->owner->data, flight);
+    } else if (flight->failure_count || flight->forgotten) {
         if (!outcome_settle(flight, &result))
             return;
     }

@@ -68,6 +68,11 @@ struct flights {
     enum fate (*judge)(void *data, const struct failure *);
     /* Takes a flight over that has refused records, for the dead letter topic; or says false. Any thread. */
     bool (*hand_over)(void *data, struct flight *);
+    /*
+     * Set: takes note of what a flight came to, while the chunk stays with whoever began it, and nothing is
+     * judged or finished here. Any thread.
+     */
+    void (*landed)(void *data, struct flight *);
     /* A chunk was delivered whole. Any thread. */
     void (*delivered)(void *data);
     void *data;

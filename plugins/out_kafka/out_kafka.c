@@ -12,10 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <weir/kill_point.h>
 #include "letter.h"
 #include "outcome.h"
 #include "producer.h"
+#include "ledger.h"
 #include "send.h"
+#include "transact.h"
 
 /* A topic that was there and has gone is asked for so long before its records are refused. */
 static const int64_t MISSING_NS = 30000000000;
@@ -25,6 +28,8 @@ static const long BATCH_MIN = 1024;
 static const size_t FRAMING = 512;
 /* So long a cancelled stop waits for what was given up, before the connections are closed. */
 static const int PURGE_MS = 250;
+/* Between two tries to begin with transactions. */
+static const uint64_t PAUSE_NS = 500000000;
 
 struct kafka_output {
     struct kafka_link link;
@@ -36,6 +41,9 @@ struct kafka_output {
     struct stats stats;
     struct producer producer;
     struct letters letters;
+    struct ledger ledger; /* this and the next: exactly_once only */
+    struct transact transact;
+    bool shut_out; /* for good: another weir has taken over */
     struct weir_metric *rebuilds;
     atomic_bool shrink; /* batches are too large for a broker */
 };
@@ -120,6 +128,13 @@ static bool hand_over(void *data, struct flight *flight)
     return letters_take(&out->letters, flight);
 }
 
+static void landed(void *data, struct flight *flight)
+{
+    struct kafka_output *out = data;
+
+    transact_landed(&out->transact, flight);
+}
+
 static void delivered(void *data)
 {
     struct kafka_output *out = data;
@@ -151,6 +166,39 @@ static int check_topics(const struct kafka_output *out)
         return -EINVAL;
     }
     return 0;
+}
+
+static bool is_plain(const char *text)
+{
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c <= 0x20 || *c == 0x7f)
+            return false;
+    return *text != '\0';
+}
+
+/* exactly_once: what it needs besides, and that this instance keeps positions. */
+static int check_exact(const struct kafka_output *out)
+{
+    const struct kafka_link *link = &out->link;
+    const struct kafka_settings *settings = out->settings;
+    const char *topic = settings->positions_topic ? settings->positions_topic : "";
+    const char *wrong = topic_check_name(topic, strlen(topic));
+
+    if (!WEIR_HAS(link->host, keep_positions) || !link->host->keep_positions)
+        link->host->error(link->instance,
+                          "delivery: exactly_once needs a weir in which outputs keep positions");
+    else if (!link->host->data_dir(link->instance))
+        link->host->error(link->instance,
+                          "delivery: exactly_once needs service.data_dir, where the transactional "
+                          "id is kept, and that positions were committed under it");
+    else if (wrong)
+        link->host->error(link->instance, "positions_topic: '%s': %s", topic, wrong);
+    else if (settings->transactional_id && !is_plain(settings->transactional_id))
+        link->host->error(link->instance, "transactional_id: '%s': it can't be empty or hold spaces",
+                          settings->transactional_id);
+    else
+        return link->host->keep_positions(link->instance);
+    return -EINVAL;
 }
 
 static int check_properties(struct kafka_output *out)
@@ -188,6 +236,8 @@ static int init_parts(struct kafka_output *out, unsigned *done)
         rc = init_sender(out);
     if (!rc && ++*done)
         rc = letters_init(&out->letters, out->settings);
+    if (!rc && ++*done && kafka_is_exact(out->settings))
+        rc = transact_init(&out->transact, out->link, out->settings);
     if (!rc)
         ++*done;
     return rc;
@@ -195,6 +245,8 @@ static int init_parts(struct kafka_output *out, unsigned *done)
 
 static void finish_parts(struct kafka_output *out, unsigned done)
 {
+    if (done > 4 && kafka_is_exact(out->settings))
+        transact_finish(&out->transact);
     if (done > 3)
         letters_finish(&out->letters);
     if (done > 2)
@@ -203,6 +255,7 @@ static void finish_parts(struct kafka_output *out, unsigned done)
         flights_finish(&out->flights);
     if (done > 0)
         topics_finish(&out->topics);
+    ledger_finish(&out->ledger);
     stats_finish(&out->stats);
     health_finish(&out->health);
     free(out);
@@ -213,12 +266,24 @@ static void kafka_destroy(void *self)
     struct kafka_output *out = self;
 
     topics_release(&out->topics);
+    ledger_release(&out->ledger);
     producer_end(&out->producer);
-    finish_parts(out, 4);
+    finish_parts(out, 5);
+}
+
+static void wire_exact(struct kafka_output *out)
+{
+    out->flights.landed = landed;
+    out->transact.flights = &out->flights;
+    out->transact.health = &out->health;
+    out->transact.producer = &out->producer;
+    out->transact.ledger = &out->ledger;
 }
 
 static void wire(struct kafka_output *out)
 {
+    if (kafka_is_exact(out->settings))
+        wire_exact(out);
     out->flights.judge = judge;
     out->flights.hand_over = hand_over;
     out->flights.delivered = delivered;
@@ -249,7 +314,10 @@ static int kafka_create(const struct weir_host *host, struct weir_instance *inst
     out->settings = config;
     health_init(&out->health, out->link);
     stats_init(&out->stats, out->link);
+    ledger_init(&out->ledger, out->link, out->settings, &out->health);
     rc = check_topics(out);
+    if (!rc && kafka_is_exact(out->settings))
+        rc = check_exact(out);
     if (!rc)
         rc = init_parts(out, &done);
     if (rc == -ENOMEM)
@@ -270,7 +338,7 @@ static int kafka_create(const struct weir_host *host, struct weir_instance *inst
 
 static int use_letters(struct kafka_output *out)
 {
-    const char *name = out->settings->dead_letter_topic;
+    const char *name = kafka_is_exact(out->settings) ? NULL : out->settings->dead_letter_topic;
     struct topic *topic = name ? topics_get(&out->topics, name, strlen(name)) : NULL;
 
     if (name && !topic)
@@ -295,9 +363,12 @@ static int go_online(struct kafka_output *out)
     return rc;
 }
 
+/* With exactly_once load does it: the one that this one follows on may still write. */
 static int kafka_start(void *self)
 {
-    return go_online(self);
+    const struct kafka_output *out = self;
+
+    return kafka_is_exact(out->settings) ? 0 : go_online(self);
 }
 
 /* No flight is under way. */
@@ -307,6 +378,7 @@ static int rebuild(struct kafka_output *out, long batch_size)
     int rc;
 
     topics_release(&out->topics);
+    ledger_release(&out->ledger);
     letters_use(&out->letters, NULL, out->letters.topic);
     producer_end(&out->producer);
     rc = producer_make(&out->producer, batch_size, why, sizeof(why));
@@ -352,6 +424,136 @@ static int make_ready(struct kafka_output *out)
     return rebuild(out, atomic_load(&out->producer.batch_size));
 }
 
+/* -- Exactly once -- */
+
+static int tell_weir(void *data, const struct weir_kept *kept)
+{
+    const struct kafka_link *link = data;
+
+    return link->host->kept(link->instance, kept);
+}
+
+/* Shuts out who had the id before, and takes over what was committed. The result is ledger_load's. */
+static int load_positions(struct kafka_output *out)
+{
+    struct ledger *ledger = &out->ledger;
+    struct kept_table table;
+    int r;
+
+    kept_init(&table, ledger->claim.id);
+    r = ledger_load(ledger, out->producer.rk, &table);
+    if (!r && kept_tell(&table, tell_weir, &out->link) < 0) {
+        snprintf(ledger->why, sizeof(ledger->why), "positions_topic %s holds positions that make no sense",
+                 out->settings->positions_topic);
+        r = -EUCLEAN;
+    }
+    if (!r)
+        r = transact_use(&out->transact);
+    if (!r)
+        out->link.host->log(out->link.instance, WEIR_LOG_INFO,
+                            "transactional id %s: %zu positions are in %s (partition %d)", ledger->claim.id,
+                            table.count, out->settings->positions_topic, ledger->partition);
+    kept_finish(&table);
+    return r;
+}
+
+/* No flight is under way. A producer, and what was committed. */
+static int begin_anew(struct kafka_output *out, long batch_size, bool doubtful)
+{
+    int r = rebuild(out, batch_size);
+
+    if (r)
+        return r;
+    if (doubtful)
+        r = ledger_is_owner(&out->ledger, out->producer.rk);
+    return r ? r : load_positions(out);
+}
+
+/* Another weir has the id. To take it back would only begin a fight: this one stays down until it is started
+ * again. */
+static void stay_down(struct kafka_output *out)
+{
+    out->shut_out = true;
+    out->link.host->log(
+        out->link.instance, WEIR_LOG_ERROR,
+        "%s. Two with one data_dir or transactional_id? This one sends nothing more until it is "
+        "started again",
+        out->ledger.why);
+    out->link.host->error(out->link.instance, "shut out: %s", out->ledger.why);
+}
+
+/* 0; -EAGAIN: not now, after a pause; -ECANCELED; others: never. */
+static int try_again(struct kafka_output *out, long batch_size, bool doubtful)
+{
+    int r = begin_anew(out, batch_size, doubtful);
+
+    if (!r)
+        health_delivered(&out->health);
+    if (r == -EPIPE || r == -EAGAIN) {
+        health_failed(&out->health, out->ledger.why);
+        r = out->link.host->wait(out->link.instance, -1, 0, PAUSE_NS) == -ECANCELED ? -ECANCELED : -EAGAIN;
+    }
+    return r;
+}
+
+static int kafka_load(void *self)
+{
+    struct kafka_output *out = self;
+    const struct kafka_link *link = &out->link;
+    int r =
+        ledger_open(&out->ledger, link->host->data_dir(link->instance), link->host->alias(link->instance));
+
+    out->producer.transactional_id = out->ledger.claim.id;
+    while (!r) {
+        r = try_again(out, 0, false);
+        if (r == -EAGAIN)
+            r = 0;
+        else if (!r)
+            return 0;
+    }
+    if (r != -ECANCELED)
+        link->host->error(link->instance, "%s", out->ledger.why);
+    return r;
+}
+
+/* What was in flight is back, and comes again after this. */
+static void recover(struct kafka_output *out, long batch_size, bool doubtful)
+{
+    int r = try_again(out, batch_size, doubtful);
+
+    if (r == -ESTALE)
+        stay_down(out);
+    else if (r && r != -EAGAIN && r != -ECANCELED)
+        out->link.host->fail(out->link.instance, "%s", out->ledger.why);
+}
+
+/* Whether chunks may be sent in transactions; if not, it was seen to. */
+static bool may_transact(struct kafka_output *out)
+{
+    char why[512];
+    bool doubtful;
+
+    if (out->shut_out) {
+        out->link.host->wait(out->link.instance, -1, 0, UINT64_MAX);
+        return false;
+    }
+    if (atomic_load(&out->shrink))
+        transact_break(&out->transact, "batches are too large");
+    if (!transact_is_broken(&out->transact, why, sizeof(why), &doubtful))
+        return true;
+    if (atomic_exchange(&out->shrink, false)) {
+        recover(out, smaller_batch(out), doubtful);
+        return false;
+    }
+    out->link.host->log(
+        out->link.instance, WEIR_LOG_WARN,
+        "the producer is built anew (%s): what was committed is read from %s, the rest is sent "
+        "again",
+        why, out->settings->positions_topic);
+    recover(out, atomic_load(&out->producer.batch_size), doubtful);
+    return false;
+}
+
 /* -- Chunks -- */
 
 static int wait_for_room(struct kafka_output *out, const struct weir_chunk *chunk)
@@ -361,12 +563,29 @@ static int wait_for_room(struct kafka_output *out, const struct weir_chunk *chun
     return flights_wait(&out->flights, most > 1 ? most : 1);
 }
 
+static int write_exact(struct kafka_output *out, struct weir_chunk *chunk)
+{
+    struct remainder *rest;
+    int result = WEIR_RETRY;
+
+    if (!may_transact(out) || transact_enter(&out->transact, chunk, &rest, &out->sender.repeated))
+        return WEIR_RETRY;
+    if (!wait_for_room(out, chunk))
+        result = send_chunk(&out->sender, out->producer.rk, chunk, rest);
+    WEIR_KILL_POINT("kafka-produced");
+    transact_leave(&out->transact, result == WEIR_LATER);
+    free(rest);
+    return result;
+}
+
 static int kafka_write(void *self, struct weir_chunk *chunk)
 {
     struct kafka_output *out = self;
     struct remainder *remainder;
     int result;
 
+    if (kafka_is_exact(out->settings))
+        return write_exact(out, chunk);
     if (make_ready(out) || wait_for_room(out, chunk))
         return WEIR_RETRY;
     remainder = flights_take_remainder(&out->flights, chunk->id);
@@ -386,6 +605,8 @@ static void kafka_stop(void *self)
 {
     struct kafka_output *out = self;
 
+    if (kafka_is_exact(out->settings))
+        transact_stop(&out->transact, out->link.host->wait(out->link.instance, -1, 0, 0) == -ECANCELED);
     if (!flights_drain(&out->flights, 0)) {
         letters_cancel(&out->letters);
         producer_purge(&out->producer);
@@ -393,6 +614,7 @@ static void kafka_stop(void *self)
     }
     letters_stop(&out->letters);
     topics_release(&out->topics);
+    ledger_release(&out->ledger);
     producer_end(&out->producer);
     flights_drain(&out->flights, -1);
     out->link.host->stopped(out->link.instance);
@@ -411,4 +633,5 @@ const struct weir_plugin weir_plugin_descriptor = {
     .write = kafka_write,
     .stop = kafka_stop,
     .destroy = kafka_destroy,
+    .load = kafka_load,
 };

@@ -124,6 +124,11 @@ static size_t judge(struct flight *flight)
     return refused;
 }
 
+void outcome_judge(struct flight *flight)
+{
+    judge(flight);
+}
+
 /* Whether something of the chunk is to be sent again. Without memory to say what, all of it is. */
 static bool keep_remainder(const struct flight *flight)
 {

@@ -13,6 +13,9 @@
  */
 bool outcome_settle(struct flight *, enum weir_result *ret_result);
 
+/* Puts the failures in the order of their records and judges each. */
+void outcome_judge(struct flight *);
+
 /* The dead letter of that record failed, too. The flights' lock is held. */
 void outcome_letter_failed(struct flight *, uint32_t index, rd_kafka_resp_err_t);
 

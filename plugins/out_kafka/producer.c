@@ -13,9 +13,12 @@
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
+#include <weir/kill_point.h>
 #include "send.h"
 
 /* Longer than this without an answer, and brokers were away, or had nothing to do. */
+/* The number of the request EndTxn in Kafka's protocol. */
+enum { END_TXN = 26 };
 static const int64_t SILENCE = 5000000000;
 
 /* -- What librdkafka calls -- */
@@ -27,6 +30,8 @@ static rd_kafka_resp_err_t on_acknowledgement(rd_kafka_t *rk, rd_kafka_message_t
 
     (void)rk;
     (void)opaque;
+    if (!message->_private) /* no record's: transact.c sees by its transaction what became of it */
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
     if (message->err) {
         if (send_is_sending())
             return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -67,6 +72,20 @@ bool producer_is_sure(const struct producer *producer)
     return now() - atomic_load(&producer->answers_since) >= producer->patience;
 }
 
+/* Threads of librdkafka. */
+static rd_kafka_resp_err_t on_request(rd_kafka_t *rk, int socket, const char *broker, int32_t id, int16_t key,
+                                      int16_t version, int32_t correlation, size_t size, void *opaque)
+{
+    struct producer *producer = opaque;
+
+    (void)rk, (void)socket, (void)broker, (void)id, (void)version, (void)correlation, (void)size;
+    if (key != END_TXN)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    atomic_fetch_add(&producer->ended, 1);
+    WEIR_KILL_POINT("kafka-in-commit");
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *why,
                                   size_t why_size)
 {
@@ -76,6 +95,8 @@ static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, v
     (void)why;
     (void)why_size;
     producer->begun = true;
+    if (kafka_is_exact(producer->settings))
+        rd_kafka_interceptor_add_on_request_sent(rk, "weir", on_request, opaque);
     rd_kafka_interceptor_add_on_response_received(rk, "weir", on_response, opaque);
     return rd_kafka_interceptor_add_on_acknowledgement(rk, "weir", on_acknowledgement, opaque);
 }
@@ -98,7 +119,7 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
      * is fatal is said when the producer is built anew.
      */
     if (strstr(text, "No `bootstrap.servers` configured") || !strcmp(facility, "TERMINATE") ||
-        !strcmp(facility, "FATAL"))
+        !strcmp(facility, "FATAL") || strstr(text, "isolation.level is a consumer property"))
         return;
     if (level <= LOG_WARNING &&
         (!strcmp(facility, "FAIL") || !strcmp(facility, "REQTMOUT") || !strcmp(facility, "GETPID")))
@@ -164,6 +185,8 @@ int producer_make(struct producer *producer, long batch_size, char *why, size_t 
 
     if (rc)
         return rc;
+    if (producer->transactional_id)
+        rd_kafka_conf_set(properties.conf, "transactional.id", producer->transactional_id, NULL, 0);
     set_callbacks(producer, properties.conf);
     stats_restart(producer->stats);
     producer->begun = false;

@@ -19,7 +19,9 @@ struct producer {
     struct health *health;
     struct stats *stats;
     struct flights *flights;
-    rd_kafka_t *rk; /* NULL: there is none */
+    const char *transactional_id; /* NULL: not known yet, and so not to be connected with */
+    atomic_uint ended;            /* requests that ended a transaction, since that was last cleared */
+    rd_kafka_t *rk;               /* NULL: there is none */
     struct pace pace;
     atomic_llong answered,
         answers_since; /* ns; the last answer of a broker, and the first one after a silence */

@@ -16,6 +16,9 @@
 /* Longer than anything waits in librdkafka at a rate that is worth a thread's while. */
 #define LINGER_MS 60000L
 
+/* After a crash whoever reads committed messages waits for so long, unless weir comes back before. */
+#define TRANSACTION_MS "30000"
+
 struct builder {
     rd_kafka_conf_t *conf;
     char *why;
@@ -121,7 +124,8 @@ static const char *refusal(const char *name)
     static const char *const table[][2] = {
         {"bootstrap.servers", "name the brokers with the option `brokers`"},
         {"metadata.broker.list", "name the brokers with the option `brokers`"},
-        {"transactional.id", "transactions are not supported"},
+        {"transactional.id", "use the option `transactional_id`, with `delivery: exactly_once`"},
+        {"isolation.level", "weir needs it for itself"},
         {"log.queue", "weir reads librdkafka's log where it is written"},
     };
 
@@ -155,11 +159,15 @@ static const char *wanted_acks(const struct kafka_settings *settings)
 static int set_defaults(const struct builder *builder, const struct kafka_settings *settings)
 {
     const char *acks = wanted_acks(settings);
-    bool all = !strcmp(acks, "all") || !strcmp(acks, "-1");
+    bool all = !strcmp(acks, "all") || !strcmp(acks, "-1"), exact = kafka_is_exact(settings);
     /* The messages in flight are counted by this plugin, which knows how to wait. */
     const char *const pairs[][2] = {
         {"client.id", settings->client_id ? settings->client_id : "weir"},
         {"message.timeout.ms", "0"},
+        {"transactional.id", exact ? "weir" : NULL},
+        {"transaction.timeout.ms", exact ? TRANSACTION_MS : NULL},
+        /* How far the positions go that are there: also behind a transaction that is still open. */
+        {"isolation.level", exact ? "read_uncommitted" : NULL},
         {"acks", acks},
         {"enable.idempotence", all ? "true" : "false"},
         {"statistics.interval.ms", "15000"},
@@ -255,6 +263,33 @@ static void read_limits(struct properties *properties)
     properties->most_messages = queue > 0 ? queue : 100000;
 }
 
+/* A message can't be waited for longer than its transaction. */
+static int limit_timeout(const struct builder *builder, const struct kafka_settings *settings)
+{
+    long transaction = number(builder->conf, "transaction.timeout.ms", 30000);
+    long message = number(builder->conf, "message.timeout.ms", 0);
+    char text[32], acks[16];
+    size_t size = sizeof(acks);
+
+    if (rd_kafka_conf_get(builder->conf, "acks", acks, &size) == RD_KAFKA_CONF_OK &&
+        strcmp(acks, "-1") != 0) {
+        snprintf(builder->why, builder->why_size, "delivery: exactly_once needs acks: all");
+        return -EINVAL;
+    }
+    if (settings->transaction_interval / 1000000 * 2 > (uint64_t)transaction) {
+        snprintf(
+            builder->why, builder->why_size,
+            "transaction_interval is more than half of rdkafka.transaction.timeout.ms (%ld), at which brokers "
+            "abort",
+            transaction);
+        return -EINVAL;
+    }
+    if (message > 0 && message <= transaction)
+        return 0;
+    snprintf(text, sizeof(text), "%ld", transaction);
+    return set_text(builder, "message.timeout.ms", text, false);
+}
+
 int properties_make(const struct kafka_settings *settings, long batch_size, struct properties *ret, char *why,
                     size_t why_size)
 {
@@ -264,6 +299,8 @@ int properties_make(const struct kafka_settings *settings, long batch_size, stru
 
     if (!rc)
         rc = set_users(&builder, &settings->rdkafka);
+    if (!rc && kafka_is_exact(settings))
+        rc = limit_timeout(&builder, settings);
     if (!rc && batch_size) {
         snprintf(text, sizeof(text), "%ld", batch_size);
         rc = set_text(&builder, "batch.size", text, false);
@@ -279,6 +316,27 @@ int properties_make(const struct kafka_settings *settings, long batch_size, stru
     ret->conf = builder.conf;
     read_limits(ret);
     return 0;
+}
+
+/* -- Reading -- */
+
+rd_kafka_conf_t *properties_make_reader(const struct kafka_settings *settings, char *why, size_t why_size)
+{
+    struct builder builder = {rd_kafka_conf_new(), why, why_size};
+    const char *const pairs[][2] = {
+        {"client.id", settings->client_id ? settings->client_id : "weir"},
+        {"isolation.level", "read_committed"},
+        {"enable.partition.eof", "true"},
+        {"fetch.wait.max.ms", "50"},
+    };
+    int rc = set_users(&builder, &settings->rdkafka);
+
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs) && !rc; i++)
+        rc = set_text(&builder, pairs[i][0], pairs[i][1], false);
+    if (!rc)
+        return builder.conf;
+    rd_kafka_conf_destroy(builder.conf);
+    return NULL;
 }
 
 /* -- Brokers -- */

@@ -19,11 +19,16 @@ struct properties {
 };
 
 /*
- * Makes a configuration; batch_size other than 0 takes the place of the user's. 0; or a negative errno and
- * the reason in `why`, which names the property and never holds a secret.
+ * Makes a configuration, for exactly_once with a transactional.id that is still to be set right; batch_size
+ * other than 0 takes the place of the user's. 0; or a negative errno and the reason in `why`, which names the
+ * property and never holds a secret.
  */
 int properties_make(const struct kafka_settings *, long batch_size, struct properties *ret, char *why,
                     size_t why_size);
+/*
+ * The configuration of a consumer with the same settings, which reads what is committed. NULL and `why`.
+ */
+rd_kafka_conf_t *properties_make_reader(const struct kafka_settings *, char *why, size_t why_size);
 
 /* The brokers with commas between them, for the caller to free. NULL and `why`: one of them is no address. */
 char *properties_brokers(const struct kafka_settings *, char *why, size_t why_size);

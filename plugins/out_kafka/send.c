@@ -208,8 +208,9 @@ static void give_up(struct sender *sender, uint32_t index)
 
 static void reject(struct sender *sender, const struct weir_record *record, const char *reason)
 {
-    sender->link.host->reject(sender->link.instance, sender->flight->chunk, record->data, record->size, 1,
-                              reason);
+    if (!sender->repeated)
+        sender->link.host->reject(sender->link.instance, sender->flight->chunk, record->data, record->size, 1,
+                                  reason);
     sender->closed++;
 }
 
@@ -273,9 +274,10 @@ static void send_record(struct sender *sender, const struct weir_record *record,
 /* The rest of the chunk is no msgpack: nothing can be found in it any more. */
 static void reject_rest(struct sender *sender, const struct weir_cursor *cursor, uint32_t records)
 {
-    sender->link.host->reject(sender->link.instance, sender->flight->chunk, cursor->next,
-                              (size_t)(cursor->end - cursor->next), records ? records : 1,
-                              "the chunk holds what is no record");
+    if (!sender->repeated)
+        sender->link.host->reject(sender->link.instance, sender->flight->chunk, cursor->next,
+                                  (size_t)(cursor->end - cursor->next), records ? records : 1,
+                                  "the chunk holds what is no record");
     sender->closed += records;
 }
 

@@ -20,6 +20,7 @@ struct sender {
     struct weir_metric *without_key;
     struct sticky sticky; /* this and `pace` are to be set before anything is sent */
     struct pace *pace;
+    bool repeated; /* the chunk was sent before, and what is no message of it was rejected then */
 
     /* The chunk that is being sent. */
     rd_kafka_t *rk;

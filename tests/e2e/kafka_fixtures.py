@@ -28,7 +28,9 @@ def running(tmp_path_factory, name, **options):
 
 @pytest.fixture(scope="session")
 def shared_kafka(kafka_ready, tmp_path_factory):
-    yield from running(tmp_path_factory, "shared")
+    # What a transaction that has timed out waits for besides: ten seconds by default.
+    yield from running(tmp_path_factory, "shared",
+                       settings=["transaction.abort.timed.out.transaction.cleanup.interval.ms=500"])
 
 
 @pytest.fixture

@@ -33,6 +33,20 @@ def test_numbered_lines_once_and_in_order(lab, kafka, topic):
 
 def test_numbered_lines_on_other_versions(lab, other_kafka, topic):
     check_numbered(lab, other_kafka, "numbered", scaled(60000, 10000))
+    check_exactly_once(lab, other_kafka)
+
+
+def check_exactly_once(lab, kafka):
+    """With a kill, and positions that only Kafka has."""
+    path = lab.path("exact.log")
+    path.write_bytes(lines(0, 2000))
+    weir = ship(lab, kafka, path, "exact", name="exact", service={"data_dir": lab.path("exact")}, delivery="exactly_once")
+    kafka.messages("exact", 2000)  # kcat reads what is committed
+    weir.kill()
+    lab.path("exact/checkpoint.db").unlink()
+    append(path, lines(2000, 3000))
+    ship_all(lab, kafka, path, "exact", name="exact2", service={"data_dir": lab.path("exact")}, delivery="exactly_once")
+    assert kafka.numbers("exact") == list(range(3000))
 
 
 def test_topics_by_tag_and_by_topic(lab, kafka):

@@ -53,7 +53,8 @@ START_TEST(properties)
     check_one_bad("rdkafka.socket.timeout.ms", "1", "rdkafka.socket.timeout.ms", "range");
     check_one_bad("partitioner", "nearest", "partitioner", "nearest");
     check_one_bad("rdkafka.bootstrap.servers", "a:1", "bootstrap.servers", "brokers");
-    check_one_bad("rdkafka.transactional.id", "x", "transactional.id", "not supported");
+    check_one_bad("rdkafka.transactional.id", "x", "transactional_id", "exactly_once");
+    check_one_bad("delivery", "exactly_once", "exactly_once", "data_dir");
     check_bad((struct setting[]){{"acks", "1"}, {"rdkafka.enable.idempotence", "true"}, {NULL, NULL}}, "acks",
               "idempotence", NULL);
     check_bad((struct setting[]){{"rdkafka.security.protocol", "ssl"},

@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exactly once: whoever reads committed messages sees every line once and in order, whatever happens to weir and to Kafka.
+Each of these tests has positions of its own, in a topic that is named after it."""
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+import harness
+from harness import Writer, append, line, lines, numbers, scaled, until
+from kafka_broker import FULL, ask, output, parse_messages, ship, ship_all
+
+pytest_plugins = ["kafka_fixtures"]
+pytestmark = [pytest.mark.kafka, pytest.mark.one_build]
+
+WIDTH = 100
+RATE = 20000
+LONG = pytest.mark.skipif(not FULL, reason="for WEIR_TEST_SCALE above 1")
+
+
+@pytest.fixture
+def exact(topic):
+    """Settings of an output with exactly_once."""
+    return {"delivery": "exactly_once", "positions_topic": topic + ".positions"}
+
+
+def read_all(kafka, topic, level):
+    done = subprocess.run(
+        ["kcat", "-C", "-q", "-b", kafka.address, "-t", topic, "-o", "beginning", "-e", "-X", "isolation.level=" + level,
+         "-f", "%p %o %K %S %h\n%k%s"], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
+    return sorted(parse_messages(done.stdout), key=lambda message: message[:2]) if done.returncode == 0 else []
+
+
+def committed(kafka, topic, width=WIDTH):
+    found = read_all(kafka, topic, "read_committed")
+    return numbers(b"".join(message.value + b"\n" for message in found), width)
+
+
+def uncommitted(kafka, topic):
+    return len(read_all(kafka, topic, "read_uncommitted"))
+
+
+def await_lines(weir, kafka, topic, count, deadline=60):
+    """Until as many lines are committed as there are; then they must be the right ones."""
+    found = []
+
+    def look():
+        found[:] = committed(kafka, topic)
+        assert weir.running(), weir.log_text()[-4000:]
+        return len(found) >= count
+    until(look, lambda: "%d lines committed, which are %d; log: %s" % (count, len(found), weir.log_text()[-3000:]), deadline)
+    assert found == list(range(count))
+
+
+def forget_checkpoint(lab):
+    for path in lab.path("data").glob("checkpoint*"):
+        path.unlink()
+
+
+def test_kafka_says_where_to_go_on(lab, kafka, topic, exact):
+    """Without the local checkpoint too: positions are read from Kafka, with the identity of their file."""
+    count = 5000
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, count, WIDTH))
+    ship_all(lab, kafka, path, topic, **exact)
+    assert committed(kafka, topic) == list(range(count))
+    forget_checkpoint(lab)
+    append(path, lines(count, count + 1000, WIDTH))
+    ship_all(lab, kafka, path, topic, name="again", **exact)
+    assert committed(kafka, topic) == list(range(count + 1000))
+
+
+def test_killed_in_an_open_transaction(lab, kafka, topic, exact):
+    """What was sent and not committed is sent again, and only the second time counts."""
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 2000, WIDTH))
+    weir = ship(lab, kafka, path, topic, transaction_interval="10s", **exact)
+    until(lambda: uncommitted(kafka, topic) == 2000, lambda: "the lines; log: " + weir.log_text())
+    assert committed(kafka, topic) == []
+    weir.kill()
+    append(path, lines(2000, 3000, WIDTH))
+    ship_all(lab, kafka, path, topic, name="again", **exact)
+    assert committed(kafka, topic) == list(range(3000))
+    assert uncommitted(kafka, topic) == 5000
+
+
+class Rotating(Writer):
+    """Numbered lines; every now and then the file is renamed. `begins` holds the first number of each file."""
+
+    def __init__(self, path, rate, every):
+        self.every, self.begins = every, [0]
+        super().__init__(path, rate, width=WIDTH)
+
+    def run(self):
+        begin = time.monotonic()
+        file = open(self.path, "ab", buffering=0)
+        while not self._stop_asked.is_set():
+            due = int((time.monotonic() - begin) * self.rate)
+            if due > self.written:
+                file.write(lines(self.written, due, WIDTH))
+                self.written = due
+            if self.written - self.begins[-1] >= self.every:
+                file.close()
+                self.path.rename(self.path.with_name("in.log.%d" % len(self.begins)))
+                file = open(self.path, "ab", buffering=0)
+                self.begins.append(self.written)
+            self._stop_asked.wait(0.002)
+        file.close()
+
+
+def check_files(found, begins, count, text):
+    """Each line once, and in order for each file."""
+    assert len(found) == count and len(set(found)) == count, "%d lines, %d different, of %d %s" % (
+        len(found), len(set(found)), count, text)
+    for begin, end in zip(begins, begins[1:] + [count]):
+        of_file = [number for number in found if begin <= number < end]
+        assert of_file == list(range(begin, end)), "out of order from %d on %s" % (begin, text)
+
+
+def test_kills_with_rotations(lab, kafka, topic, exact):
+    """kill -9 at random moments of starting, reading and committing, while files are written and renamed."""
+    seed = time.time_ns() & 0xFFFFFFFF
+    text = "(seed %d)" % seed
+    print(text)
+    dice = random.Random(seed)
+    writer = Rotating(lab.path("in.log"), RATE, RATE)
+    kills = scaled(5, 3)
+    for turn in range(kills):
+        weir = ship(lab, kafka, lab.path("in.log*"), topic, name="kill%d" % turn, transaction_interval="50ms", **exact)
+        time.sleep(dice.choice([dice.uniform(0, 0.3), dice.uniform(0.3, 1.5)]))  # the moment of the kill, not a wait
+        weir.kill()
+        if dice.random() < 0.3:
+            forget_checkpoint(lab)
+    count = writer.stop()
+    ship_all(lab, kafka, lab.path("in.log*"), topic, name="last", **exact)
+    check_files(committed(kafka, topic), writer.begins, count, text)
+    repeated = uncommitted(kafka, topic) - count
+    print("lines %d, repeated and aborted %d, kills %d, files %d" % (count, repeated, kills, len(writer.begins)))
+
+
+POINTS = ["kafka-starting:1", "kafka-owner:1", "kafka-produced:2", "kafka-before-positions:2", "kafka-after-positions:2",
+          # The first one of these is the owner's.
+          "kafka-in-commit:3", "kafka-committed:2", "kafka-finished:2"]
+
+
+def test_kill_at_each_point(lab, kafka, topic, exact):
+    """kill -9 at each named point, under load; now and then without the local checkpoint."""
+    path = lab.path("in.log")
+    path.write_bytes(b"")
+    writer = Writer(path, RATE // 4, width=WIDTH)
+    for turn in range(scaled(1)):
+        for number, point in enumerate(POINTS):
+            source = {"name": "tail", "path": path, "tag": "t", "topic": topic, "read_from_head": True}
+            config = lab.config([source], [output(kafka, transaction_interval="20ms", **exact)])
+            lab.start(["-c", config], name="%d.%s" % (turn, point), env={"WEIR_KILL_POINT": point}).wait(-9)
+            if (turn + number) % 2:
+                forget_checkpoint(lab)
+    count = writer.stop()
+    ship_all(lab, kafka, path, topic, name="last", **exact)
+    assert committed(kafka, topic) == list(range(count))
+    assert uncommitted(kafka, topic) > count, "nothing came twice: this test could not fail"
+
+
+def test_truncated_between_kills(lab, kafka, topic, exact):
+    """copytruncate, each time when all that was written is committed: what cannot be promised is only that moment."""
+    path, count = lab.path("in.log"), 0
+    path.write_bytes(b"")
+    for turn in range(scaled(3, 2)):
+        weir = ship(lab, kafka, path, topic, name="turn%d" % turn, transaction_interval="20ms", **exact)
+        append(path, lines(count, count + 500, WIDTH))
+        count += 500
+        await_lines(weir, kafka, topic, count)
+        if turn % 2:
+            weir.kill()
+        with open(path, "r+b") as file:
+            file.truncate(0)
+        append(path, lines(count, count + 700, WIDTH))
+        count += 700
+        if not turn % 2:
+            await_lines(weir, kafka, topic, count)
+            weir.kill()
+        forget_checkpoint(lab)
+    ship_all(lab, kafka, path, topic, name="last", **exact)
+    assert committed(kafka, topic) == list(range(count))
+
+
+def test_twin_is_shut_out(lab, kafka, topic, exact):
+    """A second weir with a copy of data_dir goes on, and the first one stays down, and says so."""
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 1000, WIDTH))
+    socket = lab.path("admin")
+    weir = ship(lab, kafka, path, topic, service={"http_server": "on", "http_listen": "unix:%s" % socket}, **exact)
+    await_lines(weir, kafka, topic, 1000)
+    shutil.copytree(lab.path("data"), lab.path("copy"))
+    twin = ship(lab, kafka, path, topic, name="twin", service={"data_dir": lab.path("copy")}, **exact)
+    twin.wait_log("positions are in")
+    append(path, lines(1000, 3000, WIDTH))
+    await_lines(twin, kafka, topic, 3000)
+    weir.wait_log("is used by another weir now")
+    append(path, lines(3000, 4000, WIDTH))
+    await_lines(twin, kafka, topic, 4000)
+    status, body = ask(socket, "/readyz")
+    assert status == 503 and "shut out" in body
+    weir.signal(signal.SIGTERM)
+    weir.signal(signal.SIGTERM)
+    weir.wait(0)
+    twin.stop()
+    ship_all(lab, kafka, path, topic, name="first", **exact)
+    assert committed(kafka, topic) == list(range(4000))
+
+
+@pytest.mark.parametrize("settings,words", [
+    ({"acks": "1"}, b"needs acks: all"),
+    ({"transaction_interval": "9s", "rdkafka.transaction.timeout.ms": "10000"}, b"more than half of"),
+    ({"positions_topic": "a/b"}, b"positions_topic: 'a/b'"),
+    ({"transactional_id": "a b"}, b"transactional_id: 'a b'"),
+    ({"rdkafka.isolation.level": "read_committed"}, b"rdkafka.isolation.level can't be set here"),
+    ({"rdkafka.enable.idempotence": "false"}, b"idempotence"),
+])
+def test_what_cannot_be(lab, kafka_ready, settings, words):
+    source = {"name": "tail", "path": lab.path("in.log"), "tag": "t"}
+    sink = {"name": "kafka", "match": "*", "brokers": "127.0.0.1:1", "delivery": "exactly_once", **settings}
+    status, _, said = harness.run(["check", "-c", lab.config([source], [sink])], lab.folder)
+    assert status == 1 and words in said, said
+    sink = {"name": "kafka", "match": "*", "brokers": "127.0.0.1:1", "delivery": "exactly_once"}
+    assert harness.run(["check", "-c", lab.config([source], [sink])], lab.folder)[0] == 0
+    status, _, said = harness.run(["check", "-c", lab.config([source], [sink, sink])], lab.folder)
+    assert status == 1 and b"2 outputs that keep positions take records" in said
+    status, _, said = harness.run(["check", "-c", lab.config([source], [sink], data_dir=False, service={"data_dir": ""})], lab.folder)
+    assert status == 1 and b"needs service.data_dir" in said
+
+
+def used_id(lab):
+    text = next(lab.path("data").glob("kafka-*.transactions")).read_text()
+    return re.match(r"id (\S+)\n", text)[1]
+
+
+def refused(lab, kafka, path, topic, exact, *words):
+    weir = ship(lab, kafka, path, topic, name="refused", tail={"exit_on_eof": True}, **exact)
+    weir.wait(2)
+    for word in words:
+        assert word in weir.log_text(), weir.log_text()
+
+
+def test_positions_that_vanished_are_missed(lab, kafka, topic, exact):
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 1000, WIDTH))
+    ship_all(lab, kafka, path, topic, **exact)
+    kafka.tool("topics", "--delete", "--topic", exact["positions_topic"])
+    refused(lab, kafka, path, topic, exact, exact["positions_topic"] + " is not there", "kafka-kafka.0.transactions")
+    kafka.create(exact["positions_topic"], 16, cleanup_policy="compact")
+    refused(lab, kafka, path, topic, exact, exact["positions_topic"] + " holds nothing of it")
+    assert committed(kafka, topic) == list(range(1000))
+    # What the message says: without that file it goes on from the local checkpoint.
+    next(lab.path("data").glob("kafka-*.transactions")).unlink()
+    append(path, lines(1000, 1100, WIDTH))
+    ship_all(lab, kafka, path, topic, name="anew", **exact)
+    assert committed(kafka, topic) == list(range(1100))
+
+
+@pytest.mark.parametrize("value,words", [
+    ("9\tsomething", "in a newer format"),
+    pytest.param("nonsense", "holds what weir did not write", marks=LONG),
+])
+def test_positions_that_weir_does_not_know(lab, kafka, topic, exact, value, words):
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 1000, WIDTH))
+    ship_all(lab, kafka, path, topic, **exact)
+    key = used_id(lab)
+    partition = read_all(kafka, exact["positions_topic"], "read_committed")[0].partition
+    subprocess.run(["kcat", "-P", "-b", kafka.address, "-t", exact["positions_topic"], "-p", str(partition), "-K", "|"],
+                   input=("%s\ttail:x\ty|%s\n" % (key, value)).encode(), timeout=60, check=True)
+    refused(lab, kafka, path, topic, exact, words)
+
+
+def test_a_topic_that_forgets_is_no_place_for_positions(lab, kafka, topic, exact):
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 10, WIDTH))
+    subprocess.run(["kcat", "-P", "-b", kafka.address, "-t", exact["positions_topic"]], input=b"x", timeout=60, check=True)
+    refused(lab, kafka, path, topic, exact, "cleanup.policy=delete", "must be compact")
+
+
+@LONG
+def test_broker_killed_and_back(lab, kafka, topic, exact):
+    path = lab.path("in.log")
+    path.write_bytes(b"")
+    weir = ship(lab, kafka, path, topic, **exact)
+    writer = Writer(path, RATE // 4, width=WIDTH)
+    until(lambda: kafka.count(topic) > 500, lambda: "load; log: " + weir.log_text())
+    kafka.do("kill")
+    kafka.do("start")
+    await_lines(weir, kafka, topic, writer.stop(), deadline=90)
+    weir.stop()
+
+
+def test_transaction_that_times_out(lab, kafka, topic, exact):
+    """The broker ends it while weir stands still: nobody else has the id, so weir goes on."""
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 100, WIDTH))
+    weir = ship(lab, kafka, path, topic, transaction_interval="500ms", rdkafka={"transaction.timeout.ms": "2000"}, **exact)
+    for count in range(100, 10000, 100):
+        until(lambda: uncommitted(kafka, topic) >= count, "lines of an open transaction")
+        weir.signal(signal.SIGSTOP)
+        if len(committed(kafka, topic)) < count:
+            break
+        weir.signal(signal.SIGCONT)
+        append(path, lines(count, count + 100, WIDTH))
+    end = kafka.count(topic)
+    until(lambda: kafka.count(topic) > end, "the mark of the abort", deadline=60)
+    weir.signal(signal.SIGCONT)
+    append(path, lines(count, count + 100, WIDTH))
+    await_lines(weir, kafka, topic, count + 100)
+    assert uncommitted(kafka, topic) > count + 100
+    weir.stop()
+
+
+@LONG
+def test_another_output_of_the_same_input(lab, kafka, topic, exact):
+    """It gets every line at least once, and is never behind what Kafka keeps."""
+    path = lab.path("in.log")
+    path.write_bytes(b"")
+    source = {"name": "tail", "path": path, "tag": "t", "topic": topic, "read_from_head": True}
+    sinks = [output(kafka, transaction_interval="20ms", **exact), {"name": "stdout", "match": "*", "format": "raw"}]
+    writer = Writer(path, RATE, width=WIDTH)
+    seen = b""
+    for turn in range(3):
+        weir = lab.start(["-c", lab.config([source], sinks, name="two%d.yaml" % turn)], name="two%d" % turn)
+        until(lambda: len(weir.output()) > 20000, "output")
+        time.sleep(0.2 * turn)  # the moment of the kill, not a wait
+        weir.kill()
+        forget_checkpoint(lab)
+        seen += harness.whole_lines(weir.output())
+    count = writer.stop()
+    last = lab.start(["-c", lab.config([{**source, "exit_on_eof": True}], sinks, name="last.yaml")], name="last")
+    last.wait(0, 60)
+    assert committed(kafka, topic) == list(range(count))
+    assert set(numbers(seen + last.output(), WIDTH)) == set(range(count))
+
+
+def test_refused_records_do_not_hold_up_the_rest(lab, kafka, topic, exact):
+    """One too large for the topic, in the middle of a transaction: to the dead letters, and the others once."""
+    kafka.create(topic, max_message_bytes=2000)
+    path = lab.path("in.log")
+    large = b"L" * 5000
+    path.write_bytes(lines(0, 500, WIDTH) + large + b"\n" + lines(500, 1000, WIDTH))
+    ship_all(lab, kafka, path, topic, dead_letter_topic=topic + ".dead", rdkafka={"batch.size": "1500"}, **exact)
+    assert committed(kafka, topic) == list(range(1000))
+    letters = read_all(kafka, topic + ".dead", "read_committed")
+    assert [message.value for message in letters] == [large]
+    append(path, line(1000, WIDTH))
+    ship_all(lab, kafka, path, topic, name="again", dead_letter_topic=topic + ".dead", **exact)
+    assert committed(kafka, topic) == list(range(1001))
+    assert len(read_all(kafka, topic + ".dead", "read_committed")) == 1
+
+
+def test_reload_hands_over(lab, kafka, topic, exact):
+    """An output with other options follows on the old one, under load."""
+    path = lab.path("in.log")
+    path.write_bytes(b"")
+    weir = ship(lab, kafka, path, topic, **exact)
+    writer = Writer(path, RATE, width=WIDTH)
+    until(lambda: kafka.count(topic) > 500, lambda: "load; log: " + weir.log_text())
+    for turn in range(2):
+        source = {"name": "tail", "path": path, "tag": "t", "topic": topic, "read_from_head": True}
+        lab.config([source], [output(kafka, transaction_interval="%dms" % (20 + turn), **exact)], name="weir.yaml")
+        weir.signal(signal.SIGHUP)
+        weir.wait_log("generation %d is in force" % (turn + 2))
+    await_lines(weir, kafka, topic, writer.stop())
+    weir.stop()
