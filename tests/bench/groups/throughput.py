@@ -50,8 +50,9 @@ def _cells(bench):
 
 def _one_file(bench):
     for width, to, how in _cells(bench):
-        log = os.path.join(bench.folder, f"{width}.log")
-        size, lines = make_log(bench.build, log, bench.size(1 << 30, 20 << 20), width)
+        large = bench.size(256 << 20 if to == "file" else 1 << 30, 20 << 20)  # a disk must not be what is measured
+        log = os.path.join(bench.folder, f"{width}-{large >> 20}M.log")
+        size, lines = make_log(bench.build, log, large, width)
         commands = {"weir": _weir(bench, log, how), "ceiling": [bench.program("ceiling"), how, log]}
         what = f"{how} to {NAMES[to]}, {width:,}-byte lines"
         row, rates = _row(bench, what, size, lines, commands, to, how, GOALS[how] if (width, to) == (200, "null") else None)
