@@ -183,7 +183,7 @@ bool tail_file_park(struct tail_file *file)
     struct stat s;
     /* what was just found, and begun at its end, has nothing to be done either */
     bool idle = tail_list_empty(&file->ready) || (tail->starting && file->offset == file->size);
-    if (!idle || (file->packed && !tail_packed_rests(file->packed)) || !file->named || file->rotated ||
+    if (!idle || (file->packed && !tail_packed_rests(file)) || !file->named || file->rotated ||
         fstat(file->fd, &s) < 0 || s.st_nlink == 0 || (uint64_t)s.st_size != file->size ||
         (file->join && tail_join_busy(file->join)) ||
         (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec != file->changed) {

@@ -3,11 +3,13 @@
 #include "known.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "packed.h"
 
 /* -- Places ----------------------------------------------------------------------------------------- */
@@ -177,13 +179,23 @@ struct tail_known *tail_known_find(const struct tail_instance *tail, const char 
     return known ? known : find_in(&tail->buried, key);
 }
 
+/* By its birth, too: the inode may be another file's by now. The file need not be one that may be read. */
 bool tail_known_is_there(const struct tail_known *known)
 {
-    struct stat s;
+    struct tail_status status;
     char path[PATH_MAX];
+    if (known->gone) {
+        return false;
+    }
     tail_known_path(known, path);
-    return !known->gone && stat(path, &s) == 0 && s.st_ino == known->identity.ino &&
-           s.st_dev == known->identity.dev;
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    bool there =
+        tail_status_read(fd, &status) == 0 && tail_identity_equal(&known->identity, &status.identity);
+    close(fd);
+    return there;
 }
 
 void tail_known_forget(struct tail_instance *tail, struct tail_known *known)

@@ -147,12 +147,24 @@ static void drop_reader(struct tail_packed *p)
     p->placed = false;
 }
 
+/* What holds whole members, and was sent, is done with unless it grows, which is seen: where its place is
+ * needed it is not kept for rotate_wait. */
+static void settle(struct tail_packed *p)
+{
+    struct tail_file *file = p->file;
+    if (p->stage == READING && p->idle && p->placed && tail_gzip_state(p->reader) == TAIL_GZIP_COMPLETE &&
+        file->offset == tail_gzip_at(p->reader) && !(file->join && tail_join_busy(file->join))) {
+        tail_packed_done(file);
+    }
+}
+
 static bool make_room(void)
 {
     for (int paused = 0; paused < 2; paused++) {
         for (struct tail_link *l = readers.next; l != &readers; l = l->next) {
             struct tail_packed *p = TAIL_OF(l, struct tail_packed, slot);
             if (paused ? p->file->tail->paused : p->idle) {
+                settle(p);
                 drop_reader(p);
                 return true;
             }
@@ -302,9 +314,10 @@ const struct tail_packing *tail_packed_packing(const struct tail_packed *p)
     return &p->packing;
 }
 
-bool tail_packed_rests(const struct tail_packed *p)
+bool tail_packed_rests(struct tail_file *file)
 {
-    return p->stage == DONE;
+    settle(file->packed);
+    return file->packed->stage == DONE;
 }
 
 bool tail_packed_detect(struct tail_file *file)
@@ -468,6 +481,10 @@ static int compare_next(struct tail_packed *p)
         p->end = at;
         p->end_token = token;
         r = r < 0 ? r : tail_twin_compare(p->file, twin, at, token);
+        if (r == -ESTALE) { /* it went meanwhile: now what is kept of it counts */
+            compare_anew(p);
+            return rewind_reader(p);
+        }
     } else if (r > 0) {
         r = token_at(p->reader, target, &token);
         r = r < 0 ? r : tail_token_is_of(twin->token, token);

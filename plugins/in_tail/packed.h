@@ -38,7 +38,7 @@ bool tail_packed_finish(struct tail_file *);
 /* All of it was sent. */
 void tail_packed_done(struct tail_file *);
 /* Whether it needs nothing until it changes. */
-bool tail_packed_rests(const struct tail_packed *);
+bool tail_packed_rests(struct tail_file *);
 /* Something happened to files: those that wait for it look again. */
 void tail_packed_wake(struct tail_instance *);
 /* There is no room for those that are still looked for: whoever waits for the end of that waits no more.

@@ -80,6 +80,19 @@ static bool file_begins_with(const struct tail_file *file, struct heads *heads)
            begins_with(heads, &now);
 }
 
+/* It was truncated or rewritten, and nobody saw that yet: what its stream stands for is no longer there. */
+static bool says_something_else(int fd, uint64_t offset, const struct tail_fingerprint *fingerprint)
+{
+    struct stat s;
+    return (fstat(fd, &s) == 0 && (uint64_t)s.st_size < offset) ||
+           tail_fingerprint_check(fd, fingerprint) == 0;
+}
+
+static bool open_has_changed(const struct tail_file *file)
+{
+    return says_something_else(file->fd, file->offset, &file->fingerprint);
+}
+
 static int find_open(const struct tail_file *packed, struct heads *heads, struct tail_twins *twins)
 {
     const struct tail_instance *tail = packed->tail;
@@ -90,8 +103,12 @@ static int find_open(const struct tail_file *packed, struct heads *heads, struct
         if (file == packed || file->packed || !file_begins_with(file, heads)) {
             continue;
         }
+        bool there = !open_has_changed(file);
+        if (!there) {
+            tail_file_wake(file); /* it has its turn, and another stream, before this one is decided upon */
+        }
         tail->host->stream_state(file->stream, &state);
-        r = add(twins, state.key, file->offset, file->token, true);
+        r = add(twins, state.key, file->offset, file->token, there);
     }
     return r;
 }
@@ -100,6 +117,26 @@ static int find_open(const struct tail_file *packed, struct heads *heads, struct
 static bool is_little(const struct tail_known *known)
 {
     return known->offset < TAIL_FINGERPRINT_MAX;
+}
+
+static int open_known(const struct tail_known *known)
+{
+    char path[PATH_MAX];
+    tail_known_path(known, path);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The file is at its path, and says what it said as far as that can be seen. */
+static bool closed_is_there(const struct tail_known *known)
+{
+    int fd = tail_known_is_there(known) ? open_known(known) : -ENOENT;
+    if (fd < 0) {
+        return fd != -ENOENT && fd != -ENOTDIR;
+    }
+    bool same = !says_something_else(fd, known->offset, &known->fingerprint);
+    close(fd);
+    return same;
 }
 
 static int find_known(const struct tail_file *packed, const struct tail_table *table, struct heads *heads,
@@ -112,7 +149,7 @@ static int find_known(const struct tail_file *packed, const struct tail_table *t
             if (known->packing.packed || !begins_with(heads, &known->fingerprint)) {
                 continue;
             }
-            bool there = tail_known_is_there(known);
+            bool there = closed_is_there(known);
             if (there || !is_little(known) || tail_twin_names(packed->path, known->name)) {
                 r = add(twins, known->key, known->offset, known->token, there);
             }
@@ -181,15 +218,11 @@ static int compare_at(int fd, uint64_t end, uint64_t token)
 
 static int compare_closed(const struct tail_known *known, uint64_t end, uint64_t token)
 {
-    struct stat s;
-    char path[PATH_MAX];
-    tail_known_path(known, path);
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd = closed_is_there(known) ? open_known(known) : -ENOENT;
     if (fd < 0) {
-        return errno == ENOENT ? 0 : -errno;
+        return fd == -ENOENT || fd == -ENOTDIR ? -ESTALE : fd;
     }
-    bool same = fstat(fd, &s) == 0 && s.st_ino == known->identity.ino && s.st_dev == known->identity.dev;
-    int r = same ? compare_at(fd, end, token) : 0;
+    int r = compare_at(fd, end, token);
     close(fd);
     return r;
 }
@@ -199,7 +232,8 @@ int tail_twin_compare(const struct tail_file *packed, const struct tail_twin *tw
 {
     const struct tail_file *open_file = tail_twin_open(packed->tail, twin->key);
     if (open_file) {
-        return compare_at(open_file->fd, end, token);
+        int r = compare_at(open_file->fd, end, token);
+        return r == 0 && open_has_changed(open_file) ? -ESTALE : r;
     }
     const struct tail_known *known = tail_known_find(packed->tail, twin->key);
     return known ? compare_closed(known, end, token) : 0;

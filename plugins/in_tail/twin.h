@@ -26,7 +26,8 @@ struct tail_twins {
  */
 int tail_twins_find(const struct tail_file *, const uint8_t *head, size_t size, struct tail_twins *ret);
 void tail_twins_clear(struct tail_twins *);
-/* 1: the file that is there has, before `end`, the bytes of that token; 0: not, or no more; -errno. */
+/* 1: the file that is there has, before `end`, the bytes of that token; 0: not; -ESTALE: it is there no more;
+ * -errno. */
 int tail_twin_compare(const struct tail_file *, const struct tail_twin *, uint64_t end, uint64_t token);
 /* The open file of that stream, or NULL. */
 struct tail_file *tail_twin_open(const struct tail_instance *, const char *key);

@@ -497,6 +497,46 @@ def test_many(lab):
     again.stop()
 
 
+def test_those_that_are_through_make_room(lab):
+    """Whole and sent, they are closed where max_open_files asks for their place, not after rotate_wait; one that grows by
+    a member is opened again."""
+    for number in range(6):
+        lab.path("app.log.%d.gz" % number).write_bytes(gzip.compress(lines(number * 10, number * 10 + 10)))
+    weir = tail(lab, max_open_files=3, rotate_wait="10m")
+    once(weir, 60)
+    append(lab.path("app.log"), lines(60, 70))
+    once(weir, 70)
+    append(lab.path("app.log.0.gz"), gzip.compress(lines(70, 80)))
+    once(weir, 80)
+    weir.stop()
+
+
+@pytest.mark.parametrize("how", ["removed", "truncated"])
+def test_file_goes_while_its_gz_is_compared(lab, how):
+    """What they have in common is compared with the file as long as that says it, and then with what is kept of it."""
+    path, packed, other = lab.path("app.log"), lab.path("app.log.1.gz"), lab.path("app.log.other")
+    path.write_bytes(lines(0, 1000))
+    weir = tail(lab, close_inactive="50ms" if how == "removed" else 0, rotate_wait="10m")
+    once(weir, 1000)
+    until(lambda: how == "truncated" or not weir.has_open(path), "it is closed, having nothing new")
+    content = gzip.compress(path.read_bytes())
+    packed.write_bytes(content[:len(content) // 2])
+    until(lambda: weir.has_open(packed), "the .gz is open")
+    for number in (1000, 1001):  # and had its turn
+        append(other, line(number))
+        once(weir, number + 1)
+    weir.signal(signal.SIGSTOP)
+    append(packed, content[len(content) // 2:])  # of which weir hears first
+    if how == "removed":
+        path.unlink()
+    path.write_bytes(line(1002))  # of a new file most likely with the same inode
+    weir.signal(signal.SIGCONT)
+    weir.wait_log("compressed: it is read on from byte")
+    once(weir, 1003)
+    weir.stop()
+    once(weir, 1003)
+
+
 def test_written_to_while_another_is_compressed(lab):
     """A writer goes on, the rotated files become .gz under it."""
     path = lab.path("app.log")

@@ -9,12 +9,16 @@ which file; a line must come exactly once, except where no tailer could do that:
 - what came in a run that ended by a kill (or by a stop with the sink closed) may come again in a later one;
 - what a file keeps when it is cut shorter may come again: it can't be told from new content.
 
+A file that is compressed goes on as its .gz, in those runs whose patterns match that.
+
 WEIR_SEED=n runs that seed alone; WEIR_MODEL_OPS is the number of operations altogether.
 """
 import fcntl
+import gzip
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import struct
@@ -118,6 +122,8 @@ class File:
         self.renamed = False    # was rotated: with a short rotate_wait no more is written to it
         self.linked = False     # had two names
         self.moved = False      # to another directory since the last clean stop
+        self.packed = False     # was compressed: nobody writes to it
+        self.cut = False        # truncated, and not settled since: compressed now, it could come twice
 
 
 class World:
@@ -131,6 +137,7 @@ class World:
         # files are closed when idle: what is then written and removed between two looks can't be read
         self.parks = dice.random() < 0.3
         parks = {"close_inactive": "20ms", "max_open_files": 6} if self.parks else {}
+        self.packs = dice.random() < 0.5  # compressed files are in the patterns
         self.files, self.paths = [], {}
         self.all_lines, self.counter = [], 0
         self.run, self.process, self.reader = 0, None, None
@@ -141,7 +148,8 @@ class World:
             "service": {"data_dir": str(folder / "data"), "checkpoint_interval": "30ms", "grace": "20s",
                         "memory_limit": "1M", "log_level": "info"},
             "pipeline": {
-                "inputs": [{"name": "tail", "path": [str(self.logs / "*.log"), str(self.logs / "*" / "*.log")],
+                "inputs": [{"name": "tail", "path": [str(self.logs / "*.log"), str(self.logs / "*" / "*.log"),
+                                                     *([str(self.logs / "*.gz")] if self.packs else [])],
                             "tag": "t", "read_from_head": True, "rotate_wait": "60s" if self.long_wait else "60ms",
                             "buffer_chunk_size": "4k", "refresh_interval": "1s", "poll_interval": "20ms",
                             "inotify_watcher": self.notify, **parks}],
@@ -278,7 +286,7 @@ class World:
         return any(self.matches(path) for path in file.names)
 
     def matches(self, path):
-        return path.suffix == ".log" and self.logs in path.parents
+        return self.logs in path.parents and (path.suffix == ".log" or (self.packs and path.suffix == ".gz"))
 
     def lose(self, file):
         for line in file.lines:
@@ -313,6 +321,8 @@ class World:
                 file.lines = [line for line in file.lines if not line.came or not line.bytes.endswith(b"\n")]
             line = next(self.missing(), None)
             if line is None:
+                for file in self.files:
+                    file.cut &= not self.seen_whole(file)
                 return
             if self.process.poll() is not None:
                 raise Wrong("weir has ended with %d" % self.process.returncode)
@@ -322,6 +332,10 @@ class World:
                     line.number, len(line.bytes), ", unfinished" if file.rest else "",
                     sorted(map(str, file.names)), " (renamed)" if file.renamed else "", self.run, file.held))
             time.sleep(0.0005)
+
+    def seen_whole(self, file):
+        """Its last line came, so that it is known with what it says now."""
+        return file.last is not None and file.last.came > 0
 
     # -- files --------------------------------------------------------------------------------------------
 
@@ -418,7 +432,7 @@ class World:
         return file.renamed and not self.long_wait
 
     def op_append_old(self, index, count, partial, dice):
-        files = [file for file in self.files if file.renamed and file.names]
+        files = [file for file in self.files if file.renamed and file.names and not file.packed]
         if files and self.long_wait:
             file = files[index % len(files)]
             self.write(file, min(file.names), count, dice, partial)
@@ -471,10 +485,50 @@ class World:
         else:
             (self.logs / (name + ".copy")).write_bytes(path.read_bytes())
         self.lose(file)
-        file.lines, file.rest = [], b""
+        file.lines, file.rest, file.cut = [], b"", True
         os.truncate(path, end)
         self.pump()
         self.write(file, path, count, dice, partial)
+
+    def op_compress(self, name, index, slowly, dice):
+        """gzip(1), of a file just as it is rotated or of an older one: the .gz is whole before the file goes. What of it
+        came does not come again, what did not comes out of the one or the other."""
+        olds = [path for path in sorted(self.paths) if re.fullmatch(r"[a-d]\.log\.\d+", path.name)]
+        path = self.slot(name) if index is None else olds[index % len(olds)] if olds else None
+        file = self.paths.get(path)
+        new = path and path.with_name(path.name + (".%d.gz" % self.counter if index is None else ".gz"))
+        if not self.packs or not file or len(file.names) > 1 or new.exists():
+            return
+        if file.cut or (file.rest and self.finished(file)):
+            return  # or its last line may have come as it is
+        if file.rest:
+            self.write(file, path, 0, dice)
+        data = path.read_bytes()
+        cut = dice.randrange(len(data) + 1)
+        packed = gzip.compress(data[:cut]) + gzip.compress(data[cut:]) if dice.random() < 0.3 else gzip.compress(data)
+        with open(new, "xb", buffering=0) as out:
+            cut = dice.randrange(len(packed)) if slowly else 0
+            out.write(packed[:cut])
+            if slowly:
+                self.op_nap(dice.choice((1, 10)), dice)
+            out.write(packed[cut:])
+            file.key = (os.fstat(out.fileno()).st_dev, os.fstat(out.fileno()).st_ino)
+        os.unlink(path)
+        self.drop_name(file, path)
+        self.add_name(file, new)
+        for line in self.all_lines:
+            line.free |= line.file is file and not file.followed
+        file.followed, file.renamed, file.packed = True, True, True
+        file.held, file.known, file.moved = -1, None, False
+
+    def op_drop_packed(self, index, _dice):
+        paths = [path for path in sorted(self.paths) if path.suffix == ".gz"]
+        if paths:
+            path = paths[index % len(paths)]
+            file = self.paths[path]
+            os.unlink(path)
+            self.drop_name(file, path)
+            self.give_up(file)
 
     def op_delete(self, name, after, recreate, dice):
         path = self.slot(name)
@@ -586,7 +640,7 @@ def script(seed, count):
     dice = random.Random(seed)
     kinds = (("append", 50), ("append_old", 6), ("rotate", 8), ("back", 2), ("truncate", 4), ("delete", 3), ("link", 2),
              ("append_link", 4), ("hard_link", 2), ("append_hard_link", 4), ("nap", 4), ("settle", 5), ("pause", 1.5),
-             ("resume", 3), ("stop", 1), ("kill", 1.3), ("start", 8))
+             ("resume", 3), ("stop", 1), ("kill", 1.3), ("start", 8), ("compress", 4), ("drop_packed", 0.7))
     names, weights = zip(*kinds)
     made = []
     for name in dice.choices(names, weights, k=count):
@@ -602,6 +656,8 @@ def script(seed, count):
             "append_link": lambda: (few, dice.random() < 0.1),
             "hard_link": lambda: (slot, dice.random() < 0.4),
             "append_hard_link": lambda: (slot, few, dice.random() < 0.2),
+            "compress": lambda: (slot, dice.choice((None, dice.randrange(100))), dice.random() < 0.3),
+            "drop_packed": lambda: (dice.randrange(100),),
             "nap": lambda: (dice.choice((1, 3, 10, 80)),),
         }.get(name, lambda: ())()
         made.append((name, arguments, dice.randrange(1 << 30)))
