@@ -217,7 +217,7 @@ static void on_grace_timer(void *data)
 
 static void hurry_up(struct engine *e)
 {
-    if (!e->cancelled)
+    if (!e->cancelled && e->grace_timer) /* without one it never came to start anything that would need it */
         loop_timer_set(e->grace_timer, e->service.grace ? e->service.grace : 1, 0);
 }
 
@@ -722,8 +722,10 @@ static int run(struct engine *e, struct problems *problems)
         return EXIT_START;
     log_info("engine", "weir " WEIR_VERSION " starting");
     e->supervisor = supervisor_create(e->control);
-    if (!e->supervisor)
+    if (!e->supervisor) {
+        log_error("engine", "can't start: no memory");
         return EXIT_START;
+    }
     supervisor_name_hangs(e->supervisor, e->service.watchdog);
     if (start_all(e) < 0) {
         e->status = EXIT_START;

@@ -9,6 +9,15 @@
 #include "reload_private.h"
 #include "supervisor.h"
 
+/* As for a chunk's positions: half of the plan may be in force. */
+static _Noreturn void no_way_back(void)
+{
+    log_error("reload",
+              "no memory to put the new configuration into force: ending at once; nothing that was not "
+              "delivered counts as read");
+    abort();
+}
+
 /* -- The service section ---------------------------------------------------------------------------- */
 
 static const char *const needs_restart[] = {"data_dir",    "input_threads", "http_server",
@@ -68,8 +77,8 @@ static void let_go(struct reload *r, struct output *o, struct output *successor)
 {
     struct going *g = calloc(1, sizeof(*g));
 
-    if (!g) /* as for a chunk's positions: there is no way back from here */
-        abort();
+    if (!g)
+        no_way_back();
     *g = (struct going){.output = o, .successor = successor, .next = r->going};
     r->going = g;
     o->role = OUTPUT_GOING;
@@ -172,7 +181,7 @@ static struct reroute *share_of(struct reload *r, struct weir_loop *loop)
         count += in->loop == loop && in->state != INPUT_STOPPING;
     struct reroute *share = calloc(1, sizeof(*share) + count * sizeof(struct input *));
     if (!share)
-        abort();
+        no_way_back();
     share->reload = r;
     share->call = (struct loop_call){.fn = on_reroute, .data = share};
     for (struct input *in = e->inputs; in; in = in->next)
@@ -248,7 +257,7 @@ static void keep_plugin(struct reload *r, const struct plugin *plugin)
             return;
     old = calloc(1, sizeof(*old));
     if (!old)
-        abort();
+        no_way_back();
     *old = (struct old_plugin){.plugin = plugin_ref(plugin), .next = r->old_plugins};
     r->old_plugins = old;
 }
@@ -280,7 +289,7 @@ static void keep_config(struct reload *r, struct config *config)
     struct old_config *old = config ? calloc(1, sizeof(*old)) : NULL;
 
     if (config && !old)
-        abort();
+        no_way_back();
     if (!old)
         return;
     *old = (struct old_config){.config = config, .next = r->old_configs};

@@ -255,6 +255,11 @@ static void on_socket_ready(void *data, int fd, uint32_t events)
     handle_results(http);
 }
 
+/*
+ * Where the kernel has no memory for a watch, curl is not told: after an error from here it would refuse all
+ * that is asked of it, for ever. Nothing is heard of that connection, so its request runs into its time-out
+ * and is made again; pings find out what a deaf watch has missed.
+ */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *assigned)
 {
     struct etcd_http *http = data;
@@ -268,11 +273,13 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *a
         curl_multi_assign(http->multi, fd, NULL);
         return 0;
     }
-    if (watch)
-        return http->host->watch_set(watch, events);
+    if (watch) {
+        http->host->watch_set(watch, events);
+        return 0;
+    }
     watch = http->host->watch_add(http->host->loop(http->instance), fd, events, on_socket_ready, http);
     curl_multi_assign(http->multi, fd, watch);
-    return watch ? 0 : -1;
+    return 0;
 }
 
 static int on_timeout_wanted(CURLM *multi, long ms, void *data)

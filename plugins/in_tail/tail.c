@@ -186,6 +186,10 @@ static void overflow(struct tail_worker *worker)
 static void on_refresh(void *data)
 {
     struct tail_instance *tail = data;
+    if (tail->paused && !tail->retrying) {
+        tail->paused =
+            false; /* where there was no memory for the timer of on_retry either; if full, it pauses again */
+    }
     tail_rescan(tail);
     tail_scan_renamed(tail, true);
     tail_packed_wake(tail);
