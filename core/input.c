@@ -152,8 +152,10 @@ struct input *input_create(struct engine *engine, const struct plugin *plugin, c
     struct input *in = calloc(1, sizeof(*in));
     int rc;
 
-    if (!in)
+    if (!in) {
+        problem_error(problems, &section->origin, "no memory for this input");
         return NULL;
+    }
     in->waiter.wake = wake;
     in->resume_call = (struct loop_call){.fn = on_resume, .data = in};
     in->stop_call = (struct loop_call){.fn = on_stop, .data = in};

@@ -146,8 +146,10 @@ struct output *output_create(struct engine *engine, const struct plugin *plugin,
 {
     struct output *o = calloc(1, sizeof(*o));
 
-    if (!o)
+    if (!o) {
+        problem_error(problems, &section->origin, "no memory for this output");
         return NULL;
+    }
     o->dead_letter_fd = o->cancel_fd = -1;
     atomic_init(&o->refs, 1);
     pthread_mutex_init(&o->lock, NULL);

@@ -187,8 +187,7 @@ static void on_refresh(void *data)
 {
     struct tail_instance *tail = data;
     if (tail->paused && !tail->retrying) {
-        tail->paused =
-            false; /* where there was no memory for the timer of on_retry either; if full, it pauses again */
+        tail->paused = false; /* there may have been no memory for on_retry's timer either */
     }
     tail_rescan(tail);
     tail_scan_renamed(tail, true);
