@@ -186,8 +186,8 @@ static void overflow(struct tail_worker *worker)
 static void on_refresh(void *data)
 {
     struct tail_instance *tail = data;
-    if (tail->paused && !tail->retrying) {
-        tail->paused = false; /* there may have been no memory for on_retry's timer either */
+    if (tail->starved && !tail->retrying) { /* there was no memory for on_retry's timer either */
+        tail->paused = tail->starved = false;
     }
     tail_rescan(tail);
     tail_scan_renamed(tail, true);
@@ -204,6 +204,7 @@ static void on_retry(void *data)
     struct tail_instance *tail = data;
     tail->retrying = false;
     tail->crowded = false;
+    tail->starved = false;
     tail->paused = false; /* want of memory was a reason to pause, too */
     tail_calm(tail, "");
     tail_rescan(tail);

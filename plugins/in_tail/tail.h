@@ -79,6 +79,7 @@ struct tail_instance {
     bool crowded;      /* files wait because no more can be open */
     bool loose_inodes; /* directories tell other inode numbers than files do */
     bool paused;       /* an output is full; resume will come */
+    bool starved;      /* for want of memory */
     bool retrying;     /* something could not be opened: the timer runs */
     bool polling;      /* there is something that inotify does not cover */
     bool remote_said;  /* that files are polled because of where they lie */

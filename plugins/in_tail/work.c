@@ -123,7 +123,8 @@ void tail_file_give_up(struct tail_file *file, int error)
 {
     struct tail_instance *tail = file->tail;
     if (error == ENOMEM) {
-        tail->paused = true;
+        tail_log(tail, WARN, "no memory to read on with: it is tried again");
+        tail->paused = tail->starved = true;
         tail_file_wake(file);
     } else {
         tail_complain(tail, file->path, "%s can't be read: %s; it is opened again later", file->path,
