@@ -478,12 +478,16 @@ static bool must_abort(struct transact *t)
     return again;
 }
 
-/* Every report is there, or it is of no use to wait. */
+/*
+ * Every report is there, or it is of no use to wait. pace.c flushes: while rd_kafka_flush waits, librdkafka's
+ * thread polls without a pause.
+ */
 static void await_reports(struct transact *t)
 {
+    pace_sent(&t->producer->pace);
     while (atomic_load(&t->flights->count) > 0 && !must_abort(t) && !is_cancelled(t) &&
            !rd_kafka_fatal_error(t->producer->rk, NULL, 0))
-        rd_kafka_flush(t->producer->rk, SLICE_MS);
+        flights_drain(t->flights, SLICE_MS);
 }
 
 static bool is_shut_out(rd_kafka_resp_err_t code)
