@@ -33,6 +33,7 @@ static uint64_t committed(const struct tail_file *file)
 void tail_account_finish(struct tail_account *account)
 {
     free(account->gaps);
+    free(account->samples);
 }
 
 void tail_account_reset(struct tail_file *file)
@@ -47,13 +48,13 @@ void tail_account_reset(struct tail_file *file)
 
 void tail_account_count(struct tail_instance *tail, enum tail_reason reason, uint64_t bytes)
 {
-    tail->host->metric_add(tail->numbers.abandoned[reason], bytes);
+    tail_count(tail, TAIL_ABANDONED + reason, bytes);
 }
 
 /* Those that are committed by now are a sum. */
 static void settle_gaps(struct tail_account *account, uint64_t committed)
 {
-    size_t done = 0;
+    uint32_t done = 0;
     while (done < account->gap_count && account->gaps[done].offset <= committed) {
         account->abandoned += account->gaps[done++].bytes;
     }
@@ -69,7 +70,7 @@ static bool room_for_gap(struct tail_account *account)
     if (account->gap_count < account->gap_room) {
         return true;
     }
-    size_t room = account->gap_room ? account->gap_room * 2 : 4;
+    uint32_t room = account->gap_room ? account->gap_room * 2 : 4;
     struct tail_gap *gaps = room <= GAPS_MAX ? realloc(account->gaps, room * sizeof(*gaps)) : NULL;
     if (!gaps) {
         return false;
@@ -105,7 +106,9 @@ static void drop_samples(struct tail_account *account, uint64_t committed)
         done++;
     }
     account->sample_count -= done;
-    memmove(account->samples, account->samples + done, account->sample_count * sizeof(*account->samples));
+    if (done) {
+        memmove(account->samples, account->samples + done, account->sample_count * sizeof(*account->samples));
+    }
 }
 
 /* Drops the one between the two that are closest in time. */
@@ -121,6 +124,22 @@ static void thin_samples(struct tail_account *account)
             (account->sample_count - which) * sizeof(*account->samples));
 }
 
+/* False: no memory. What comes then counts as having come with the next one. */
+static bool room_for_sample(struct tail_account *account)
+{
+    if (account->sample_count < account->sample_room) {
+        return true;
+    }
+    struct tail_sample *samples =
+        reallocarray(account->samples, account->sample_room + 1, sizeof(*account->samples));
+    if (!samples) {
+        return false;
+    }
+    account->samples = samples;
+    account->sample_room++;
+    return true;
+}
+
 void tail_account_sample(struct tail_file *file, uint64_t end)
 {
     struct tail_account *account = &file->account;
@@ -132,6 +151,9 @@ void tail_account_sample(struct tail_file *file, uint64_t end)
     drop_samples(account, committed(file));
     if (account->sample_count == TAIL_SAMPLES) {
         thin_samples(account);
+    }
+    if (!room_for_sample(account)) {
+        return;
     }
     account->samples[account->sample_count++] = (struct tail_sample){end, account->news};
 }

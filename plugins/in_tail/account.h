@@ -38,11 +38,11 @@ struct tail_sample {
 /* Lies in the file; all zero at first. */
 struct tail_account {
     uint64_t abandoned; /* below the committed offset, when last looked at */
+    uint64_t news;      /* when it was last woken, with nothing to do before; monotonic ns */
     struct tail_gap *gaps;
-    size_t gap_count, gap_room;
-    struct tail_sample samples[TAIL_SAMPLES];
-    unsigned sample_count;
-    uint64_t news; /* when it was last woken, with nothing to do before; monotonic ns */
+    struct tail_sample *samples; /* at most TAIL_SAMPLES; most files that keep up have one or two */
+    uint32_t gap_count, gap_room;
+    uint32_t sample_count, sample_room;
 };
 
 struct tail_figures {

@@ -53,7 +53,7 @@ bool tail_allowed(struct tail_instance *tail, int fd, const char *path)
     char real[PATH_MAX + 16];
 
     if (is_made_up(fd)) {
-        tail->host->metric_add(tail->numbers.refused, 1);
+        tail_count(tail, TAIL_REFUSED_FILES, 1);
         tail_complain(tail, path, "%s is not read: it is no file but the kernel's own account (/proc, /sys)",
                       path);
         return false;
@@ -62,7 +62,7 @@ bool tail_allowed(struct tail_instance *tail, int fd, const char *path)
 
     if (!tail->allow || (rc == 0 && (tail_glob_match(tail->allow, real) & TAIL_IS_FILE)))
         return true;
-    tail->host->metric_add(tail->numbers.refused, 1);
+    tail_count(tail, TAIL_REFUSED_FILES, 1);
     if (rc < 0)
         tail_complain(tail, path, "%s is not read: where it really is can't be found out: %s", path,
                       strerror(-rc));

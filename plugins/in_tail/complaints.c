@@ -88,8 +88,8 @@ int tail_complaints_write(const struct tail_instance *tail, struct weir_json *js
     int rc = 0;
 
     for (size_t i = 0; i < tail->complaints.size; i++) {
-        for (const struct tail_table_node *n = tail->complaints.buckets[i]; n && shown < MOST_SHOWN;
-             n = n->next) {
+        for (const struct tail_table_node *n = tail_table_bucket(&tail->complaints, i);
+             n && shown < MOST_SHOWN; n = n->next) {
             const struct complaint *c = TAIL_OF(n, struct complaint, node);
             if (rc == 0 && shown++)
                 rc = weir_json_text(json, ",", 1);

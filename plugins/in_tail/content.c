@@ -162,7 +162,7 @@ int tail_file_restart(struct tail_file *file, const char *what)
         return r;
     }
     file->anew = true;
-    tail->host->metric_add(tail->numbers.truncated, 1);
+    tail_count(tail, TAIL_BEGAN_ANEW, 1);
     tail_log(tail, INFO,
              "%s was %s (read up to %" PRIu64 ", now %" PRIu64 " bytes): it is read from its start",
              file->path, what, was, file->size);
@@ -262,7 +262,7 @@ int tail_file_skip_hole(struct tail_file *file)
     }
     int r = begin_stream(file, (uint64_t)hole);
     if (r == 0) {
-        tail->host->metric_add(tail->numbers.holes, (uint64_t)hole);
+        tail_count(tail, TAIL_HOLE_BYTES, (uint64_t)hole);
         tail_account_abandon(file, (uint64_t)hole, (uint64_t)hole, TAIL_HOLE);
         tail_log(tail, WARN,
                  "%s begins with %" PRId64 " NULs, left by a writer that did not notice the truncation (it "

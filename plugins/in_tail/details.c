@@ -178,7 +178,7 @@ int tail_details(const struct tail_instance *tail, const struct weir_details *de
     char head[128];
     int rc = weir_json_text(&json, head,
                             (size_t)snprintf(head, sizeof(head),
-                                             "\"open_files\":%zu,\"parked_files\":%zu,\"complaints\":[",
+                                             "\"open_files\":%u,\"parked_files\":%u,\"complaints\":[",
                                              tail->open_count, tail->parked_count));
 
     if (rc == 0)

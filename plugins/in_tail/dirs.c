@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The watched directories of an instance: those in which matching names may appear, those on the way, and
- * those that followed links lead through. An event with a name looks at that one path; whatever changes the
- * directories themselves leads to a walk through the patterns. Loop thread.
+ * The watched directories of a loop: those in which matching names may appear, those that followed links lead
+ * through, and all on the way to them. An event with a name looks at that one path, for each instance that
+ * waits for that name; whatever changes the directories themselves leads to a walk through the patterns of
+ * all that need them or one below. Owns the directories and the instances' needs of them. Loop thread.
  */
 #include "dirs.h"
 
@@ -13,115 +14,93 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
+#include "dirs_private.h"
 #include "file.h"
 #include "packed.h"
 #include "scan.h"
 #include "search.h"
-#include "walk.h"
+#include "subscribe.h"
 
 static const uint32_t SELF_EVENTS = IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR;
 static const uint32_t NAME_EVENTS = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB;
-enum { LINKS_MAX = 16 };
 /*
  * So long after a change of a polled directory another one may bear the same time stamp, which can be as
  * coarse as seconds. Measured here: the file system's clock may be another, and either may be set. ns.
  */
 static const uint64_t SAME_STAMP = 2000000000;
+/*
+ * Each walk asks the kernel anew to watch what a path leads to, since of some changes, such as a mount, no
+ * event tells. Of a hundred inputs that walk to the same directory within this time one asks. ns.
+ */
+static const uint64_t ASKED_JUST_NOW = 50000000;
+/* Internal, beside those of walk.h: the way to it matters as well. */
+enum { NEED_WAY = 4 };
+
+struct tail_dirs {
+    struct tail_table paths; /* struct tail_dir */
+    struct tail_table names; /* struct tail_need.named */
+    uint64_t doubted;        /* when events were lost, monotonic ns */
+};
 
 struct tail_dir {
     struct tail_table_node node; /* hash: path */
-    struct tail_instance *tail;
+    struct tail_dirs *dirs;
+    struct tail_hub *hub;
+    struct tail_dir *above;         /* NULL: the root, which stays where it is */
+    struct tail_link below, beside; /* those right in it; its place among those right in the one above */
+    struct tail_link needs;         /* struct tail_need.of_dir, but of those that must not use inotify */
+    struct tail_link any;           /* struct tail_need.any */
     struct tail_sub sub;
-    struct tail_link links; /* struct link_to: followed links that lead through this directory */
-    uint64_t ino, changed;  /* polled: as last seen */
-    uint64_t news;          /* polled: when that was first seen, monotonic ns */
-    uint64_t generation;    /* of the last walk that came through */
-    const char *only;       /* the one name in it that matters, or NULL; not while: */
-    bool any;               /* any name does */
-    uint8_t need;
-    bool polled;
+    size_t references; /* needs, and directories right in it */
+    uint64_t asked;    /* when the kernel was last asked, monotonic ns; 0: it may lead elsewhere since */
+    uint32_t events;   /* that it was asked for */
+    bool covered;      /* there is nothing to be polled */
     char path[];
 };
 
-/* A followed path that is a link; its target (or the next link) is `name` in the directory that holds this.
- */
-struct link_to {
-    struct tail_link link;
-    uint64_t generation;
-    char *name;
-    char path[];
+struct tail_polled {
+    uint64_t ino, changed;
+    uint64_t news; /* when that was first seen, monotonic ns */
 };
 
-/* -- Subscribing -------------------------------------------------------------------------------------- */
-
-static int subscribe(struct tail_instance *tail, struct tail_sub *sub, const char *path, const char *shown,
-                     uint32_t events, const char *name)
+static uint64_t monotonic(void)
 {
-    int error = 0;
-    bool first = false;
-    if (!tail->config->inotify_watcher) {
-        return -EOPNOTSUPP;
-    }
-    struct tail_notify *notify = tail_hub_notify(tail->hub, &error, &first);
-    if (!notify) {
-        if (first) {
-            tail_log(
-                tail, WARN,
-                "no inotify (%s; see fs.inotify.max_user_instances): files are looked at every poll_interval",
-                strerror(error));
-        }
-        return -error;
-    }
-    int r = tail_notify_add(notify, sub, path, events, name);
-    if (r == -ENOSPC && tail_hub_first_limit(tail->hub)) {
-        tail_log(
-            tail, WARN,
-            "no more inotify watches (fs.inotify.max_user_watches): %s, and what else finds none, is looked "
-            "at every poll_interval",
-            shown);
-    }
-    return r;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
-
-bool tail_subscribe(struct tail_instance *tail, struct tail_sub *sub, const char *path, const char *shown,
-                    uint32_t events, const char *name, int *ret_error)
-{
-    int r = subscribe(tail, sub, path, shown, events, name);
-    *ret_error = -r;
-    if (r < 0 || !tail_notify_remote(sub, path)) {
-        return r == 0;
-    }
-    if (!tail->remote_said) {
-        tail->remote_said = true;
-        tail_log(
-            tail, INFO,
-            "%s is on a network or FUSE file system, of whose changes inotify need not tell: what is there "
-            "is looked at every poll_interval",
-            shown);
-    }
-    return false;
-}
-
-void tail_unsubscribe(struct tail_instance *tail, struct tail_sub *sub)
-{
-    int error;
-    bool first;
-    if (sub->watched) {
-        tail_notify_remove(tail_hub_notify(tail->hub, &error, &first), sub);
-    }
-}
-
-/* -- Directories --------------------------------------------------------------------------------------- */
 
 static uint64_t path_hash(const char *path)
 {
     return tail_hash(path, strlen(path));
 }
 
-static struct tail_dir *dir_find(const struct tail_instance *tail, const char *path)
+struct tail_dirs *tail_dirs_create(void)
 {
-    struct tail_table_node *node = tail_table_first(&tail->dirs, path_hash(path));
+    return calloc(1, sizeof(struct tail_dirs));
+}
+
+void tail_dirs_destroy(struct tail_dirs *dirs)
+{
+    if (dirs) {
+        tail_table_clear(&dirs->paths);
+        tail_table_clear(&dirs->names);
+    }
+    free(dirs);
+}
+
+void tail_dirs_doubt(struct tail_dirs *dirs)
+{
+    dirs->doubted = monotonic();
+}
+
+/* -- Directories --------------------------------------------------------------------------------------- */
+
+static void dir_event(struct tail_sub *sub, uint32_t events, const char *name);
+
+static struct tail_dir *dir_find(const struct tail_dirs *dirs, const char *path)
+{
+    struct tail_table_node *node = tail_table_first(&dirs->paths, path_hash(path));
     for (; node; node = tail_table_next(node)) {
         struct tail_dir *dir = TAIL_OF(node, struct tail_dir, node);
         if (strcmp(dir->path, path) == 0) {
@@ -131,33 +110,304 @@ static struct tail_dir *dir_find(const struct tail_instance *tail, const char *p
     return NULL;
 }
 
-static void link_free(struct link_to *link)
+static void dir_unref(struct tail_dir *dir)
 {
-    tail_list_remove(&link->link);
-    free(link->name);
-    free(link);
-}
-
-static void dir_free(struct tail_dir *dir)
-{
-    while (!tail_list_empty(&dir->links)) {
-        link_free(TAIL_OF(dir->links.next, struct link_to, link));
+    while (dir && --dir->references == 0) {
+        struct tail_dir *above = dir->above;
+        tail_list_remove(&dir->beside);
+        tail_unsubscribe(dir->hub, &dir->sub);
+        tail_table_remove(&dir->dirs->paths, &dir->node);
+        free(dir);
+        dir = above;
     }
-    tail_unsubscribe(dir->tail, &dir->sub);
-    tail_table_remove(&dir->tail->dirs, &dir->node);
-    free(dir);
 }
 
-static void look_at_links(struct tail_dir *dir, const char *name, bool modified)
+static struct tail_dir *dir_get(struct tail_hub *hub, struct tail_dirs *dirs, const char *path);
+
+/* The directory above, with a reference; *ret_ok: false without memory. */
+static struct tail_dir *dir_above(struct tail_hub *hub, struct tail_dirs *dirs, const char *path,
+                                  bool *ret_ok)
 {
-    for (struct tail_link *l = dir->links.next, *next; l != &dir->links; l = next) {
-        next = l->next;
-        struct link_to *link = TAIL_OF(l, struct link_to, link);
-        if (strcmp(link->name, name) == 0 && !(modified && tail_file_at(dir->tail, link->path))) {
-            dir->tail->rescan |= !tail_look(dir->tail, link->path);
+    char above[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    *ret_ok = true;
+    if (!slash || slash == path || slash - path >= PATH_MAX) {
+        return NULL;
+    }
+    memcpy(above, path, (size_t)(slash - path));
+    above[slash - path] = 0;
+    struct tail_dir *dir = dir_get(hub, dirs, above);
+    *ret_ok = dir;
+    return dir;
+}
+
+static struct tail_dir *dir_create(struct tail_hub *hub, struct tail_dirs *dirs, const char *path)
+{
+    bool ok;
+    size_t size = strlen(path) + 1;
+    struct tail_dir *above = dir_above(hub, dirs, path, &ok),
+                    *dir = ok ? calloc(1, sizeof(*dir) + size) : NULL;
+    if (!dir || tail_table_add(&dirs->paths, &dir->node, path_hash(path)) < 0) {
+        free(dir);
+        dir_unref(above);
+        return NULL;
+    }
+    dir->hub = hub;
+    dir->dirs = dirs;
+    dir->above = above;
+    dir->sub.fn = dir_event;
+    tail_list_init(&dir->below);
+    tail_list_init(&dir->beside);
+    tail_list_init(&dir->needs);
+    tail_list_init(&dir->any);
+    if (above) {
+        tail_list_add(&above->below, &dir->beside);
+    }
+    memcpy(dir->path, path, size);
+    return dir;
+}
+
+/* With a reference. NULL: no memory. */
+static struct tail_dir *dir_get(struct tail_hub *hub, struct tail_dirs *dirs, const char *path)
+{
+    struct tail_dir *dir = dir_find(dirs, path);
+    dir = dir ? dir : dir_create(hub, dirs, path);
+    if (dir) {
+        dir->references++;
+    }
+    return dir;
+}
+
+/* The path, and those below it, may lead elsewhere now. */
+static void dir_doubt(struct tail_dir *dir)
+{
+    dir->asked = 0;
+    for (struct tail_link *l = dir->below.next; l != &dir->below; l = l->next) {
+        dir_doubt(TAIL_OF(l, struct tail_dir, beside));
+    }
+}
+
+/* Whether inotify covers it and, with `way`, all above it. Those are watched first: what happens to one of
+ * them from then on is told. */
+static bool dir_watch(struct tail_dir *dir, struct tail_instance *tail, uint32_t events, bool way,
+                      uint64_t now)
+{
+    int error;
+    bool above = !way || !dir->above || dir_watch(dir->above, tail, SELF_EVENTS, true, now);
+    bool known = dir->sub.watched && dir->asked > dir->dirs->doubted && dir->asked + ASKED_JUST_NOW > now;
+    if (known && !(events & ~dir->events)) {
+        return above && dir->covered;
+    }
+    dir->events |= events;
+    dir->covered = tail_subscribe(tail, &dir->sub, dir->path, dir->path, dir->events, &error) ||
+                   error == ENOENT || error == ENOTDIR;
+    dir->asked = now;
+    return above && dir->covered;
+}
+
+/* -- Needs --------------------------------------------------------------------------------------------- */
+
+static uint64_t name_hash(const struct tail_dir *dir, const char *name)
+{
+    return tail_hash(name, strlen(name)) ^ (uintptr_t)dir * 0x9e3779b97f4a7c15u;
+}
+
+static struct tail_need *need_find(const struct tail_instance *tail, const char *path)
+{
+    struct tail_table_node *node = tail_table_first(&tail->dirs, path_hash(path));
+    for (; node; node = tail_table_next(node)) {
+        struct tail_need *need = TAIL_OF(node, struct tail_need, node);
+        if (strcmp(need->dir->path, path) == 0) {
+            return need;
+        }
+    }
+    return NULL;
+}
+
+static void unlist(struct tail_need *need)
+{
+    if (need->listed && need->only) {
+        tail_table_remove(&need->dir->dirs->names, &need->named);
+    } else if (need->listed) {
+        tail_list_remove(&need->any);
+    }
+    need->listed = false;
+}
+
+static void need_free(struct tail_need *need)
+{
+    tail_links_sweep(need, true);
+    unlist(need);
+    tail_list_remove(&need->of_dir);
+    tail_table_remove(&need->tail->dirs, &need->node);
+    dir_unref(need->dir);
+    free(need->polled);
+    free(need);
+}
+
+static struct tail_need *need_create(struct tail_instance *tail, const char *path)
+{
+    struct tail_dirs *dirs = tail_hub_dirs(tail->hub);
+    struct tail_need *need = calloc(1, sizeof(*need));
+    if (need && dirs) {
+        need->dir = dir_get(tail->hub, dirs, path);
+    }
+    if (!need || !need->dir || tail_table_add(&tail->dirs, &need->node, path_hash(path)) < 0) {
+        dir_unref(need ? need->dir : NULL);
+        free(need);
+        return NULL;
+    }
+    need->tail = tail;
+    tail_list_init(&need->of_dir);
+    if (tail->config->inotify_watcher) {
+        tail_list_add(&need->dir->needs, &need->of_dir);
+    }
+    return need;
+}
+
+/*
+ * From now on `name` is told to it, NULL: any. They never get fewer while the directory is needed: a walk
+ * that comes to it under its second name later would miss what happens until then. A closed file may get any
+ * name.
+ */
+static void list(struct tail_need *need, const char *name)
+{
+    struct tail_dir *dir = need->dir;
+    bool same = need->listed && (!need->only || (name && strcmp(name, need->only) == 0));
+    if (same || !need->tail->config->inotify_watcher) {
+        return;
+    }
+    name = need->listed || tail_parks(need->tail) ? NULL : name;
+    unlist(need);
+    need->only = name;
+    if (!name || tail_table_add(&dir->dirs->names, &need->named, name_hash(dir, name)) < 0) {
+        need->only = NULL;
+        tail_list_add(&dir->any, &need->any);
+    }
+    need->listed = true;
+}
+
+static void look_at_dir(struct tail_need *need)
+{
+    struct tail_polled *polled = need->polled;
+    struct stat s;
+    uint64_t ino = 0, changed = 0;
+    if (stat(need->dir->path, &s) == 0) {
+        ino = s.st_ino;
+        changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
+    }
+    if (ino != polled->ino || changed != polled->changed) {
+        polled->news = monotonic();
+    }
+    polled->ino = ino;
+    polled->changed = changed;
+}
+
+static void need_poll(struct tail_need *need)
+{
+    need->polled = need->polled ? need->polled : calloc(1, sizeof(*need->polled));
+    if (!need->polled) {
+        tail_retry(need->tail);
+        return;
+    }
+    look_at_dir(need);
+    tail_poll(need->tail);
+}
+
+static void need_watch(struct tail_need *need)
+{
+    struct tail_instance *tail = need->tail;
+    bool names = need->what & TAIL_NEED_NAMES;
+    uint32_t events = SELF_EVENTS | (names ? NAME_EVENTS : 0) | (names && tail_parks(tail) ? IN_MODIFY : 0);
+    bool covered = tail->config->inotify_watcher &&
+                   dir_watch(need->dir, tail, events, need->what & NEED_WAY, monotonic());
+    if (!covered) {
+        need_poll(need);
+    } else {
+        free(need->polled);
+        need->polled = NULL;
+    }
+}
+
+static struct tail_need *need_get(struct tail_instance *tail, const char *path, int what, const char *name)
+{
+    struct tail_need *need = need_find(tail, path);
+    need = need ? need : need_create(tail, path);
+    if (!need) {
+        tail_retry(tail);
+        return NULL;
+    }
+    /* each walk asks anew: the path may lead to another directory than last time */
+    bool first = need->generation != tail->generation;
+    need->what = (uint8_t)(first ? what : need->what | what);
+    need->generation = tail->generation;
+    if (what & TAIL_NEED_NAMES) {
+        list(need, name);
+    }
+    need_watch(need);
+    return need;
+}
+
+void tail_dirs_need(struct tail_instance *tail, const char *path, int need, const char *name)
+{
+    /* The rest of the way is watched with where it leads to, which comes next. */
+    if ((need & TAIL_NEED_NAMES) && !tail->config->exit_on_eof) {
+        need_get(tail, path, need | NEED_WAY, name);
+    }
+}
+
+struct tail_need *tail_need_any(struct tail_instance *tail, const char *path)
+{
+    struct tail_need *need = need_find(tail, path);
+    if (need && need->generation == tail->generation && need->listed && !need->only) {
+        return need;
+    }
+    return need_get(tail, path, TAIL_NEED_SELF | TAIL_NEED_NAMES, NULL);
+}
+
+void tail_dirs_sweep(struct tail_instance *tail)
+{
+    for (size_t i = 0; i < tail->dirs.size; i++) {
+        for (struct tail_table_node *n = tail_table_bucket(&tail->dirs, i), *next; n; n = next) {
+            next = n->next;
+            struct tail_need *need = TAIL_OF(n, struct tail_need, node);
+            tail_links_sweep(need, false);
+            if (need->generation != tail->generation) {
+                need_free(need);
+            }
         }
     }
 }
+
+void tail_dirs_clear(struct tail_instance *tail)
+{
+    struct tail_table_node *node;
+    while ((node = tail_table_any(&tail->dirs))) {
+        need_free(TAIL_OF(node, struct tail_need, node));
+    }
+    tail_table_clear(&tail->dirs);
+}
+
+void tail_dirs_poll(struct tail_instance *tail)
+{
+    uint64_t now = monotonic();
+    for (size_t i = 0; i < tail->dirs.size && !tail->rescan; i++) {
+        for (struct tail_table_node *n = tail_table_bucket(&tail->dirs, i); n; n = n->next) {
+            struct tail_need *need = TAIL_OF(n, struct tail_need, node);
+            if (!need->polled) {
+                continue;
+            }
+            uint64_t ino = need->polled->ino, changed = need->polled->changed;
+            look_at_dir(need);
+            bool fresh = need->polled->news + SAME_STAMP > now;
+            if (need->polled->ino != ino || need->polled->changed != changed || fresh) {
+                tail_rescan(tail);
+            }
+        }
+    }
+}
+
+/* -- Events -------------------------------------------------------------------------------------------- */
 
 /* What appears while the first walk goes on was not there at the first start. */
 static void look_at_new(struct tail_instance *tail, const char *path, bool appeared)
@@ -168,32 +418,35 @@ static void look_at_new(struct tail_instance *tail, const char *path, bool appea
     tail->starting = starting;
 }
 
-static void dir_event(struct tail_sub *sub, uint32_t events, const char *name)
+static void look_at_way(struct tail_need *need, const char *path, uint32_t events)
 {
-    struct tail_dir *dir = TAIL_OF(sub, struct tail_dir, sub);
-    struct tail_instance *tail = dir->tail;
-    char path[PATH_MAX + NAME_MAX];
-    if (!name) {
-        if (events & (SELF_EVENTS | IN_ATTRIB | IN_IGNORED | IN_UNMOUNT)) {
-            tail_rescan(tail);
-        }
-        return;
+    struct tail_dir *dir = dir_find(need->dir->dirs, path);
+    if (dir) {
+        dir_doubt(dir); /* it may be a link, and those below know nothing of it */
     }
+    if (events & (IN_CREATE | IN_MOVED_TO)) {
+        tail_scan_way(need->tail, path);
+    } else {
+        tail_rescan(need->tail);
+    }
+}
+
+/* May add needs, and list this one for any name; removes none. */
+static void need_event(struct tail_need *need, uint32_t events, const char *path, const char *name)
+{
+    struct tail_instance *tail = need->tail;
     bool modified = events & IN_MODIFY;
-    if (!(events & (NAME_EVENTS | IN_MODIFY)) || !(dir->need & TAIL_NEED_NAMES)) {
+    if (!(need->what & TAIL_NEED_NAMES)) {
         return;
     }
-    snprintf(path, sizeof(path), "%s/%s", strcmp(dir->path, "/") == 0 ? "" : dir->path, name);
     int match = tail_glob_match(tail->glob, path);
     if ((match & TAIL_IS_FILE) && !(modified && tail_file_at(tail, path))) { /* open: watched itself */
         look_at_new(tail, path, events & (IN_CREATE | IN_MOVED_TO));
     }
-    if ((match & TAIL_IS_WAY) && (events & (IN_CREATE | IN_MOVED_TO))) {
-        tail_scan_way(tail, path);
-    } else if ((match & TAIL_IS_WAY) && !modified) {
-        tail_rescan(tail);
+    if ((match & TAIL_IS_WAY) && !modified) {
+        look_at_way(need, path, events);
     }
-    look_at_links(dir, name, modified);
+    tail_links_look(need, name, modified);
     if (events & IN_DELETE) {
         tail_packed_wake(tail); /* one may be what is left of this file */
     }
@@ -204,218 +457,42 @@ static void dir_event(struct tail_sub *sub, uint32_t events, const char *name)
     }
 }
 
-static struct tail_dir *dir_create(struct tail_instance *tail, const char *path)
+/* Ten thousand who each want one name in the same directory cost nothing when another changes. */
+static void name_event(struct tail_dir *dir, uint32_t events, const char *name)
 {
-    size_t size = strlen(path) + 1;
-    struct tail_dir *dir = calloc(1, sizeof(*dir) + size);
-    if (!dir || tail_table_add(&tail->dirs, &dir->node, path_hash(path)) < 0) {
-        free(dir);
-        return NULL;
+    char path[PATH_MAX + NAME_MAX];
+    snprintf(path, sizeof(path), "%s/%s", strcmp(dir->path, "/") == 0 ? "" : dir->path, name);
+    for (struct tail_link *l = dir->any.next; l != &dir->any; l = l->next) {
+        need_event(TAIL_OF(l, struct tail_need, any), events, path, name);
     }
-    dir->tail = tail;
-    dir->sub.fn = dir_event;
-    tail_list_init(&dir->links);
-    memcpy(dir->path, path, size);
-    return dir;
-}
-
-static uint64_t monotonic(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static void dir_seen(struct tail_dir *dir)
-{
-    struct stat s;
-    uint64_t ino = 0, changed = 0;
-    if (stat(dir->path, &s) == 0) {
-        ino = s.st_ino;
-        changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
-    }
-    if (ino != dir->ino || changed != dir->changed) {
-        dir->news = monotonic();
-    }
-    dir->ino = ino;
-    dir->changed = changed;
-}
-
-static void dir_watch(struct tail_dir *dir)
-{
-    struct tail_instance *tail = dir->tail;
-    if (tail->config->exit_on_eof) {
-        return;
-    }
-    uint32_t events = SELF_EVENTS | (dir->need & TAIL_NEED_NAMES ? NAME_EVENTS : 0);
-    events |= tail_parks(tail) && (dir->need & TAIL_NEED_NAMES) ? IN_MODIFY : 0;
-    int error;
-    bool covered =
-        tail_subscribe(tail, &dir->sub, dir->path, dir->path, events, dir->any ? NULL : dir->only, &error);
-    dir->polled = !covered && error != ENOENT && error != ENOTDIR;
-    if (dir->polled) {
-        dir_seen(dir);
-        tail_poll(tail);
-    }
-}
-
-/*
- * Whether other names matter now than before. They never get fewer while the directory is watched: a walk
- * that comes to it under its second name later would miss what happens until then. A closed file may get any
- * name.
- */
-static bool dir_name(struct tail_dir *dir, const char *name)
-{
-    if (dir->any || (name && dir->only && strcmp(name, dir->only) == 0)) {
-        return false;
-    }
-    dir->any = !name || dir->only || tail_parks(dir->tail);
-    dir->only = dir->any ? NULL : name;
-    return true;
-}
-
-/* A directory on the way, or one that files are looked for in. */
-static struct tail_dir *dir_need(struct tail_instance *tail, const char *path, int need, const char *name)
-{
-    struct tail_dir *dir = dir_find(tail, path);
-    dir = dir ? dir : dir_create(tail, path);
-    if (!dir) {
-        tail_retry(tail);
-        return NULL;
-    }
-    /* each walk asks anew: the path may lead to another directory than last time */
-    bool first = dir->generation != tail->generation;
-    int before = dir->need;
-    dir->need = (uint8_t)(first ? need : before | need);
-    dir->generation = tail->generation;
-    bool other = (need & TAIL_NEED_NAMES) && dir_name(dir, name);
-    if (first || other || (dir->need & ~before)) {
-        dir_watch(dir);
-    }
-    return dir;
-}
-
-void tail_dirs_need(struct tail_instance *tail, const char *path, int need, const char *name)
-{
-    dir_need(tail, path, need, name);
-}
-
-/* -- Links ------------------------------------------------------------------------------------------------
- */
-
-static void link_note(struct tail_instance *tail, const char *path, const char *dir_path, const char *name)
-{
-    struct tail_dir *dir = dir_find(tail, dir_path);
-    int need = TAIL_NEED_SELF | TAIL_NEED_NAMES;
-    if (!dir || dir->generation != tail->generation || (dir->need & need) != need || !dir->any) {
-        dir = dir_need(tail, dir_path, need, NULL);
-    }
-    if (!dir) {
-        return;
-    }
-    for (struct tail_link *l = dir->links.next; l != &dir->links; l = l->next) {
-        struct link_to *known = TAIL_OF(l, struct link_to, link);
-        if (strcmp(known->path, path) == 0 && strcmp(known->name, name) == 0) {
-            known->generation = tail->generation;
-            return;
-        }
-    }
-    struct link_to *link = calloc(1, sizeof(*link) + strlen(path) + 1);
-    char *copy = strdup(name);
-    if (!link || !copy) {
-        free(link);
-        free(copy);
-        tail_retry(tail);
-        return;
-    }
-    link->generation = tail->generation;
-    link->name = copy;
-    memcpy(link->path, path, strlen(path) + 1);
-    tail_list_add(&dir->links, &link->link);
-}
-
-/* Where a link at `at` points, as a path. False: it is no link, or too long. */
-static bool link_target(const char *at, char ret[PATH_MAX])
-{
-    char target[PATH_MAX];
-    ssize_t n = readlink(at, target, sizeof(target) - 1);
-    if (n <= 0) {
-        return false;
-    }
-    target[n] = 0;
-    const char *slash = strrchr(at, '/');
-    int length = target[0] == '/' || !slash ? 0 : (int)(slash + 1 - at);
-    return snprintf(ret, PATH_MAX, "%.*s%s", length, at, target) < PATH_MAX;
-}
-
-/* A followed path that is a link changes also when something happens where it points: those directories are
- * watched. */
-void tail_dirs_follow(struct tail_instance *tail, const char *path)
-{
-    char at[PATH_MAX], target[PATH_MAX];
-    if (tail->config->exit_on_eof || snprintf(at, sizeof(at), "%s", path) >= (int)sizeof(at)) {
-        return;
-    }
-    for (int i = 0; i < LINKS_MAX && link_target(at, target); i++) {
-        char *slash = strrchr(target, '/');
-        if (!slash || !slash[1]) {
-            return;
-        }
-        memcpy(at, target, sizeof(at));
-        *slash = 0;
-        link_note(tail, path, slash == target ? "/" : target, slash + 1);
-    }
-}
-
-static void sweep_links(struct tail_dir *dir)
-{
-    for (struct tail_link *l = dir->links.next, *next; l != &dir->links; l = next) {
-        next = l->next;
-        struct link_to *link = TAIL_OF(l, struct link_to, link);
-        if (link->generation != dir->tail->generation) {
-            link_free(link);
+    struct tail_table_node *node = tail_table_first(&dir->dirs->names, name_hash(dir, name)), *next;
+    for (; node; node = next) {
+        struct tail_need *need = TAIL_OF(node, struct tail_need, named);
+        next = tail_table_next(node); /* it may leave this table, and nothing enters it */
+        if (need->dir == dir && strcmp(need->only, name) == 0) {
+            need_event(need, events, path, name);
         }
     }
 }
 
-void tail_dirs_sweep(struct tail_instance *tail)
+/* It, or one above it, is not what it was. */
+static void self_event(struct tail_dir *dir)
 {
-    for (size_t i = 0; i < tail->dirs.size; i++) {
-        for (struct tail_table_node *n = tail->dirs.buckets[i], *next; n; n = next) {
-            next = n->next;
-            struct tail_dir *dir = TAIL_OF(n, struct tail_dir, node);
-            sweep_links(dir);
-            if (dir->generation != tail->generation) {
-                dir_free(dir);
-            }
-        }
+    dir->asked = 0;
+    for (struct tail_link *l = dir->needs.next; l != &dir->needs; l = l->next) {
+        tail_rescan(TAIL_OF(l, struct tail_need, of_dir)->tail);
+    }
+    for (struct tail_link *l = dir->below.next; l != &dir->below; l = l->next) {
+        self_event(TAIL_OF(l, struct tail_dir, beside));
     }
 }
 
-void tail_dirs_clear(struct tail_instance *tail)
+static void dir_event(struct tail_sub *sub, uint32_t events, const char *name)
 {
-    struct tail_table_node *node;
-    while ((node = tail_table_any(&tail->dirs))) {
-        dir_free(TAIL_OF(node, struct tail_dir, node));
-    }
-    tail_table_clear(&tail->dirs);
-}
-
-void tail_dirs_poll(struct tail_instance *tail)
-{
-    uint64_t now = monotonic();
-    for (size_t i = 0; i < tail->dirs.size && !tail->rescan; i++) {
-        for (struct tail_table_node *n = tail->dirs.buckets[i]; n; n = n->next) {
-            struct tail_dir *dir = TAIL_OF(n, struct tail_dir, node);
-            uint64_t ino = dir->ino, changed = dir->changed;
-            if (!dir->polled) {
-                continue;
-            }
-            dir_seen(dir);
-            bool fresh = dir->news + SAME_STAMP > now;
-            if (dir->ino != ino || ((dir->need & TAIL_NEED_NAMES) && (dir->changed != changed || fresh))) {
-                tail_rescan(tail);
-            }
-        }
+    struct tail_dir *dir = TAIL_OF(sub, struct tail_dir, sub);
+    if (name && (events & (NAME_EVENTS | IN_MODIFY))) {
+        name_event(dir, events, name);
+    } else if (!name && (events & (SELF_EVENTS | IN_ATTRIB | IN_IGNORED | IN_UNMOUNT))) {
+        self_event(dir);
     }
 }

@@ -13,12 +13,12 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include "dirs.h"
 #include "join.h"
 #include "join_read.h"
 #include "known.h"
 #include "packed.h"
 #include "scan.h"
+#include "subscribe.h"
 
 static const uint32_t FILE_EVENTS = IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF;
 
@@ -65,7 +65,7 @@ static void watch(struct tail_file *file)
     /* through the descriptor: the name may lead elsewhere by now */
     snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
     file->sub.fn = file_event;
-    file->polled = !tail_subscribe(tail, &file->sub, path, file->path, FILE_EVENTS, NULL, &(int){0});
+    file->polled = !tail_subscribe(tail, &file->sub, path, file->path, FILE_EVENTS, &(int){0});
     if (file->polled) {
         tail_poll(tail);
     }
@@ -76,7 +76,7 @@ static void watch(struct tail_file *file)
 static void file_free(struct tail_file *file)
 {
     struct tail_instance *tail = file->tail;
-    tail_unsubscribe(tail, &file->sub);
+    tail_unsubscribe(tail->hub, &file->sub);
     tail_scan_pass(tail, &file->member);
     tail_list_remove(&file->member);
     tail_list_remove(&file->ready);

@@ -26,21 +26,21 @@ struct tail_file {
     uint64_t active;         /* when it last had news, monotonic ns */
     struct weir_timer *wait; /* rotated: runs since its end was reached, until it is due */
     struct tail_account account;
-    uint64_t generation; /* of the last walk that met its path */
-    int fd;
-    bool named;   /* its path leads to it */
-    bool linked;  /* it had other names when it lost that */
-    bool rotated; /* renamed, removed, or its link points elsewhere */
-    bool waiting; /* the timer runs */
-    bool due;     /* it has run out: at its end the file is closed */
-    bool polled;  /* inotify does not tell about it, or not reliably */
     char
         *before; /* the path that it was last followed under, where it was found under another one; or NULL */
-    bool anew;   /* its stream began because it was truncated or rewritten */
-    bool split;  /* the offset is within a line that was split */
     struct tail_join *join;     /* where records are more, or other, than a line; or NULL */
     struct tail_packed *packed; /* it is compressed, and this is how; or NULL */
-    bool unsure;                /* whether it is compressed is to be seen from its first bytes */
+    int fd;
+    uint32_t generation; /* of the last walk that met its path */
+    bool named;          /* its path leads to it */
+    bool linked;         /* it had other names when it lost that */
+    bool rotated;        /* renamed, removed, or its link points elsewhere */
+    bool waiting;        /* the timer runs */
+    bool due;            /* it has run out: at its end the file is closed */
+    bool polled;         /* inotify does not tell about it, or not reliably */
+    bool anew;           /* its stream began because it was truncated or rewritten */
+    bool split;          /* the offset is within a line that was split */
+    bool unsure;         /* whether it is compressed is to be seen from its first bytes */
 };
 
 /*

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tail instances of one loop share. Owns the inotify descriptor and the read buffer. Loop thread. */
+/* What the tail instances of one loop share. Owns the inotify descriptor, the directories and the read
+ * buffer. Loop thread. */
 #include "hub.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+#include "dirs.h"
 
 enum {
     SLICE = 1 << 20, /* bytes read before the loop's other events have their turn */
@@ -13,13 +15,23 @@ enum {
 static const uint64_t SCAN_SLICE = 500000;   /* ns */
 static const uint64_t POST_AGAIN = 20000000; /* ns, when posting failed for want of memory */
 
+/* Those who are to be refreshed at the same times. */
+struct beat {
+    struct beat *next;
+    struct weir_timer *timer; /* NULL: never */
+    struct tail_link members; /* struct tail_worker.member */
+    uint64_t interval;
+};
+
 struct tail_hub {
     const struct weir_host *host;
     struct weir_loop *loop;
     struct tail_hub *next; /* of this thread: there is one for each loop */
     struct tail_notify *notify;
+    struct tail_dirs *dirs;
     struct weir_timer *again;
-    struct tail_link queue, scans, members;
+    struct tail_link queue, scans;
+    struct beat *beats;
     uint64_t slice_end; /* ns, monotonic */
     struct tail_prefix prefix;
     uint8_t *buffer;
@@ -94,7 +106,7 @@ static void read_slice(struct tail_hub *hub)
         struct tail_worker *worker = TAIL_OF(hub->queue.next, struct tail_worker, queued);
         bool more = false;
         tail_list_remove(&worker->queued);
-        spent += worker->work(worker, &more) + TURN;
+        spent += worker->kind->work(worker, &more) + TURN;
         if (more) {
             tail_hub_queue(hub, worker);
         }
@@ -110,7 +122,7 @@ static void scan_slice(struct tail_hub *hub)
     while (!tail_list_empty(&hub->scans) && !tail_hub_enough(hub)) {
         struct tail_worker *worker = TAIL_OF(hub->scans.next, struct tail_worker, scanning);
         tail_list_remove(&worker->scanning);
-        if (worker->scan(worker)) {
+        if (worker->kind->scan(worker)) {
             tail_hub_scan(hub, worker);
         }
     }
@@ -134,9 +146,14 @@ static void notifying(void *data)
 static void overflow(void *data)
 {
     struct tail_hub *hub = data;
-    for (struct tail_link *l = hub->members.next; l != &hub->members; l = l->next) {
-        struct tail_worker *worker = TAIL_OF(l, struct tail_worker, member);
-        worker->overflow(worker);
+    if (hub->dirs) {
+        tail_dirs_doubt(hub->dirs);
+    }
+    for (struct beat *beat = hub->beats; beat; beat = beat->next) {
+        for (struct tail_link *l = beat->members.next; l != &beat->members; l = l->next) {
+            struct tail_worker *worker = TAIL_OF(l, struct tail_worker, member);
+            worker->kind->overflow(worker);
+        }
     }
 }
 
@@ -163,7 +180,6 @@ static struct tail_hub *hub_create(const struct weir_host *host, struct weir_loo
     hub->loop = loop;
     tail_list_init(&hub->queue);
     tail_list_init(&hub->scans);
-    tail_list_init(&hub->members);
     hub->again = host->timer_add(loop, run_again, hub);
     if (!hub->again) {
         free(hub);
@@ -174,20 +190,94 @@ static struct tail_hub *hub_create(const struct weir_host *host, struct weir_loo
     return hub;
 }
 
+/* -- Beats --------------------------------------------------------------------------------------------- */
+
+static void on_beat(void *data)
+{
+    struct beat *beat = data;
+    for (struct tail_link *l = beat->members.next; l != &beat->members; l = l->next) {
+        struct tail_worker *worker = TAIL_OF(l, struct tail_worker, member);
+        worker->kind->refresh(worker);
+    }
+}
+
+/* NULL: no memory. */
+static struct beat *beat_get(struct tail_hub *hub, uint64_t interval)
+{
+    struct beat *beat = hub->beats;
+    while (beat && beat->interval != interval) {
+        beat = beat->next;
+    }
+    if (beat || !(beat = calloc(1, sizeof(*beat)))) {
+        return beat;
+    }
+    beat->timer = interval ? hub->host->timer_add(hub->loop, on_beat, beat) : NULL;
+    if (interval && !beat->timer) {
+        free(beat);
+        return NULL;
+    }
+    if (beat->timer) { /* the grid is the clock's, so other loops have the same */
+        hub->host->timer_set(beat->timer, interval - now() % interval, interval);
+    }
+    beat->interval = interval;
+    tail_list_init(&beat->members);
+    beat->next = hub->beats;
+    hub->beats = beat;
+    return beat;
+}
+
+static void drop_empty_beats(struct tail_hub *hub)
+{
+    for (struct beat **at = &hub->beats, *beat; (beat = *at);) {
+        if (!tail_list_empty(&beat->members)) {
+            at = &beat->next;
+            continue;
+        }
+        *at = beat->next;
+        if (beat->timer) {
+            hub->host->timer_remove(beat->timer);
+        }
+        free(beat);
+    }
+}
+
+/* -- Members ------------------------------------------------------------------------------------------- */
+
+/* Nobody is a member any more. What was posted may be yet to come. */
+static void hub_finish(struct tail_hub *hub)
+{
+    struct tail_hub **at = &hubs;
+    while (*at != hub) {
+        at = &(*at)->next;
+    }
+    *at = hub->next;
+    tail_dirs_destroy(hub->dirs);
+    tail_notify_destroy(hub->notify);
+    hub->host->timer_remove(hub->again);
+    hub->left = true;
+    if (!hub->posted) {
+        hub_free(hub);
+    }
+}
+
 int tail_hub_join(const struct weir_host *host, struct weir_loop *loop, struct tail_worker *worker,
-                  struct tail_hub **ret)
+                  uint64_t interval, struct tail_hub **ret)
 {
     struct tail_hub *hub = hubs;
     while (hub && hub->loop != loop) {
         hub = hub->next;
     }
     hub = hub ? hub : hub_create(host, loop);
-    if (!hub) {
+    struct beat *beat = hub ? beat_get(hub, interval) : NULL;
+    if (!beat) {
+        if (hub && !hub->beats) {
+            hub_finish(hub);
+        }
         return -ENOMEM;
     }
     tail_list_init(&worker->queued);
     tail_list_init(&worker->scanning);
-    tail_list_add(&hub->members, &worker->member);
+    tail_list_add(&beat->members, &worker->member);
     *ret = hub;
     return 0;
 }
@@ -197,21 +287,13 @@ void tail_hub_leave(struct tail_hub *hub, struct tail_worker *worker)
     tail_list_remove(&worker->queued);
     tail_list_remove(&worker->scanning);
     tail_list_remove(&worker->member);
-    if (!tail_list_empty(&hub->members)) {
-        return;
-    }
-    struct tail_hub **at = &hubs;
-    while (*at != hub) {
-        at = &(*at)->next;
-    }
-    *at = hub->next;
-    tail_notify_destroy(hub->notify);
-    hub->host->timer_remove(hub->again);
-    hub->left = true;
-    if (!hub->posted) {
-        hub_free(hub);
+    drop_empty_beats(hub);
+    if (!hub->beats) {
+        hub_finish(hub);
     }
 }
+
+/* -- Turns --------------------------------------------------------------------------------------------- */
 
 void tail_hub_queue(struct tail_hub *hub, struct tail_worker *worker)
 {
@@ -270,6 +352,12 @@ void tail_hub_trim(struct tail_hub *hub, size_t usual)
         hub->buffer = NULL;
         hub->buffer_size = 0;
     }
+}
+
+struct tail_dirs *tail_hub_dirs(struct tail_hub *hub)
+{
+    hub->dirs = hub->dirs ? hub->dirs : tail_dirs_create();
+    return hub->dirs;
 }
 
 struct tail_prefix *tail_hub_prefix(struct tail_hub *hub)

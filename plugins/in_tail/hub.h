@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What all tail instances of one loop share: the inotify descriptor, the read buffer, and the turn of those
- * that have work. Made by the first instance that starts on the loop, gone with the last that stops.
+ * What all tail instances of one loop share: the inotify descriptor, the watched directories, the read
+ * buffer, and the turn of those that have work. Made by the first instance that starts on the loop, gone with
+ * the last that stops.
  */
 #ifndef TAIL_HUB_H
 #define TAIL_HUB_H
@@ -14,22 +15,33 @@
 #include "notify.h"
 
 struct tail_hub;
+struct tail_dirs;
 
 /* One that takes turns; lies in the instance. */
 struct tail_worker {
     struct tail_link queued;   /* in the hub's queue, or in no list */
     struct tail_link scanning; /* in the hub's list of those with something to look for */
-    struct tail_link member;
+    struct tail_link member;   /* of those with the same interval */
+    const struct tail_worker_kind *kind;
+};
+
+struct tail_worker_kind {
     /* Does a slice of the work and returns what it cost in bytes; *ret_more: whether some is left. */
     size_t (*work)(struct tail_worker *, bool *ret_more);
     /* Looks for files until tail_hub_enough. Returns whether it is to go on. */
     bool (*scan)(struct tail_worker *);
     /* Events were lost: everything must be looked at. */
     void (*overflow)(struct tail_worker *);
+    /* The interval has gone by again. Must not leave the hub. */
+    void (*refresh)(struct tail_worker *);
 };
 
-/* Joins the loop's hub. 0 or -ENOMEM. */
-int tail_hub_join(const struct weir_host *, struct weir_loop *, struct tail_worker *, struct tail_hub **ret);
+/*
+ * Joins the loop's hub. Every `interval` ns, on a grid, `refresh` is called, for all who have the same one by
+ * one timer: weir wakes once. 0: never. 0 or -ENOMEM.
+ */
+int tail_hub_join(const struct weir_host *, struct weir_loop *, struct tail_worker *, uint64_t interval,
+                  struct tail_hub **ret);
 /* What is posted for the hub may come later than this; its memory waits for that. */
 void tail_hub_leave(struct tail_hub *, struct tail_worker *);
 
@@ -53,6 +65,8 @@ bool tail_hub_first_limit(struct tail_hub *);
 uint8_t *tail_hub_buffer(struct tail_hub *, size_t size);
 /* Gives back what is far above `usual`. */
 void tail_hub_trim(struct tail_hub *, size_t usual);
+/* The watched directories of the loop. NULL: no memory. */
+struct tail_dirs *tail_hub_dirs(struct tail_hub *);
 /* Scratch for the prefix of the records of one read. */
 struct tail_prefix *tail_hub_prefix(struct tail_hub *);
 

@@ -144,7 +144,7 @@ static void free_all(struct tail_table *table)
 {
     struct tail_table_node *node, *next;
     for (size_t i = 0; i < table->size; i++) {
-        for (node = table->buckets[i]; node; node = next) {
+        for (node = tail_table_bucket(table, i); node; node = next) {
             next = node->next;
             tail_known_free(TAIL_OF(node, struct tail_known, node));
         }
@@ -163,7 +163,7 @@ void tail_known_clear(struct tail_instance *tail)
 static struct tail_known *find_in(const struct tail_table *table, const char *key)
 {
     for (size_t i = 0; i < table->size; i++) {
-        for (struct tail_table_node *n = table->buckets[i]; n; n = n->next) {
+        for (struct tail_table_node *n = tail_table_bucket(table, i); n; n = n->next) {
             struct tail_known *known = TAIL_OF(n, struct tail_known, node);
             if (strcmp(known->key, key) == 0) {
                 return known;
@@ -435,7 +435,7 @@ bool tail_known_poll(struct tail_instance *tail, size_t *bucket,
         return true;
     }
     *bucket = i + 1;
-    for (struct tail_table_node *n = tail->known.buckets[i]; n; n = n->next) {
+    for (struct tail_table_node *n = tail_table_bucket(&tail->known, i); n; n = n->next) {
         struct tail_known *known = TAIL_OF(n, struct tail_known, node);
         if (!known->parked) {
             continue;

@@ -58,7 +58,7 @@ static void rotate(struct tail_file *file)
     struct tail_instance *tail = file->tail;
     if (!file->rotated) {
         file->rotated = true;
-        tail->host->metric_add(tail->numbers.rotated, 1);
+        tail_count(tail, TAIL_ROTATED, 1);
         WEIR_KILL_POINT("tail-rotated");
     }
     tail_file_wait_no_more(file);

@@ -17,27 +17,18 @@ enum {
 
 struct tail_watched {
     struct tail_table_node node; /* hash: wd */
-    struct tail_link subs;       /* struct tail_sub.link: all */
-    struct tail_link any;        /* struct tail_sub.by_name: those who want any name */
+    struct tail_link subs;       /* struct tail_sub.link */
     int wd;
     bool judged, remote; /* whether it was looked at; and lies where inotify need not tell of changes */
-};
-
-struct tail_named {
-    struct tail_table_node node; /* hash: name and wd */
-    struct tail_link subs;       /* struct tail_sub.by_name */
-    int wd;
-    char name[];
 };
 
 struct tail_notify {
     const struct weir_host *host;
     struct tail_notify_owner owner;
     struct weir_watch *watch;
-    struct tail_table table, names;
-    struct tail_watched *current;     /* whose subscribers are being told */
-    struct tail_named *current_named; /* of which name, where only those who want it are */
-    struct tail_link *following;      /* the next of them: moved on when it is removed */
+    struct tail_table table;
+    struct tail_watched *current; /* whose subscribers are being told */
+    struct tail_link *following;  /* the next of them: moved on when it is removed */
     int fd;
     char buffer[BUFFER] __attribute__((aligned(__alignof__(struct inotify_event))));
 };
@@ -62,71 +53,15 @@ static void drop_unused(struct tail_notify *n, struct tail_watched *w)
     }
 }
 
-/* -- Names: ten thousand who each want one name in the same directory cost nothing when another changes -- */
-
-static uint64_t name_hash(int wd, const char *name)
-{
-    return tail_hash(name, strlen(name)) ^ (uint64_t)(unsigned)wd * 0x9e3779b97f4a7c15u;
-}
-
-static struct tail_named *named_find(const struct tail_notify *n, int wd, const char *name)
-{
-    struct tail_table_node *node = tail_table_first(&n->names, name_hash(wd, name));
-    for (; node; node = tail_table_next(node)) {
-        struct tail_named *named = TAIL_OF(node, struct tail_named, node);
-        if (named->wd == wd && strcmp(named->name, name) == 0) {
-            return named;
-        }
-    }
-    return NULL;
-}
-
-/* NULL: no memory. */
-static struct tail_named *named_get(struct tail_notify *n, int wd, const char *name)
-{
-    struct tail_named *named = named_find(n, wd, name);
-    size_t size = strlen(name) + 1;
-    if (named) {
-        return named;
-    }
-    named = malloc(sizeof(*named) + size);
-    if (!named || tail_table_add(&n->names, &named->node, name_hash(wd, name)) < 0) {
-        free(named);
-        return NULL;
-    }
-    tail_list_init(&named->subs);
-    named->wd = wd;
-    memcpy(named->name, name, size);
-    return named;
-}
-
-static void named_drop_unused(struct tail_notify *n, struct tail_named *named)
-{
-    if (named && tail_list_empty(&named->subs) && named != n->current_named) {
-        tail_table_remove(&n->names, &named->node);
-        free(named);
-    }
-}
-
-static bool wants(const struct tail_sub *sub, const char *name)
-{
-    return sub->named && name ? strcmp(sub->named->name, name) == 0 : !sub->named && !name;
-}
-
 /* -- Subscribers --------------------------------------------------------------------------------------- */
 
 static void detach(struct tail_notify *n, struct tail_sub *sub)
 {
     if (n->following == &sub->link) {
         n->following = sub->link.next;
-    } else if (n->following == &sub->by_name) {
-        n->following = sub->by_name.next;
     }
     tail_list_remove(&sub->link);
-    tail_list_remove(&sub->by_name);
-    named_drop_unused(n, sub->named);
     sub->watched = NULL;
-    sub->named = NULL;
 }
 
 /* The kernel has dropped the watch: the inode is gone or its file system unmounted. */
@@ -142,22 +77,12 @@ static void ignored(struct tail_notify *n, struct tail_watched *w)
     forget(n, w);
 }
 
-static void tell_name(struct tail_notify *n, const struct tail_link *subs, const struct inotify_event *event)
-{
-    for (struct tail_link *l = subs->next; l != subs; l = n->following) {
-        n->following = l->next;
-        struct tail_sub *sub = TAIL_OF(l, struct tail_sub, by_name);
-        sub->fn(sub, event->mask, event->name);
-    }
-    n->following = NULL;
-}
-
-static void tell_all(struct tail_notify *n, const struct tail_watched *w, const struct inotify_event *event)
+static void tell(struct tail_notify *n, const struct tail_watched *w, const struct inotify_event *event)
 {
     for (struct tail_link *l = w->subs.next; l != &w->subs; l = n->following) {
         n->following = l->next;
         struct tail_sub *sub = TAIL_OF(l, struct tail_sub, link);
-        sub->fn(sub, event->mask, NULL);
+        sub->fn(sub, event->mask, event->len ? event->name : NULL);
     }
     n->following = NULL;
 }
@@ -177,19 +102,8 @@ static void dispatch(struct tail_notify *n, const struct inotify_event *event)
         return;
     }
     n->current = w;
-    if (event->len) {
-        tell_name(n, &w->any, event);
-        n->current_named = named_find(n, w->wd, event->name);
-        if (n->current_named) {
-            tell_name(n, &n->current_named->subs, event);
-        }
-    } else {
-        tell_all(n, w, event);
-    }
-    struct tail_named *named = n->current_named;
+    tell(n, w, event);
     n->current = NULL;
-    n->current_named = NULL;
-    named_drop_unused(n, named);
     drop_unused(n, w);
 }
 
@@ -248,7 +162,6 @@ void tail_notify_destroy(struct tail_notify *n)
     n->host->watch_remove(n->watch);
     close(n->fd);
     tail_table_clear(&n->table);
-    tail_table_clear(&n->names);
     free(n);
 }
 
@@ -264,14 +177,12 @@ static int watched_get(struct tail_notify *n, int wd, struct tail_watched **ret)
         }
         w->wd = wd;
         tail_list_init(&w->subs);
-        tail_list_init(&w->any);
     }
     *ret = w;
     return 0;
 }
 
-int tail_notify_add(struct tail_notify *n, struct tail_sub *sub, const char *path, uint32_t events,
-                    const char *name)
+int tail_notify_add(struct tail_notify *n, struct tail_sub *sub, const char *path, uint32_t events)
 {
     struct tail_watched *w;
     /* IN_MASK_ADD: the inode may have subscribers already, who wait for other events */
@@ -280,19 +191,12 @@ int tail_notify_add(struct tail_notify *n, struct tail_sub *sub, const char *pat
         return -errno;
     }
     int r = watched_get(n, wd, &w);
-    if (r < 0 || (sub->watched == w && wants(sub, name))) {
+    if (r < 0 || sub->watched == w) {
         return r;
     }
-    struct tail_named *named = name ? named_get(n, wd, name) : NULL; /* without memory: any */
-    if (sub->watched == w) {
-        detach(n, sub); /* the watch stays */
-    } else {
-        tail_notify_remove(n, sub);
-    }
+    tail_notify_remove(n, sub);
     tail_list_add(&w->subs, &sub->link);
-    tail_list_add(named ? &named->subs : &w->any, &sub->by_name);
     sub->watched = w;
-    sub->named = named;
     return 0;
 }
 

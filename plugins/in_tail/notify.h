@@ -14,7 +14,6 @@
 
 struct tail_notify;
 struct tail_watched; /* one inode */
-struct tail_named;   /* a name in one that is a directory */
 struct tail_sub;
 
 /*
@@ -25,10 +24,8 @@ typedef void (*tail_event_fn)(struct tail_sub *, uint32_t events, const char *na
 
 /* A subscription: lies in the subscriber. Zeroed: subscribed to nothing. */
 struct tail_sub {
-    struct tail_link link;    /* in those of the inode */
-    struct tail_link by_name; /* in those who want one name, or in those who want any */
+    struct tail_link link; /* in those of the inode */
     struct tail_watched *watched;
-    struct tail_named *named; /* or NULL: any name */
     tail_event_fn fn;
 };
 
@@ -45,13 +42,9 @@ int tail_notify_create(const struct weir_host *, struct weir_loop *, const struc
 /* No subscription may be left. Takes NULL. */
 void tail_notify_destroy(struct tail_notify *);
 
-/*
- * Watches what `path` leads to. Of the names in it only `name` is told (NULL: any), at a cost that does not
- * grow with the subscribers who want others. 0 or -errno, ENOSPC where the limit of watches is reached.
- * Subscribed already: more events, and the name is the new one.
- */
-int tail_notify_add(struct tail_notify *, struct tail_sub *, const char *path, uint32_t events,
-                    const char *name);
+/* Watches what `path` leads to; subscribed already: for more events, if that leads to the same. 0 or -errno,
+ * ENOSPC where the limit of watches is reached. */
+int tail_notify_add(struct tail_notify *, struct tail_sub *, const char *path, uint32_t events);
 /*
  * Whether what it is subscribed to (at `path`) lies on a file system that others write to without inotify
  * here knowing. An inode stays where it is, so this is found out once, for all who subscribe.

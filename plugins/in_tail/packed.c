@@ -803,7 +803,7 @@ static void tell(struct tail_packed *p, enum tail_gzip_state state, bool waits)
         return;
     }
     p->told = true;
-    tail->host->metric_add(tail->numbers.damaged, 1);
+    tail_count(tail, TAIL_DAMAGED_FILES, 1);
     if (state == TAIL_GZIP_OPEN) {
         tail_log(tail, WARN,
                  "%s is not complete (%" PRIu64 " bytes, which hold %" PRIu64 "): what it holds is read%s",

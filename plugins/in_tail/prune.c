@@ -104,7 +104,7 @@ static bool step(struct tail_prune *prune)
         prune->bucket = 0;
         return !last;
     }
-    for (struct tail_table_node *n = table->buckets[prune->bucket++], *next; n; n = next) {
+    for (struct tail_table_node *n = tail_table_bucket(table, prune->bucket++), *next; n; n = next) {
         next = n->next;
         consider(prune, TAIL_OF(n, struct tail_known, node));
     }

@@ -79,16 +79,16 @@ void tail_file_tell(const struct tail_file *file, const struct tail_tally *tally
         tail->host->metric_add(tail->numbers.filtered, tally->filtered);
     }
     if (tally->long_lines) {
-        tail->host->metric_add(tail->numbers.long_lines, tally->long_lines);
+        tail_count(tail, TAIL_LONG_LINES, tally->long_lines);
     }
     if (tally->invalid) {
-        tail->host->metric_add(tail->numbers.undecodable, tally->invalid);
+        tail_count(tail, TAIL_UNDECODABLE, tally->invalid);
     }
     if (tally->unparsed) {
-        tail->host->metric_add(tail->numbers.unparsed, tally->unparsed);
+        tail_count(tail, TAIL_UNPARSED_LINES, tally->unparsed);
     }
     if (tally->bad_times) {
-        tail->host->metric_add(tail->numbers.bad_times, tally->bad_times);
+        tail_count(tail, TAIL_BAD_TIMES, tally->bad_times);
     }
 }
 

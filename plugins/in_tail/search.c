@@ -77,7 +77,7 @@ static void found(struct tail_instance *tail, const char *path, int fd, bool lat
         return;
     }
     if (late) {
-        tail->host->metric_add(tail->numbers.late, 1);
+        tail_count(tail, TAIL_LATE_FILES, 1);
         tail_log(tail, WARN, "%s was rotated and is still written to after rotate_wait: it is read after all",
                  path);
     } else {
@@ -141,7 +141,7 @@ struct tail_search *tail_search_create(struct tail_instance *tail, bool late)
     tail->round++;
     *search = (struct tail_search){.tail = tail, .places = places, .late = late};
     for (size_t i = 0; i < tail->places.size; i++) {
-        for (struct tail_table_node *n = tail->places.buckets[i]; n; n = n->next) {
+        for (struct tail_table_node *n = tail_table_bucket(&tail->places, i); n; n = n->next) {
             struct tail_place *place = TAIL_OF(n, struct tail_place, node);
             place->references++;
             places[search->count++] = place;

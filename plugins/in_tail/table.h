@@ -11,12 +11,12 @@ struct tail_table_node {
     uint64_t hash;
 };
 
-/* Stays where it is while it has members. */
 struct tail_table {
-    struct tail_table_node **buckets;
-    struct tail_table_node *one; /* the bucket of most tables of most inputs, which never have more */
-    uint32_t size, count;        /* size is 0 or a power of two */
-    uint32_t low;                /* all buckets before this one are empty */
+    union {
+        struct tail_table_node *one;     /* size 1: the bucket of most tables, which never have more */
+        struct tail_table_buckets *many; /* else, where size is not 0 */
+    };
+    uint32_t size, count; /* size is 0 or a power of two */
 };
 
 /* 0 or -ENOMEM. */
@@ -24,6 +24,8 @@ int tail_table_add(struct tail_table *, struct tail_table_node *, uint64_t hash)
 void tail_table_remove(struct tail_table *, struct tail_table_node *); /* must be in it */
 struct tail_table_node *tail_table_first(const struct tail_table *, uint64_t hash);
 struct tail_table_node *tail_table_next(const struct tail_table_node *); /* the next of the same hash */
+/* The first node of the bucket of that number, which is below size; the next is ->next. Or NULL. */
+struct tail_table_node *tail_table_bucket(const struct tail_table *, size_t);
 /* Any node, or NULL when empty. */
 struct tail_table_node *tail_table_any(struct tail_table *);
 /* Frees the buckets, not the members. */

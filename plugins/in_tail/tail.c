@@ -172,7 +172,7 @@ static bool scan(struct tail_worker *worker)
 static void overflow(struct tail_worker *worker)
 {
     struct tail_instance *tail = TAIL_OF(worker, struct tail_instance, worker);
-    tail->host->metric_add(tail->numbers.overflows, 1);
+    tail_count(tail, TAIL_OVERFLOWS, 1);
     tail_log(tail, DEBUG, "inotify events were lost: everything is looked at");
     for (struct tail_link *l = tail->files.next; l != &tail->files; l = l->next) {
         tail_file_wake(TAIL_OF(l, struct tail_file, member));
@@ -183,9 +183,9 @@ static void overflow(struct tail_worker *worker)
     }
 }
 
-static void on_refresh(void *data)
+static void refresh(struct tail_worker *worker)
 {
-    struct tail_instance *tail = data;
+    struct tail_instance *tail = TAIL_OF(worker, struct tail_instance, worker);
     if (tail->starved && !tail->retrying) { /* there was no memory for on_retry's timer either */
         tail->paused = tail->starved = false;
     }
@@ -224,57 +224,6 @@ static void set_format(struct tail_instance *tail)
         .long_lines = c->skip_long_lines ? TAIL_SKIP : (enum tail_long_lines)c->long_lines,
         .skip_empty = c->skip_empty_lines,
     };
-}
-
-static void set_numbers(struct tail_instance *tail)
-{
-    static const char *const treatments[] = {"split", "truncate", "skip"};
-    const struct weir_host *h = tail->host;
-    struct weir_instance *i = tail->instance;
-    tail->numbers = (struct tail_numbers){
-        .files = h->metric(i, WEIR_GAUGE, "files", "Files that are open.", NULL, NULL),
-        .bytes = h->metric(i, WEIR_COUNTER, "read_bytes", "Bytes of files that were read.", NULL, NULL),
-        .rotated = h->metric(i, WEIR_COUNTER, "rotated", "Files that were renamed or removed.", NULL, NULL),
-        .truncated = h->metric(i, WEIR_COUNTER, "truncated", "Files that began anew in place.", NULL, NULL),
-        .empty = h->metric(i, WEIR_COUNTER, "empty_lines", "Empty lines that were skipped.", NULL, NULL),
-        .long_lines = h->metric(i, WEIR_COUNTER, "long_lines", "Lines longer than buffer_max_size.",
-                                "treatment", treatments[tail->format.long_lines]),
-        .holes = h->metric(i, WEIR_COUNTER, "hole_bytes",
-                           "NULs skipped where a file was truncated under its writer.", NULL, NULL),
-        .late = h->metric(i, WEIR_COUNTER, "late_files",
-                          "Rotated files that were written to after rotate_wait.", NULL, NULL),
-        .filtered = h->metric(i, WEIR_COUNTER, "filtered_lines",
-                              "Lines that include_regex or exclude_regex left out.", NULL, NULL),
-        .refused =
-            h->metric(i, WEIR_COUNTER, "refused_files", "Files that allow_path does not allow.", NULL, NULL),
-        .undecodable = tail->format.encoding
-                           ? h->metric(i, WEIR_COUNTER, "undecodable",
-                                       "Pieces of lines that are no characters of the encoding.", NULL, NULL)
-                           : NULL,
-        .unparsed =
-            tail->multiline
-                ? h->metric(i, WEIR_COUNTER, "unparsed_lines",
-                            "Lines of another form than the options say, passed on as they are.", NULL, NULL)
-                : NULL,
-        .bad_times = tail->multiline
-                         ? h->metric(i, WEIR_COUNTER, "bad_times",
-                                     "Values of time_key that are no time of time_format.", NULL, NULL)
-                         : NULL,
-        .damaged =
-            tail->config->compression == TAIL_NONE
-                ? NULL
-                : h->metric(i, WEIR_COUNTER, "damaged_files",
-                            "Compressed files that are not complete, corrupt, or have more behind their end.",
-                            NULL, NULL),
-        .overflows =
-            h->metric(i, WEIR_COUNTER, "inotify_overflows", "Times that inotify lost events.", NULL, NULL),
-    };
-    static const char *const reasons[TAIL_REASONS] = {"too_long", "hole", "truncated", "deleted", "damaged"};
-    for (size_t r = 0; r < TAIL_REASONS; r++) {
-        tail->numbers.abandoned[r] = h->metric(
-            i, WEIR_COUNTER, "abandoned_bytes",
-            "Bytes that were given up: they are in no record, and never will be.", "reason", reasons[r]);
-    }
 }
 
 static bool given(const char *text)
@@ -350,6 +299,9 @@ static int set_multiline(struct tail_instance *tail)
     return r;
 }
 
+static const struct tail_worker_kind worker_kind = {
+    .work = work, .scan = scan, .overflow = overflow, .refresh = refresh};
+
 static int tail_create(const struct weir_host *host, struct weir_instance *instance, const void *config,
                        void **ret_self)
 {
@@ -360,9 +312,7 @@ static int tail_create(const struct weir_host *host, struct weir_instance *insta
     tail->host = host;
     tail->instance = instance;
     tail->config = config;
-    tail->worker.work = work;
-    tail->worker.scan = scan;
-    tail->worker.overflow = overflow;
+    tail->worker.kind = &worker_kind;
     tail_list_init(&tail->files);
     tail_list_init(&tail->ready);
     set_format(tail);
@@ -394,7 +344,7 @@ static int tail_create(const struct weir_host *host, struct weir_instance *insta
         free(tail);
         return r;
     }
-    set_numbers(tail);
+    tail_numbers_create(tail);
     *ret_self = tail;
     return 0;
 }
@@ -407,7 +357,7 @@ static void close_all(struct tail_instance *tail)
     tail_scan_clear(tail);
     tail_dirs_clear(tail);
     tail_known_clear(tail);
-    struct weir_timer **timers[] = {&tail->refresh, &tail->poll, &tail->retry, &tail->idle};
+    struct weir_timer **timers[] = {&tail->poll, &tail->retry, &tail->idle};
     for (size_t i = 0; i < sizeof(timers) / sizeof(*timers); i++) {
         if (*timers[i]) {
             tail->host->timer_remove(*timers[i]);
@@ -423,16 +373,13 @@ static void close_all(struct tail_instance *tail)
 static int open_all(struct tail_instance *tail)
 {
     struct weir_loop *loop = tail->host->loop(tail->instance);
-    int r = tail_hub_join(tail->host, loop, &tail->worker, &tail->hub);
-    if (r < 0) {
-        return r;
+    uint64_t interval = tail->config->exit_on_eof ? 0 : tail->config->refresh_interval;
+    int r = tail_hub_join(tail->host, loop, &tail->worker, interval, &tail->hub);
+    uint64_t idle = tail->config->exit_on_eof ? 0 : tail->config->close_inactive;
+    if (r == 0 && idle && !set_timer(tail, &tail->idle, on_idle, idle, idle / 2 + 1)) {
+        r = -ENOMEM;
     }
-    tail->refresh = tail->host->timer_add(loop, on_refresh, tail);
-    tail->idle = tail->config->close_inactive ? tail->host->timer_add(loop, on_idle, tail) : NULL;
-    if (!tail->refresh || (tail->config->close_inactive && !tail->idle)) {
-        return -ENOMEM;
-    }
-    return tail_known_load(tail);
+    return r < 0 ? r : tail_known_load(tail);
 }
 
 static void say_what_was_found(struct tail_instance *tail)
@@ -465,17 +412,6 @@ static int tail_start(void *self)
     tail_scan_renamed(tail, false);
     tail_hub_slice(tail->hub, START_SLICE);
     scan(&tail->worker); /* few files are followed when this returns; the rest of many is found in slices */
-    if (!tail->config->exit_on_eof) {
-        /* on a grid: inputs with the same interval wake weir together */
-        uint64_t interval = tail->config->refresh_interval;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        uint64_t past = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-        tail->host->timer_set(tail->refresh, interval - past % interval, interval);
-        uint64_t idle = tail->config->close_inactive;
-        if (idle) {
-            tail->host->timer_set(tail->idle, idle, idle / 2 + 1);
-        }
-    }
     tail_end(tail);
     return 0;
 }

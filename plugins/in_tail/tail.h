@@ -35,9 +35,26 @@ extern const struct weir_option tail_options[];
 
 struct tail_multiline;
 
+/* Those that are set or added to all the time. */
 struct tail_numbers {
-    struct weir_metric *files, *bytes, *rotated, *truncated, *empty, *long_lines, *overflows, *holes, *late,
-        *filtered, *refused, *undecodable, *unparsed, *bad_times, *damaged, *abandoned[TAIL_REASONS];
+    struct weir_metric *files, *bytes, *empty, *filtered;
+};
+
+/* All others: what happens seldom, or to bad input. */
+enum tail_counted {
+    TAIL_ROTATED,
+    TAIL_BEGAN_ANEW,
+    TAIL_LONG_LINES,
+    TAIL_HOLE_BYTES,
+    TAIL_LATE_FILES,
+    TAIL_REFUSED_FILES,
+    TAIL_UNDECODABLE,
+    TAIL_UNPARSED_LINES,
+    TAIL_BAD_TIMES,
+    TAIL_DAMAGED_FILES,
+    TAIL_OVERFLOWS,
+    TAIL_ABANDONED, /* and TAIL_REASONS - 1 more */
+    TAIL_COUNTED = TAIL_ABANDONED + TAIL_REASONS
 };
 
 struct tail_instance {
@@ -52,12 +69,12 @@ struct tail_instance {
     struct tail_multiline *multiline; /* or NULL: every line is a record as it is */
     struct tail_hub *hub;
     struct tail_worker worker;
-    struct weir_timer *refresh, *poll, *retry, *idle;
+    struct weir_timer *poll, *retry, *idle;
 
     struct tail_link files; /* struct tail_file.member: every open file, those longest without news first */
     struct tail_link ready; /* .ready: those that have something to be done */
     struct tail_table by_path, by_inode;
-    struct tail_table dirs;   /* struct tail_dir, by path */
+    struct tail_table dirs;   /* struct tail_need, by path */
     struct tail_table known;  /* struct tail_known: streams whose files are not open, by inode */
     struct tail_table buried; /* struct tail_known: what files said that are no more, by inode */
     struct tail_table places; /* struct tail_place: the directories that those were last seen in, by path */
@@ -65,25 +82,25 @@ struct tail_instance {
 
     struct tail_scan *scan; /* looking for files is under way, or NULL */
 
-    uint64_t generation;          /* of the last walk */
+    uint32_t generation;          /* of the last walk */
     uint64_t round;               /* of the last search */
     uint64_t pruned;              /* when long gone files were last looked for, s since 1970 */
     uint64_t dev_before, dev_now; /* the number that a device has got anew */
     uint64_t started;             /* when, ns since 1970 */
     uint64_t done, total;         /* for exit_on_eof: bytes read of those there */
-    size_t open_count, parked_count;
-    size_t undecided;  /* compressed files that wait for what becomes of others */
-    bool first_start;  /* no stream is known: read_from_head counts */
-    bool starting;     /* the walk of start goes on */
-    bool rescan;       /* a walk is due */
-    bool crowded;      /* files wait because no more can be open */
-    bool loose_inodes; /* directories tell other inode numbers than files do */
-    bool paused;       /* an output is full; resume will come */
-    bool starved;      /* for want of memory */
-    bool retrying;     /* something could not be opened: the timer runs */
-    bool polling;      /* there is something that inotify does not cover */
-    bool remote_said;  /* that files are polled because of where they lie */
-    bool packs;        /* a pattern may match the name of a compressed file */
+    uint32_t open_count, parked_count;
+    uint32_t undecided; /* compressed files that wait for what becomes of others */
+    bool first_start;   /* no stream is known: read_from_head counts */
+    bool starting;      /* the walk of start goes on */
+    bool rescan;        /* a walk is due */
+    bool crowded;       /* files wait because no more can be open */
+    bool loose_inodes;  /* directories tell other inode numbers than files do */
+    bool paused;        /* an output is full; resume will come */
+    bool starved;       /* for want of memory */
+    bool retrying;      /* something could not be opened: the timer runs */
+    bool polling;       /* there is something that inotify does not cover */
+    bool remote_said;   /* that files are polled because of where they lie */
+    bool packs;         /* a pattern may match the name of a compressed file */
     bool ended;
 };
 
@@ -94,6 +111,13 @@ static inline bool tail_parks(const struct tail_instance *tail)
 {
     return tail->config->close_inactive > 0 || tail->config->max_open_files > 0;
 }
+
+/* -- numbers.c -- */
+
+/* Asks for all metrics, so that they are there from the beginning. */
+void tail_numbers_create(struct tail_instance *);
+/* Adds to one that is not kept at hand: costs about a microsecond. */
+void tail_count(const struct tail_instance *, enum tail_counted, uint64_t n);
 
 /* The clock of the day, s since 1970. */
 uint64_t tail_clock(void);

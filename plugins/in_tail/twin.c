@@ -144,7 +144,7 @@ static int find_known(const struct tail_file *packed, const struct tail_table *t
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < table->size; i++) {
-        for (struct tail_table_node *n = table->buckets[i]; r == 0 && n; n = n->next) {
+        for (struct tail_table_node *n = tail_table_bucket(table, i); r == 0 && n; n = n->next) {
             struct tail_known *known = TAIL_OF(n, struct tail_known, node);
             if (known->packing.packed || !begins_with(heads, &known->fingerprint)) {
                 continue;
