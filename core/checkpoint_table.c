@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The streams in memory: found by input and key, listed by input. The maps are trees (tsearch), since keys
- * come from the names of files, which whoever may write a log can choose: a tree has no bad keys.
+ * come from the names of files, which whoever may write a log can choose: a tree has no bad keys. The few
+ * streams of most inputs are a list.
  *
  * Owns inputs, streams and meta. Any thread, under the checkpoint's lock.
  */
@@ -10,6 +11,8 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LIST_MAX = 8 };
 
 static enum checkpoint_need need(const struct checkpoint *checkpoint)
 {
@@ -76,6 +79,41 @@ struct checkpoint_input *checkpoint_table_input(struct checkpoint *checkpoint, c
     return make ? input_create(checkpoint, identity) : NULL;
 }
 
+/* -- The streams of an input: most have one or two, which need no tree -- */
+
+static struct weir_stream *find_in_list(const struct checkpoint_input *input, const char *key)
+{
+    struct weir_stream *stream = input->first;
+    while (stream && (stream->forgotten || strcmp(stream->key, key) != 0))
+        stream = stream->next;
+    return stream;
+}
+
+/* The list has become long. False: no memory; what is in the tree already does no harm. */
+static bool make_tree(struct checkpoint_input *input)
+{
+    for (struct weir_stream *stream = input->first; stream; stream = stream->next)
+        if (!stream->forgotten && !tsearch(stream->key, &input->by_key, compare_text))
+            return false;
+    input->has_tree = true;
+    return true;
+}
+
+static struct weir_stream *find(const struct checkpoint_input *input, const char *key)
+{
+    if (!input->has_tree)
+        return find_in_list(input, key);
+    char **node = tfind(key, &input->by_key, compare_text);
+    return node ? stream_of(*node) : NULL;
+}
+
+static bool map(struct checkpoint_input *input, struct weir_stream *stream)
+{
+    if (!input->has_tree && input->count < LIST_MAX)
+        return true;
+    return (input->has_tree || make_tree(input)) && tsearch(stream->key, &input->by_key, compare_text);
+}
+
 static struct weir_stream *stream_create(struct checkpoint_input *input, const char *key)
 {
     size_t size = strlen(key) + 1;
@@ -83,7 +121,7 @@ static struct weir_stream *stream_create(struct checkpoint_input *input, const c
     if (!stream)
         return NULL;
     memcpy(stream->key, key, size);
-    if (!tsearch(stream->key, &input->by_key, compare_text)) {
+    if (!map(input, stream)) {
         free(stream);
         return NULL;
     }
@@ -92,13 +130,14 @@ static struct weir_stream *stream_create(struct checkpoint_input *input, const c
     if (stream->next)
         stream->next->previous = stream;
     input->first = stream;
+    input->count++;
     return stream;
 }
 
 struct weir_stream *checkpoint_table_stream(struct checkpoint_input *input, const char *key)
 {
-    char **node = tfind(key, &input->by_key, compare_text);
-    return node ? stream_of(*node) : stream_create(input, key);
+    struct weir_stream *stream = find(input, key);
+    return stream ? stream : stream_create(input, key);
 }
 
 void checkpoint_table_unmap(struct weir_stream *stream)
@@ -108,6 +147,7 @@ void checkpoint_table_unmap(struct weir_stream *stream)
 
 static void stream_unlink(struct weir_stream *stream)
 {
+    stream->input->count--;
     if (stream->previous)
         stream->previous->next = stream->next;
     else

@@ -33,10 +33,12 @@ struct checkpoint_forgotten {
 struct checkpoint_input {
     struct checkpoint *checkpoint;
     struct checkpoint_input *next;
-    void *by_key; /* tree of the keys of the streams that are not forgotten */
+    void *by_key; /* tree of the keys of the streams that are not forgotten, where has_tree */
     struct weir_stream *first;
     struct checkpoint_forgotten *removed; /* what no chunk for the keeper carries yet */
+    uint32_t count;                       /* of all its streams */
     bool used;                            /* by an input of this process */
+    bool has_tree;                        /* else they are few, and looked for in the list */
     char identity[];
 };
 

@@ -617,14 +617,15 @@ static int add_timers(struct engine *e)
     e->grace_timer = loop_timer_add(e->control, on_grace_timer, e);
     e->flush_timer = loop_timer_add(e->control, on_flush_timer, e);
     e->progress_timer = loop_timer_add(e->control, on_progress_timer, e);
-    return e->grace_timer && e->flush_timer && e->progress_timer ? 0 : -ENOMEM;
+    e->tidy_timer = loop_timer_add(e->control, engine_on_tidy_timer, e);
+    return e->grace_timer && e->flush_timer && e->progress_timer && e->tidy_timer ? 0 : -ENOMEM;
 }
 
 static void remove_timers(struct engine *e)
 {
-    struct weir_timer *timers[] = {e->grace_timer, e->flush_timer, e->progress_timer};
+    struct weir_timer *timers[] = {e->grace_timer, e->flush_timer, e->progress_timer, e->tidy_timer};
 
-    for (size_t n = 0; n < 3; n++)
+    for (size_t n = 0; n < sizeof(timers) / sizeof(*timers); n++)
         if (timers[n])
             loop_timer_remove(timers[n]);
     if (e->signal_watch)

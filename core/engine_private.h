@@ -67,7 +67,7 @@ struct engine {
 
     int signal_fd;
     struct weir_watch *signal_watch;
-    struct weir_timer *grace_timer, *flush_timer, *progress_timer;
+    struct weir_timer *grace_timer, *flush_timer, *progress_timer, *tidy_timer;
     struct loop_call dirty_call;
     atomic_bool dirty_posted, dirty_urgent;
     uint64_t flushed_at;      /* loop_now's clock */
@@ -113,6 +113,9 @@ const char *engine_file_name(struct engine *, const char *name);
 void engine_keep_origin(struct engine *, struct origin *);
 
 /* engine_set.c */
+
+/* No set has come for a while: what the last ones took and left is given back. */
+void engine_on_tidy_timer(void *engine);
 
 /* Makes an owned input anew, with that version of its plugin, held until the one there is has stopped. False:
  * it can't be made, which is logged. */

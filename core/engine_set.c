@@ -10,9 +10,13 @@
 #include "engine_private.h"
 #include "engine_spec.h"
 #include "log.h"
+#include "process.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+enum { LARGE_SET = 256 };                      /* inputs; a smaller one leaves nothing worth the while */
+static const uint64_t TIDY_AFTER = 2000000000; /* ns without another set */
 
 struct set_request {
     struct input *owner;
@@ -132,12 +136,26 @@ static void take_texts(struct input *in, char *kept, const struct spec *s)
     in->settings = (struct spec_text){kept + strlen(kept) + 1, s->settings.size};
 }
 
+/* "a/b". Not by asprintf, which takes more first: of ten thousand that leaves as many holes. */
+static char *join(const char *a, const char *b)
+{
+    size_t size = strlen(a), more = strlen(b) + 1;
+    char *text = malloc(size + 1 + more);
+
+    if (text) {
+        memcpy(text, a, size);
+        text[size] = '/';
+        memcpy(text + size + 1, b, more);
+    }
+    return text;
+}
+
 /* Its identity is the owner's and the id: an alias or an option may change and the positions stay. */
 static int take_over(struct input *in, struct input *owner, const char *id)
 {
-    char *identity;
+    char *identity = join(owner->identity, id);
 
-    if (asprintf(&identity, "%s/%s", owner->identity, id) < 0)
+    if (!identity)
         return -ENOMEM;
     input_set_identity(in, identity);
     in->id = identity + strlen(owner->identity) + 1;
@@ -149,13 +167,11 @@ static int take_over(struct input *in, struct input *owner, const char *id)
 static struct input *create_with(struct engine *e, struct input *owner, const struct spec *s,
                                  const struct plugin *plugin, struct problems *problems)
 {
-    char *kept = keep_texts(s), *alias = NULL;
+    char *kept = keep_texts(s), *alias = join(owner->base.alias->chars, s->id);
     struct section *section = kept ? spec_section(&s->settings, kept) : NULL;
     struct input *in = NULL;
 
-    if (section && asprintf(&alias, "%s/%s", owner->base.alias->chars, s->id) < 0)
-        alias = NULL;
-    if (alias)
+    if (section && alias)
         in = input_create(e, plugin, section, alias, problems);
     if (in)
         take_texts(in, kept, s);
@@ -278,9 +294,26 @@ static void apply(void *data)
         sweep(e, owner);
     }
     free(owned.slots);
+    if (r->specs.count >= LARGE_SET)
+        loop_timer_set(e->tidy_timer, TIDY_AFTER, 0);
     owner->gave_set = owner->owns = true;
     if (loop_post(owner->loop, answer, r) < 0)
         request_free(r);
+}
+
+static void tidy_loop(void *data)
+{
+    (void)data;
+    process_give_back();
+}
+
+void engine_on_tidy_timer(void *data)
+{
+    struct engine *e = data;
+
+    process_give_back();
+    for (size_t i = 0; i < e->thread_count; i++)
+        loop_post(e->threads[i].loop, tidy_loop, NULL);
 }
 
 int engine_set_inputs(struct input *owner, const struct weir_input_spec *specs, uint32_t spec_size,

@@ -24,30 +24,28 @@ struct input {
     struct input_options options;
     char *identity; /* what its positions are kept under */
     uint32_t identity_hash;
+    unsigned asking;            /* control thread: requests for the status that have no answer yet */
     struct input *next_of_hash; /* control thread */
     const char *tag, *topic;
     struct origin tag_origin;
     struct weir_loop *loop;
 
     /* control thread */
+    struct input *owner;       /* the source that asked for it, or NULL */
+    const char *id;            /* in the owner's set: the end of the identity */
+    struct spec_text settings; /* to see whether a spec has changed; behind origin_text */
+    char *origin_text;         /* what base.origin.file points to, for an owned input */
     enum input_state state;
     bool ended;
-    struct input *owner;           /* the source that asked for it, or NULL */
-    const char *id;                /* in the owner's set: the end of the identity */
-    struct spec_text settings;     /* to see whether a spec has changed; behind origin_text */
-    char *origin_text;             /* what base.origin.file points to, for an owned input */
-    bool held;                     /* not to be started before one of the same identity has stopped */
-    bool awaits;                   /* not to be started before an output has loaded the positions it keeps */
-    bool placed;                   /* engine_start_input was called */
-    bool wanted;                   /* mark and sweep of a set */
-    bool gave_set;                 /* an answer may still be on its way to the loop */
-    bool owns;                     /* it has given a set */
-    unsigned asking;               /* requests for the status that have no answer yet */
-    bool fresh;                    /* of a reload that waits for its start */
-    bool failed;                   /* and it could not start */
-    bool gone;                     /* a source that has stopped, whose inputs have not yet */
-    const struct section *section; /* in the configuration in force; NULL for an owned input */
-    struct input *prev, *next;
+    bool held;     /* not to be started before one of the same identity has stopped */
+    bool awaits;   /* not to be started before an output has loaded the positions it keeps */
+    bool placed;   /* engine_start_input was called */
+    bool wanted;   /* mark and sweep of a set */
+    bool gave_set; /* an answer may still be on its way to the loop */
+    bool owns;     /* it has given a set */
+    bool fresh;    /* of a reload that waits for its start */
+    bool failed;   /* and it could not start */
+    bool gone;     /* a source that has stopped, whose inputs have not yet */
 
     /* loop */
     bool running; /* between start and stopped: may send */
@@ -58,6 +56,10 @@ struct input {
     struct loop_call stop_call, resume_call;
     struct loop_call life_call; /* start; later stopped and then, on the control loop behind every request
                                    that the input made, gone */
+
+    /* control thread */
+    const struct section *section; /* in the configuration in force; NULL for an owned input */
+    struct input *prev, *next;
 
     /* any thread */
     atomic_uint_fast64_t progress_done, progress_total;

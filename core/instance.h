@@ -32,6 +32,7 @@ enum instance_event {
 
 struct weir_instance {
     enum weir_kind kind;
+    atomic_uint events;
     struct engine *engine;
     const struct plugin *plugin;
     struct rcstring *alias;
@@ -41,7 +42,6 @@ struct weir_instance {
     struct option_memory *memory;
     void *self;
     char *error; /* host->error's last text, or NULL; under one lock for all instances */
-    atomic_uint events;
     struct loop_call events_call;
 };
 

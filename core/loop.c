@@ -51,7 +51,9 @@ struct weir_timer {
 
 /* What loop_post allocates. */
 struct owned_call {
-    struct loop_call call;  /* first */
+    struct loop_call call; /* first; known by its fn */
+    weir_call_fn fn;
+    void *data;
     struct rcstring *owner; /* as a watch's */
 };
 
@@ -107,13 +109,13 @@ fail:;
     return NULL;
 }
 
-static void free_owned(struct loop_call *call)
+static void free_owned(struct owned_call *owned)
 {
-    struct owned_call *owned = (struct owned_call *)call;
-
     rcstring_unref(owned->owner);
     free(owned);
 }
+
+static void run_owned(void *data);
 
 void loop_destroy(struct weir_loop *loop)
 {
@@ -126,8 +128,8 @@ void loop_destroy(struct weir_loop *loop)
     }
     for (struct loop_call *call = loop->first, *next; call; call = next) {
         next = call->next;
-        if (call->owned)
-            free_owned(call);
+        if (call->fn == run_owned)
+            free_owned(call->data);
     }
     if (loop->wake >= 0)
         close(loop->wake);
@@ -386,8 +388,15 @@ static void append(struct weir_loop *loop, struct loop_call *call)
 
 void loop_post_call(struct weir_loop *loop, struct loop_call *call)
 {
-    call->owned = false;
     append(loop, call);
+}
+
+static void run_owned(void *data)
+{
+    struct owned_call *owned = data;
+
+    call_owned(owned->fn, owned->data, owned->owner, "posted call");
+    free_owned(owned);
 }
 
 int loop_post(struct weir_loop *loop, weir_call_fn fn, void *data)
@@ -395,7 +404,8 @@ int loop_post(struct weir_loop *loop, weir_call_fn fn, void *data)
     struct owned_call *owned = malloc(sizeof(*owned));
     if (!owned)
         return -ENOMEM;
-    *owned = (struct owned_call){.call = {.fn = fn, .data = data, .owned = true}, .owner = callback_owner()};
+    *owned = (struct owned_call){
+        .call = {.fn = run_owned, .data = owned}, .fn = fn, .data = data, .owner = callback_owner()};
     append(loop, &owned->call);
     return 0;
 }
@@ -420,13 +430,7 @@ static bool run_calls(struct weir_loop *loop)
 
     while (call) {
         struct loop_call *next = call->next;
-        if (call->owned) {
-            struct owned_call *owned = (struct owned_call *)call;
-            call_owned(call->fn, call->data, owned->owner, "posted call");
-            free_owned(call);
-        } else {
-            call->fn(call->data); /* may post the same call again, or free its memory */
-        }
+        call->fn(call->data); /* may post the same call again, or free its memory */
         call = next;
     }
     return stopping;

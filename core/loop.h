@@ -39,7 +39,6 @@ struct loop_call {
     weir_call_fn fn;
     void *data;
     struct loop_call *next; /* the loop's */
-    bool owned;             /* the loop's */
 };
 void loop_post_call(struct weir_loop *, struct loop_call *); /* any thread */
 

@@ -323,22 +323,34 @@ static int holder_place(const struct holder *h, const struct series *series)
     return -1;
 }
 
+/* How many values those before it have had that came as far as this holder: most likely it gets as many. */
+static unsigned expected(const struct metrics *metrics, const struct holder *h)
+{
+    unsigned count = 0;
+    for (const struct shape *s = h->shape ? h->shape->child : metrics->first; s; s = s->child)
+        count++;
+    return count ? count : VALUES_OF_BLOCK;
+}
+
 /* Makes room for one more value. False: no memory. */
-static bool holder_room(struct holder *h)
+static bool holder_room(const struct metrics *metrics, struct holder *h)
 {
     struct block **at = &h->blocks;
-    if (holder_count(h) % VALUES_OF_BLOCK)
+    unsigned index = holder_count(h);
+    for (; *at && index >= (*at)->room; at = &(*at)->next)
+        index -= (*at)->room;
+    if (*at)
         return true;
-    for (unsigned n = holder_count(h); n; n -= VALUES_OF_BLOCK)
-        at = &(*at)->next;
-    if (!*at) /* else it is left from a time without memory for the shape */
-        *at = calloc(1, sizeof(**at));
+    unsigned room = expected(metrics, h);
+    *at = calloc(1, sizeof(**at) + room * sizeof((*at)->values[0]));
+    if (*at)
+        (*at)->room = room;
     return *at;
 }
 
 static int holder_add(struct metrics *metrics, struct holder *h, struct series *series)
 {
-    struct shape *shape = holder_room(h) ? shape_with(metrics, h->shape, series) : NULL;
+    struct shape *shape = holder_room(metrics, h) ? shape_with(metrics, h->shape, series) : NULL;
     if (!shape)
         return -1;
     h->shape = shape;

@@ -19,7 +19,7 @@
 #include "metrics.h"
 
 enum {
-    VALUES_OF_BLOCK = 8,
+    VALUES_OF_BLOCK = 8,  /* of one whose holder's shape is new; else it has room for all that follow in it */
     VALUES_OF_HOLDER = 64 /* bits in asked; what comes then has another holder */
 };
 
@@ -64,7 +64,8 @@ struct shape {
 
 struct block {
     struct block *next;
-    struct weir_metric values[VALUES_OF_BLOCK];
+    unsigned room;
+    struct weir_metric values[];
 };
 
 struct holder {
@@ -104,8 +105,8 @@ static inline uint64_t holder_live(const struct holder *holder)
 static inline struct weir_metric *holder_metric(const struct holder *holder, unsigned index)
 {
     struct block *block = holder->blocks;
-    for (; index >= VALUES_OF_BLOCK; index -= VALUES_OF_BLOCK)
-        block = block->next;
+    for (; index >= block->room; block = block->next)
+        index -= block->room;
     return &block->values[index];
 }
 

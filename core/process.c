@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Limits of the process: memory of malloc's, descriptors. Owns nothing. Control thread. */
+/* Limits of the process: memory of malloc's, descriptors. Owns nothing. */
 #include "process.h"
 
 #include <malloc.h>
+#include <stdlib.h>
 #include <sys/resource.h>
+
+enum { TRIM_THRESHOLD = 4 << 20, LITTLE = 128 << 10 };
 
 /*
  * Few threads need few arenas. The thresholds are above what a library takes and drops all the time, such as
@@ -13,7 +16,7 @@
 static void tune_malloc(void)
 {
     mallopt(M_MMAP_THRESHOLD, 2 << 20);
-    mallopt(M_TRIM_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
     mallopt(M_ARENA_MAX, 2);
 }
 
@@ -32,4 +35,14 @@ void process_prepare(void)
 {
     tune_malloc();
     raise_descriptors();
+}
+
+/* malloc_trim leaves the end of an arena that is not the first one's; freeing a large piece looks at that. */
+void process_give_back(void)
+{
+    mallopt(M_TRIM_THRESHOLD, LITTLE);
+    malloc_trim(0);
+    void *volatile piece = malloc(LITTLE);
+    free(piece);
+    mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
 }

@@ -38,56 +38,48 @@ static json_t *number(uint64_t n)
     return json_string(text);
 }
 
-static char *to_text(const char *source, const struct etcd_snapshot *s)
+/* NULL: no memory. */
+static json_t *to_json(const char *source, const struct etcd_snapshot *s)
 {
     json_t *keys = json_object();
 
     for (size_t i = 0; i < s->count; i++)
         json_object_set_new(keys, s->kvs[i].key, json_stringn(s->kvs[i].value, s->kvs[i].size));
-    json_t *root = json_pack("{s:i, s:s, s:o, s:o, s:o}", "version", VERSION, "source", source, "cluster_id",
-                             number(s->cluster_id), "revision", number((uint64_t)s->revision), "keys", keys);
-    char *text = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    json_decref(root);
-    return text;
+    return json_pack("{s:i, s:s, s:o, s:o, s:o}", "version", VERSION, "source", source, "cluster_id",
+                     number(s->cluster_id), "revision", number((uint64_t)s->revision), "keys", keys);
 }
 
-static int write_all(int fd, const char *text)
+/* In pieces: the whole, of a key of ten thousand entries, would be megabytes more for a moment. */
+static int write_file(const char *path, const json_t *root)
 {
-    for (size_t left = strlen(text); left;) {
-        ssize_t n = write(fd, text, left);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            text += n;
-            left -= (size_t)n;
-        }
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600), error = errno;
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+
+    if (!f) {
+        error = fd < 0 ? error : errno;
+        if (fd >= 0)
+            close(fd);
+        return -error;
     }
-    return 0;
-}
-
-static int write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-    if (fd < 0)
-        return -errno;
-    int rc = write_all(fd, text);
-    if (close(fd) < 0 && rc == 0)
+    errno = EIO;
+    int rc = json_dumpf(root, f, JSON_COMPACT | JSON_SORT_KEYS) < 0 ? -errno : 0;
+    if (fclose(f) != 0 && rc == 0)
         rc = -errno;
     return rc;
 }
 
 int etcd_cache_save(const char *path, const char *source, const struct etcd_snapshot *s)
 {
-    char *text = to_text(source, s), *new = NULL;
-    int rc = text && asprintf(&new, "%s.new", path) >= 0 ? write_file(new, text) : -ENOMEM;
+    json_t *root = to_json(source, s);
+    char *new = NULL;
+    int rc = root && asprintf(&new, "%s.new", path) >= 0 ? write_file(new, root) : -ENOMEM;
 
     if (rc == 0 && rename(new, path) < 0)
         rc = -errno;
     if (rc < 0 && new)
         unlink(new);
     free(new);
-    free(text);
+    json_decref(root);
     return rc;
 }
 

@@ -358,8 +358,18 @@ static void put_names(struct etcd_draft *d, struct etcd_entry *e, const char *ke
 
     put(d, key);
     e->topic_at = put(d, json_is_string(topic) ? json_string_value(topic) : "");
-    e->path_at = put_paths(d, json_is_object(json) ? member(json, "path") : NULL);
     e->id_at = json_is_string(id) ? put(d, json_string_value(id)) : 0;
+}
+
+/* Where its path stands: one that is good is among the settings, as the first. */
+static void put_path(struct etcd_draft *d, struct etcd_entry *e, json_t *json)
+{
+    const json_t *path = json_is_object(json) ? member(json, "path") : NULL;
+
+    if (e->count && json_is_string(path))
+        e->path_at = e->settings_at + (uint32_t)sizeof("path");
+    else
+        e->path_at = put_paths(d, path);
 }
 
 struct etcd_entry *etcd_entry_read(struct etcd_draft *d, const char *key, size_t number, json_t *json,
@@ -373,6 +383,7 @@ struct etcd_entry *etcd_entry_read(struct etcd_draft *d, const char *key, size_t
     e.settings_at = (uint32_t)d->size;
     int rc = add_members(d, json, rules);
     e.count = d->count;
+    put_path(d, &e, json);
     if (rc == -EINVAL)
         e.refusal_at = put(d, d->refusal);
     free(d->refusal);

@@ -19,7 +19,8 @@ struct etcd_entry {
     uint32_t number; /* its place in the key's list, counted from 1 */
     uint32_t id_at, path_at, topic_at, refusal_at, settings_at; /* in text; 0: none */
     uint32_t count;                                             /* settings */
-    char text[]; /* the key; then id, topic, path, the settings' names and values, why it is refused */
+    char text[]; /* the key; then topic, id, the settings' names and values, the path where it is not the
+                    first of those, why it is refused */
 };
 
 struct etcd_rules {

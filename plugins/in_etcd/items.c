@@ -9,12 +9,35 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+static bool owns_id(const struct etcd_item *item)
+{
+    return item->id != etcd_entry_path(item->entry);
+}
+
+static void item_clear(struct etcd_item *item)
+{
+    if (owns_id(item))
+        free((char *)item->id);
+    etcd_entry_unref(item->entry);
+}
+
+int etcd_item_set(struct etcd_item *item, struct etcd_entry *e)
+{
+    const char *path = etcd_entry_path(e), *id = strcmp(item->id, path) ? strdup(item->id) : path;
+
+    if (!id)
+        return -ENOMEM;
+    e = etcd_entry_ref(e);
+    item_clear(item);
+    item->id = id;
+    item->entry = e;
+    return 0;
+}
+
 void etcd_items_clear(struct etcd_items *items)
 {
-    for (size_t i = 0; i < items->count; i++) {
-        free(items->list[i].id);
-        etcd_entry_unref(items->list[i].entry);
-    }
+    for (size_t i = 0; i < items->count; i++)
+        item_clear(&items->list[i]);
     free(items->list);
     free(items->slots);
     *items = (struct etcd_items){0};
@@ -91,10 +114,15 @@ int etcd_items_reserve(struct etcd_items *items, size_t count)
 
 int etcd_items_add(struct etcd_items *items, char *id, struct etcd_entry *e)
 {
+    const char *path = etcd_entry_path(e);
+
     if (!id)
         return -ENOMEM;
-    uint32_t *slot = slot_of(items, id);
-    items->list[items->count++] = (struct etcd_item){.id = id, .entry = etcd_entry_ref(e)};
+    bool is_path = !strcmp(id, path);
+    if (is_path)
+        free(id);
+    uint32_t *slot = slot_of(items, is_path ? path : id);
+    items->list[items->count++] = (struct etcd_item){.id = is_path ? path : id, .entry = etcd_entry_ref(e)};
     *slot = (uint32_t)items->count;
     return 0;
 }

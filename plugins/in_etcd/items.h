@@ -10,7 +10,7 @@
 
 /* One input. */
 struct etcd_item {
-    char *id;
+    const char *id; /* its own, or the entry's path */
     struct etcd_entry *entry;
     bool refused; /* by weir */
 };
@@ -34,9 +34,12 @@ struct etcd_refusals {
 
 /* Makes room for so many in an empty list. 0 or -ENOMEM. */
 int etcd_items_reserve(struct etcd_items *, size_t count);
-/* There is room, and none has that id yet. Takes the id over, and NULL for it: -ENOMEM. */
+/* There is room, and none has that id yet. Takes the id over, unless it is the entry's path, and NULL for it:
+ * -ENOMEM. */
 int etcd_items_add(struct etcd_items *, char *id, struct etcd_entry *);
 struct etcd_item *etcd_items_find(const struct etcd_items *, const char *id); /* or NULL */
+/* Another entry, with the same id, takes the place of the item's. 0 or -ENOMEM. */
+int etcd_item_set(struct etcd_item *, struct etcd_entry *);
 void etcd_items_clear(struct etcd_items *);
 
 int etcd_refusals_add(struct etcd_refusals *, const char *key, const char *error); /* 0 or -ENOMEM */

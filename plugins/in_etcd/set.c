@@ -127,10 +127,8 @@ static void note_refusals(struct etcd_set *set, const struct weir_refusal *refus
         const struct etcd_item *old = etcd_items_find(&set->given, item->id);
         item->refused = !old || old->refused;
         etcd_refusals_add_entry(&set->refusing, item->entry, without_origin(refusals[i].reason, item->entry));
-        if (!item->refused) { /* it goes on as it was */
-            etcd_entry_unref(item->entry);
-            item->entry = etcd_entry_ref(old->entry);
-        }
+        if (!item->refused && etcd_item_set(item, old->entry) < 0) /* else it goes on as it was */
+            item->refused = true;
     }
 }
 

@@ -90,7 +90,7 @@ static void file_free(struct tail_file *file)
     tail_packed_free(file->packed);
     close(file->fd);
     tail_account_finish(&file->account);
-    free(file->path);
+    free(file->own_path);
     free(file->before);
     free(file);
 }

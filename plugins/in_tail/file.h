@@ -17,7 +17,8 @@ struct tail_file {
     struct tail_table_node by_path, by_inode;
     struct tail_sub sub;
     struct weir_stream *stream;
-    char *path; /* the last that is known */
+    const char *path; /* the last that is known: */
+    char *own_path;   /* or the only one in the configuration, where this is NULL */
     struct tail_identity identity;
     struct tail_fingerprint fingerprint;
     uint64_t offset, token;  /* all lines below are sent; the hash of the bytes before it */

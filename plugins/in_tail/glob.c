@@ -32,7 +32,8 @@ static void add_part(struct room *room, const char *text, size_t size, bool lite
         enum tail_part_kind kind = room->deep                  ? TAIL_PART_DEEP
                                    : !literal && is_wild(copy) ? TAIL_PART_WILD
                                                                : TAIL_PART_LITERAL;
-        room->parts[room->part_count] = (struct tail_part){copy, kind};
+        room->parts[room->part_count] =
+            (struct tail_part){(uint32_t)(copy - (char *)&room->parts[room->part_count]), kind};
     }
     room->part_count++;
     room->text_size += size + 1;
@@ -142,8 +143,8 @@ bool tail_glob_excludes(const struct tail_glob *glob, const char *path)
 
 bool tail_part_matches(const struct tail_part *part, const char *name)
 {
-    return part->kind == TAIL_PART_LITERAL ? strcmp(part->text, name) == 0
-                                           : fnmatch(part->text, name, FNM_PERIOD) == 0;
+    return part->kind == TAIL_PART_LITERAL ? strcmp(tail_part_text(part), name) == 0
+                                           : fnmatch(tail_part_text(part), name, FNM_PERIOD) == 0;
 }
 
 /* -- Matching ----------------------------------------------------------------------------------- */

@@ -36,16 +36,19 @@ struct tail_file *tail_file_at(const struct tail_instance *tail, const char *pat
 int tail_file_set_path(struct tail_file *file, const char *path, bool named)
 {
     struct tail_instance *tail = file->tail;
-    char *copy = strdup(path);
-    if (!copy) {
+    char *copy = NULL;
+    if (tail->config->path.count == 1 && strcmp(path, tail->config->path.items[0]) == 0) {
+        path = tail->config->path.items[0]; /* most often, where there are thousands of inputs */
+    } else if (!(path = copy = strdup(path))) {
         return -ENOMEM;
     }
     if (file->named) {
         tail_table_remove(&tail->by_path, &file->by_path);
         file->named = false;
     }
-    free(file->path);
-    file->path = copy;
+    free(file->own_path);
+    file->own_path = copy;
+    file->path = path;
     if (named && tail_table_add(&tail->by_path, &file->by_path, path_hash(path)) < 0) {
         return -ENOMEM;
     }

@@ -128,7 +128,7 @@ static void enter(struct tail_walk *w, size_t length, size_t at, unsigned depth)
             push(w, length, at, depth);
             return;
         } else {
-            size_t longer = pass(w, length, parts[at].text);
+            size_t longer = pass(w, length, tail_part_text(&parts[at]));
             if (!longer) {
                 return;
             }
@@ -202,7 +202,7 @@ static void advance(struct tail_walk *w)
     if (part->kind == TAIL_PART_LITERAL) {
         size_t length = frame->length;
         pop(w);
-        last_name(w, length, part->text);
+        last_name(w, length, tail_part_text(part));
         return;
     }
     if (frame->dir || open_here(w, frame)) {

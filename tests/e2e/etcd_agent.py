@@ -22,7 +22,7 @@ def entry(path, topic="one", **options):
 class Agent:
     """A weir with an etcd input and one output for each topic; what came is sorted by them."""
 
-    def __init__(self, lab, endpoints, name="weir", topics=(), service=None, **options):
+    def __init__(self, lab, endpoints, name="weir", topics=(), service=None, preload=None, env=None, **options):
         self.lab = lab
         self.topics = list(topics)
         self.port = free_ports(1)[0]
@@ -34,7 +34,7 @@ class Agent:
         outputs += [] if topics else [{"name": "stdout", "match": "*", "format": "raw"}]
         config = lab.config([source], outputs, {"http_server": True, "http_port": self.port, **(service or {})},
                             name="%s.yaml" % name)
-        self.weir = lab.start(["-c", config], name=name)
+        self.weir = lab.start(["-c", config], name=name, preload=preload, env=env)
 
     # -- What it shows --
 
