@@ -16,9 +16,9 @@
 #include "log.h"
 #include "output.h"
 
-#define IGNORED(key, why)                                     \
-    {                                                         \
-        .name = key, .type = WEIR_OPTION_IGNORED, .help = why \
+#define IGNORED(key, why)                                         \
+    {                                                             \
+        .name = (key), .type = WEIR_OPTION_IGNORED, .help = (why) \
     }
 
 const struct weir_option input_options[] = {

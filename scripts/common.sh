@@ -7,6 +7,8 @@ build_packages=(gcc make cmake pkg-config libc6-dev libyaml-dev libsqlite3-dev l
 test_packages=(g++ check libmsgpack-dev python3 strace kcat openssl etcd-server etcd-client chromium bindfs
     python3-prometheus-client dpkg-dev mandoc)
 
+lint_packages=(clang-tidy-14 cppcheck)
+
 say() { printf '%s\n' "$*"; }
 die() {
     printf '%s\n' "$*" >&2

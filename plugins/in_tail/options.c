@@ -195,9 +195,9 @@ const struct weir_option tail_options[] = {
      .min = 10 * MS,
      .max = DAY,
      .help = "how often files are looked at that inotify does not cover"},
-#define IGNORED(option, why)                                     \
-    {                                                            \
-        .name = option, .type = WEIR_OPTION_IGNORED, .help = why \
+#define IGNORED(option, why)                                         \
+    {                                                                \
+        .name = (option), .type = WEIR_OPTION_IGNORED, .help = (why) \
     }
     IGNORED("reserve_data", "the fields beside the line always stay"),
     IGNORED("key_name", "the parser reads the line"),

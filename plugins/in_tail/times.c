@@ -202,7 +202,8 @@ bool tail_times_of_integer(const struct tail_times *times, uint64_t n, struct ta
 
 bool tail_times_of_double(const struct tail_times *times, double n, struct tail_time *ret)
 {
-    double per_second = (double)(1000000000 / unit_of(times)), sec = floor(n / per_second);
+    uint64_t units = 1000000000 / unit_of(times); /* of a second */
+    double per_second = (double)units, sec = floor(n / per_second);
     if (!(sec >= 0 && sec <= UINT32_MAX)) {
         return false;
     }
