@@ -9,7 +9,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <ucontext.h>
 #include <unistd.h>
+#include "code_range.h"
 #include "log.h"
 #include "loop.h"
 
@@ -164,18 +166,43 @@ static void add_others(struct text *t)
     }
 }
 
+/* Where the thread was; 0: not known on this processor. */
+static uintptr_t address_of(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (uintptr_t)context->uc_mcontext.pc;
+#else
+    (void)context;
+    return 0;
+#endif
+}
+
+/* A thread that is none of ours: one that a plugin made, or a library of its. */
+static void add_stranger(struct text *t, const ucontext_t *context)
+{
+    const char *plugin = code_range_find(address_of(context));
+
+    if (plugin) {
+        add(t, " in the code of the plugin '");
+        add(t, plugin);
+        add(t, "',");
+    }
+    add(t, " in a thread that was in no plugin's callback");
+}
+
 static void on_crash(int number, siginfo_t *info, void *context)
 {
     struct text t = {.size = 0};
 
-    (void)context;
     add(&t, "crashed: ");
     add(&t, signal_name(number));
     if (atomic_load_explicit(&callback_now.what, memory_order_relaxed)) {
         add(&t, " in the code of ");
         add_mark(&t, &callback_now);
     } else {
-        add(&t, " in a thread that was in no plugin's callback");
+        add_stranger(&t, context);
     }
     if (number == SIGABRT)
         add_others(&t);

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "code_range.h"
 #include "option.h"
 
 enum { LONGEST_NAME = 32, LARGEST_FILE = 1 << 30 };
@@ -337,7 +338,10 @@ static char *read_descriptor(struct plugin *plugin)
         return error;
     size_t size = theirs->struct_size < sizeof plugin->api ? theirs->struct_size : sizeof plugin->api;
     memcpy(&plugin->api, theirs, size);
-    return check_api(plugin->path, &plugin->api);
+    error = check_api(plugin->path, &plugin->api);
+    if (!error)
+        code_range_add(theirs, plugin->api.name);
+    return error;
 }
 
 /* Loads what `fd` is, or finds it loaded. */
@@ -400,8 +404,10 @@ void plugin_unref(const struct plugin *shared)
     struct plugin *plugin = (struct plugin *)shared;
     if (!plugin || --plugin->users)
         return;
-    if (plugin->handle)
+    if (plugin->handle) {
+        code_range_remove(dlsym(plugin->handle, symbol));
         dlclose(plugin->handle);
+    }
     if (plugin->file >= 0)
         close(plugin->file);
     free(plugin->path);

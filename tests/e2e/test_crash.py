@@ -43,6 +43,14 @@ def test_output(lab, fault, number, name, callback):
     assert last_line(weir)[:11] == weir.log_text()[:11] and last_line(weir)[23] == "Z"  # a date as any other line's
 
 
+def test_thread_of_a_plugins_own(lab):
+    """No callback is there to be named: the code is, by where it lies."""
+    weir = into(lab, "crashes_in_thread")
+    weir.wait(-signal.SIGSEGV)
+    assert last_line(weir).endswith(
+        "crashed: SIGSEGV in the code of the plugin 'broken', in a thread that was in no plugin's callback"), weir.log_text()
+
+
 def test_destroy_is_on_the_control_thread(lab):
     weir = into(lab, "crashes_in_destroy")
     weir.wait_log("in.log is followed")

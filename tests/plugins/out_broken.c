@@ -32,7 +32,8 @@ enum fault {
     SILENT_START,
     SILENT_CREATE,
     WAITS_FOR_EVER,
-    OVERFLOWS_STACK
+    OVERFLOWS_STACK,
+    CRASHES_IN_THREAD
 };
 
 static const char *const faults[] = {"none",
@@ -57,6 +58,7 @@ static const char *const faults[] = {"none",
                                      "silent_create",
                                      "waits_for_ever",
                                      "overflows_stack",
+                                     "crashes_in_thread",
                                      NULL};
 
 struct broken_config {
@@ -145,6 +147,22 @@ static void run_elsewhere(struct broken *b)
         pthread_join(thread, NULL);
 }
 
+static void *crash(void *data)
+{
+    (void)data;
+    *nowhere = 1;
+    return NULL;
+}
+
+static int crash_in_thread(void)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, crash, NULL) == 0)
+        pthread_join(thread, NULL);
+    return WEIR_DELIVERED;
+}
+
 static int broken_write(void *self, struct weir_chunk *chunk)
 {
     struct broken *b = self;
@@ -174,6 +192,8 @@ static int broken_write(void *self, struct weir_chunk *chunk)
         return WEIR_DELIVERED;
     case OVERFLOWS_STACK:
         return (int)fall(0);
+    case CRASHES_IN_THREAD:
+        return crash_in_thread();
     case EXITS:
         _exit(7);
     case NO_RESULT:
