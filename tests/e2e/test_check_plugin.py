@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """weir check-plugin: each fault of a plugin is named, and a good plugin passes."""
+import re
+import subprocess
+
 import pytest
 
 import harness
@@ -135,6 +138,29 @@ def test_our_own(lab, plugin, options):
     cycles = 1000 if plugin == "out_stdout" and not harness.SANITIZER else 60
     status, said = check(lab, harness.BUILD / "plugins" / (plugin + ".so"), "--cycles", str(cycles), *words)
     assert status == 0, said
+
+
+@pytest.fixture
+def mock_broker(lab):
+    """librdkafka's mock cluster, in a kcat that is given nothing to send; it says where it listens."""
+    log = lab.path("mock.log")
+    with open(log, "wb") as out:
+        process = subprocess.Popen(["kcat", "-P", "-b", "127.0.0.1:1", "-t", "none", "-X", "test.mock.num.brokers=1",
+                                    "-X", "debug=mock"], stdin=subprocess.PIPE, stdout=out, stderr=out)
+    try:
+        yield harness.until(lambda: re.search(r"bootstrap\.servers=(\S+)", log.read_text(errors="replace")),
+                            "the mock broker listens").group(1)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.skipif(bool(harness.SANITIZER), reason="librdkafka's own threads and memory")
+def test_kafka_with_a_broker_that_answers(lab, mock_broker):
+    """Lives in which chunks are delivered, and those that are stopped in the middle of it."""
+    status, said = check(lab, harness.BUILD / "plugins/out_kafka.so", "--cycles", "60", "--option", "brokers=" + mock_broker)
+    assert status == 0, said
+    assert int(re.search(r"(\d+) finished for good", said).group(1)) > 0, said
 
 
 @pytest.mark.parametrize("args,words", [
