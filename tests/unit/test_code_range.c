@@ -52,7 +52,7 @@ START_TEST(places_are_used_again)
     code_range_remove(NULL);
     code_range_remove(&handle);
     code_range_add(&plugin, "nowhere"); /* a stack is in no module */
-    for (int i = 0; i < 1000; i++)                    /* more than there is room for */
+    for (int i = 0; i < 1000; i++)      /* more than there is room for */
         code_range_add(plugin, "many");
     ck_assert_str_eq(code_range_find(code_of(plugin)), "many");
     for (int i = 0; i < 1000; i++)
