@@ -56,18 +56,18 @@ static struct {
     atomic_ulong count;
     bool bursts;
 } calls[CALLS] = {
-    [MEMORY] = {"malloc", {ENOMEM}},
-    [READ] = {"read", {EIO, EINTR, ENOMEM}},
-    [WRITE] = {"write", {ENOSPC, EIO, EINTR, EDQUOT}},
-    [OPEN] = {"open", {EMFILE, ENFILE, EIO, ENOMEM}},
-    [SYNC] = {"fsync", {EIO, ENOSPC}},
-    [WATCH] = {"inotify_add_watch", {ENOSPC, ENOMEM}},
-    [EPOLL_WAIT] = {"epoll_wait", {EINTR}},
-    [EPOLL_CTL] = {"epoll_ctl", {ENOMEM, ENOSPC}},
-    [MMAP] = {"mmap", {ENOMEM}},
-    [DLOPEN] = {"dlopen", {ENOMEM}},
-    [CONNECT] = {"connect", {ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EAGAIN}},
-    [THREAD] = {"pthread_create", {EAGAIN}},
+    [MEMORY] = {.name = "malloc", .errors = {ENOMEM}},
+    [READ] = {.name = "read", .errors = {EIO, EINTR, ENOMEM}},
+    [WRITE] = {.name = "write", .errors = {ENOSPC, EIO, EINTR, EDQUOT}},
+    [OPEN] = {.name = "open", .errors = {EMFILE, ENFILE, EIO, ENOMEM}},
+    [SYNC] = {.name = "fsync", .errors = {EIO, ENOSPC}},
+    [WATCH] = {.name = "inotify_add_watch", .errors = {ENOSPC, ENOMEM}},
+    [EPOLL_WAIT] = {.name = "epoll_wait", .errors = {EINTR}},
+    [EPOLL_CTL] = {.name = "epoll_ctl", .errors = {ENOMEM, ENOSPC}},
+    [MMAP] = {.name = "mmap", .errors = {ENOMEM}},
+    [DLOPEN] = {.name = "dlopen", .errors = {ENOMEM}},
+    [CONNECT] = {.name = "connect", .errors = {ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EAGAIN}},
+    [THREAD] = {.name = "pthread_create", .errors = {EAGAIN}},
 };
 
 /* What is known by name to the environment. */
