@@ -11,6 +11,7 @@
  * Each failure is told on standard error. Only what the kernel lets fail fails: of reads and writes those of
  * files, pipes and sockets, not of eventfds; never what goes to standard error. Any thread.
  */
+#undef _FORTIFY_SOURCE /* what it would wrap is defined here */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
