@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@
 #include "process.h"
 #include "reload.h"
 
-static const uint64_t PROGRESS_INTERVAL = 100000000, LAST_WAIT = 2000000000;
+static const uint64_t PROGRESS_INTERVAL = 100000000, LAST_WAIT = 2000000000, HEAP_TRIM_PAUSE = 10000000000;
 
 struct weir_loop *engine_control(struct engine *e)
 {
@@ -72,6 +73,21 @@ void engine_retry_pauses(struct engine *e, uint64_t *ret_base, uint64_t *ret_cap
 
 /* -- Checkpoints ------------------------------------------------------------------------------------ */
 
+/*
+ * After a standstill or a swapped sink the C library keeps what was freed, since what is still in use lies
+ * between: 50 MB after some outages of a broker, a record of librdkafka's for each message. It takes
+ * milliseconds, so not often.
+ */
+static void trim_memory(struct engine *e)
+{
+    e->heap_due |= pool_trim(e->pool) > 0;
+    if (!e->heap_due || loop_now() - e->heap_trimmed_at < HEAP_TRIM_PAUSE)
+        return;
+    malloc_trim(0);
+    e->heap_trimmed_at = loop_now();
+    e->heap_due = false;
+}
+
 static void flush_checkpoints(struct engine *e)
 {
     char *why = NULL;
@@ -90,7 +106,7 @@ static void flush_checkpoints(struct engine *e)
     if (rc < 0 && e->phase != ENGINE_DONE)
         loop_timer_set(e->flush_timer, e->service.checkpoint_interval, 0);
     free(why);
-    pool_trim(e->pool); /* about once a second, and after the last chunk, with no timer of its own */
+    trim_memory(e); /* about once a second, and after the last chunk, with no timer of its own */
 }
 
 static void on_flush_timer(void *data)

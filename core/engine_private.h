@@ -71,6 +71,8 @@ struct engine {
     struct loop_call dirty_call;
     atomic_bool dirty_posted, dirty_urgent;
     uint64_t flushed_at;      /* loop_now's clock */
+    uint64_t heap_trimmed_at; /* the same */
+    bool heap_due;            /* much of the heap was freed since */
     uint64_t flushed_good_at; /* the same, of the last time that went well */
     bool flush_failing;
     struct status *shown;

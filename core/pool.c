@@ -156,17 +156,20 @@ static struct free_block *unlink_surplus(struct pool *p)
     return surplus;
 }
 
-void pool_trim(struct pool *p)
+size_t pool_trim(struct pool *p)
 {
     struct free_block *b, *next;
+    size_t dropped = 0;
 
     pthread_mutex_lock(&p->lock);
     b = unlink_surplus(p);
     pthread_mutex_unlock(&p->lock);
     for (; b; b = next) {
         next = b->next;
+        dropped += b->size;
         drop_memory(b, b->size);
     }
+    return dropped;
 }
 
 struct gate *pool_gate(struct pool *p)

@@ -19,8 +19,9 @@ void pool_destroy(struct pool *);
 void *pool_take(struct pool *, size_t *size);
 /* size: as pool_take gave it. */
 void pool_give(struct pool *, void *block, size_t size);
-/* Gives the system back most of what is kept: to be called now and then, not for each chunk. */
-void pool_trim(struct pool *);
+/* Gives the system back most of what is kept, and returns how many bytes that was: to be called now and then,
+ * not for each chunk. */
+size_t pool_trim(struct pool *);
 
 struct gate *pool_gate(struct pool *);
 
