@@ -10,8 +10,9 @@ from harness import line, until
 
 pytest_plugins = ["etcd_fixtures"]
 
-# Measured: 3,900, with a file that is open and what tables have in reserve. Two kilobytes more make it fail.
-MOST_BYTES = 4500
+# Measured: 4,100 to 4,500, with a file that is open, what tables have in reserve, and up to 500 of the pool, which keeps
+# blocks of chunks that were on their way at once. Two kilobytes more make it fail.
+MOST_BYTES = 5000
 
 
 def heap(weir, report):
@@ -29,7 +30,8 @@ def test_an_entry_takes_little_memory(lab, etcd, agent):
         paths[-1].parent.mkdir(exist_ok=True)
         paths[-1].write_bytes(line(number))
     report = lab.path("heap")
-    weir = agent(preload=harness.BUILD / "tests" / "heap_used.so", env={"WEIR_TEST_HEAP": str(report)})
+    weir = agent(service={"memory_limit": "1M"},  # which bounds what the pool keeps, however slow the output is
+                 preload=harness.BUILD / "tests" / "heap_used.so", env={"WEIR_TEST_HEAP": str(report)})
     weir.wait_applied(etcd.quick_put(KEY, []))
     before = min(heap(weir.weir, report) for _ in range(5))
     etcd.quick_put(KEY, [entry(path) for path in paths])
