@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "output.h"
+#include "spool.h"
 
 static atomic_uint_fast64_t next_id = 1;
 
@@ -182,7 +183,10 @@ void chunk_slot_done(struct chunk_slot *slot, bool delivered)
         wake_keeper(c);
     if (before != 1)
         return;
-    if (!atomic_load(&c->lost))
+    bool all = !atomic_load(&c->lost);
+    if (all)
         checkpoint_acknowledge(c->checkpoint, &c->set);
+    if (c->spooled)
+        spool_entry_done(c->spooled, all);
     chunk_unref(c);
 }

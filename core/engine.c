@@ -27,6 +27,8 @@
 #include "log.h"
 #include "process.h"
 #include "reload.h"
+#include "spool_feed.h"
+#include "spools.h"
 
 static const uint64_t PROGRESS_INTERVAL = 100000000, LAST_WAIT = 2000000000, HEAP_TRIM_PAUSE = 10000000000;
 
@@ -53,6 +55,11 @@ struct pool *engine_pool(struct engine *e)
 const char *engine_data_dir(const struct engine *e)
 {
     return e->data_dir;
+}
+
+struct spools *engine_spools(struct engine *e)
+{
+    return e->spools;
 }
 
 struct checkpoint *engine_checkpoint(struct engine *e)
@@ -214,6 +221,7 @@ static _Noreturn void give_up(struct engine *e)
             log_error(o->base.alias->chars, "does not stop (plugin %s): ending without it",
                       o->base.plugin->path);
     flush_checkpoints(e);
+    spools_flush(e->spools);
     end_progress(e);
     _exit(e->status);
 }
@@ -430,11 +438,26 @@ void engine_tell_ready(struct engine *e)
     supervisor_ready(e->supervisor, inputs, outputs);
 }
 
+static bool is_of_an_input(void *data, const char *spool)
+{
+    const struct engine *e = data;
+    bool found = false;
+
+    for (const struct input *in = e->inputs; in && !found; in = in->next) {
+        char *name = in->feed ? spool_name(in->identity) : NULL;
+        found = name && !strcmp(name, spool);
+        free(name);
+    }
+    return found;
+}
+
 static void start_inputs(struct engine *e)
 {
     e->phase = ENGINE_RUNNING;
     for (struct input *in = e->inputs; in; in = in->next)
         engine_start_input(e, in);
+    if (e->data_dir)
+        spools_report_orphans(e->data_dir, is_of_an_input, e);
     engine_tell_ready(e);
     reload_on_running(e->reload);
 }

@@ -17,6 +17,7 @@
 
 struct engine;
 struct input;
+struct spools;
 
 enum exit_status { EXIT_STOPPED = 0, EXIT_CONFIG = 1, EXIT_START = 2, EXIT_FAILED = 3 };
 
@@ -51,6 +52,7 @@ struct metrics *engine_metrics(struct engine *);
 struct router *engine_router(struct engine *);
 struct pool *engine_pool(struct engine *);
 struct checkpoint *engine_checkpoint(struct engine *);
+struct spools *engine_spools(struct engine *);
 /* The folder of what is kept, or NULL. Any thread. */
 const char *engine_data_dir(const struct engine *);
 /* The settings in force; a reload changes them where they stand. Control thread. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "engine_private.h"
+#include "spools.h"
 
 static void index_input(struct engine *e, struct input *in)
 {
@@ -310,7 +311,8 @@ struct engine *engine_build(const struct config *config, struct registry *regist
     e->metrics = metrics_create();
     e->router = router_create();
     e->pool = pool_create(config->service.memory_limit);
-    if (!e->control || !e->metrics || !e->router || !e->pool) {
+    e->spools = spools_create();
+    if (!e->control || !e->metrics || !e->router || !e->pool || !e->spools) {
         engine_free(e);
         return NULL;
     }
@@ -340,6 +342,7 @@ void engine_free(struct engine *e)
         e->outputs = o->next;
         output_destroy(o);
     }
+    spools_close(e->spools);
     checkpoint_close(e->checkpoint);
     router_destroy(e->router);
     pool_destroy(e->pool);

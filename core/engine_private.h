@@ -48,6 +48,7 @@ struct engine {
     struct router *router;
     struct pool *pool;
     struct checkpoint *checkpoint;
+    struct spools *spools;
     struct input *inputs; /* in the order of the configuration */
     struct input *last_input;
     struct input

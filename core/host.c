@@ -96,7 +96,7 @@ static void host_stopped(struct weir_instance *i)
 static void host_ended(struct weir_instance *i)
 {
     if (as_input(i))
-        instance_notify(i, INSTANCE_ENDED);
+        input_ended(as_input(i));
 }
 
 static void host_progress(struct weir_instance *i, uint64_t done, uint64_t total)
@@ -201,6 +201,11 @@ static int host_positions(struct weir_instance *i, struct weir_chunk *chunk, wei
     return as_output(i) ? output_positions(as_output(i), chunk, fn, data) : -EINVAL;
 }
 
+static int host_on_durable(struct weir_instance *i, weir_durable_fn fn, void *data)
+{
+    return as_input(i) ? input_on_durable(as_input(i), fn, data) : -EINVAL;
+}
+
 static const struct weir_host host = {
     .struct_size = sizeof(struct weir_host),
     .abi_version = WEIR_ABI_VERSION,
@@ -246,6 +251,7 @@ static const struct weir_host host = {
     .keep_positions = host_keep_positions,
     .kept = host_kept,
     .positions = host_positions,
+    .on_durable = host_on_durable,
 };
 
 const struct weir_host *engine_host(void)

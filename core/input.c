@@ -10,16 +10,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <weir/kill_point.h>
 #include "callback.h"
 #include "engine.h"
 #include "log.h"
 #include "output.h"
+#include "spool_feed.h"
 
 #define IGNORED(key, why)                                         \
     {                                                             \
         .name = (key), .type = WEIR_OPTION_IGNORED, .help = (why) \
     }
+
+/* In the order of enum input_storage; the last two are Fluent Bit's. */
+static const char *const storages[] = {"memory", "disk", "filesystem", "memrb", NULL};
 
 const struct weir_option input_options[] = {
     {.name = "name",
@@ -39,9 +44,23 @@ const struct weir_option input_options[] = {
      .type = WEIR_OPTION_STRING,
      .offset = offsetof(struct input_options, topic),
      .help = "Kafka topic of the records, for outputs that don't set one"},
+    {.name = "storage",
+     .alias = "storage.type",
+     .type = WEIR_OPTION_CHOICE,
+     .offset = offsetof(struct input_options, storage),
+     .def = "memory",
+     .choices = storages,
+     .help = "disk (or filesystem): what comes in is kept in data_dir until every output has it"},
+    {.name = "storage_limit",
+     .alias = "storage.total_limit_size",
+     .type = WEIR_OPTION_SIZE,
+     .offset = offsetof(struct input_options, storage_limit),
+     .def = "1G",
+     .min = 1 << 20,
+     .max = (int64_t)1 << 50,
+     .help = "bytes that storage: disk may take, before the input is held back"},
     IGNORED("mem_buf_limit", "an output's queue_size and service.memory_limit bound memory"),
     IGNORED("threaded", "service.input_threads spreads inputs over threads"),
-    IGNORED("storage.type", "the followed file is the buffer: nothing read is lost with the process"),
     IGNORED("storage.pause_on_chunks_overlimit", "a full output always pauses the inputs that route to it"),
     {0},
 };
@@ -114,6 +133,44 @@ static void post_life(struct input *in, struct weir_loop *loop, weir_call_fn fn)
     loop_post_call(loop, &in->life_call);
 }
 
+/* Whether what it sends is to be kept on disk. */
+static bool wants_disk(const struct input *in, const struct section *section, struct problems *problems)
+{
+    const struct origin origin =
+        section_origin(section, section_get(section, "storage") ? "storage" : "storage.type");
+    bool disk = in->options.storage == STORAGE_DISK || in->options.storage == STORAGE_FILESYSTEM;
+
+    if (in->options.storage == STORAGE_MEMRB)
+        problem_warn(problems, &origin,
+                     "storage.type memrb is memory here: a full output pauses its inputs, and "
+                     "nothing is dropped");
+    if (disk && (in->base.plugin->api.flags & (WEIR_PLUGIN_SOURCE | WEIR_PLUGIN_REREADS))) {
+        problem_warn(
+            problems, &origin,
+            "storage: disk has no effect for %s: what it reads can be read again, and it goes on where "
+            "every output has it, so a copy would only cost",
+            in->base.plugin->api.name);
+        return false;
+    }
+    return disk;
+}
+
+static int set_up_storage(struct input *in, const struct section *section, struct problems *problems)
+{
+    const struct origin origin =
+        section_origin(section, section_get(section, "storage") ? "storage" : "storage.type");
+
+    if (!wants_disk(in, section, problems))
+        return 0;
+    if (!engine_data_dir(in->base.engine)) {
+        problem_error(problems, &origin,
+                      "storage: disk needs service.data_dir, where it keeps what comes in");
+        return -EINVAL;
+    }
+    in->feed = spool_feed_create(in);
+    return in->feed ? 0 : -ENOMEM;
+}
+
 static int set_up(struct input *in, struct engine *engine, const struct plugin *plugin,
                   const struct section *section, const char *default_alias, struct problems *problems)
 {
@@ -131,6 +188,9 @@ static int set_up(struct input *in, struct engine *engine, const struct plugin *
     in->tag = in->options.tag ? in->options.tag : in->base.alias->chars;
     in->tag_origin = section_origin(section, "tag");
     in->topic = in->options.topic ? in->options.topic : "";
+    rc = set_up_storage(in, section, problems);
+    if (rc < 0)
+        return rc;
     input_set_identity(in, in->options.alias ? strdup(in->options.alias) : identity_of(in, section));
     return in->identity ? 0 : -ENOMEM;
 }
@@ -144,6 +204,47 @@ static void add_metrics(struct input *in)
         metrics_get(m, WEIR_COUNTER, "weir_input_records", "Records sent by an input.", labels, 2, in);
     in->bytes = metrics_get(m, WEIR_COUNTER, "weir_input_bytes",
                             "Bytes of records (msgpack) sent by an input.", labels, 2, in);
+}
+
+static void add_spool_metrics(struct input *in)
+{
+    struct metrics *m = engine_metrics(in->base.engine);
+    struct metrics_label label = {"input", in->base.alias->chars};
+
+    in->spool_bytes = metrics_get(m, WEIR_GAUGE, "weir_spool_bytes",
+                                  "Bytes that an input's spool takes on disk.", &label, 1, in);
+    in->spool_chunks =
+        metrics_get(m, WEIR_GAUGE, "weir_spool_chunks",
+                    "Chunks in an input's spool that some output is still to have.", &label, 1, in);
+    in->spool_age = metrics_get(m, WEIR_GAUGE, "weir_spool_oldest_seconds",
+                                "Age of the oldest chunk that waits in an input's spool.", &label, 1, in);
+    in->spool_damaged =
+        metrics_get(m, WEIR_COUNTER, "weir_spool_damaged",
+                    "Damaged pieces of an input's spool that were passed over.", &label, 1, in);
+    in->spool_cut = metrics_get(m, WEIR_COUNTER, "weir_spool_cut_bytes",
+                                "Bytes of torn writes that were cut from an input's spool.", &label, 1, in);
+}
+
+uint64_t input_spool_age(const struct spool_stats *stats)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    return stats->oldest && ns > stats->oldest ? (ns - stats->oldest) / 1000000000 : 0;
+}
+
+void input_show_spool(struct input *in)
+{
+    struct spool_stats stats;
+
+    if (!in->feed || !spool_feed_look(in->feed, &stats))
+        return;
+    metric_set(in->spool_bytes, (int64_t)stats.bytes);
+    metric_set(in->spool_chunks, (int64_t)stats.chunks);
+    metric_set(in->spool_age, (int64_t)input_spool_age(&stats));
+    metric_set(in->spool_damaged, (int64_t)stats.damaged);
+    metric_set(in->spool_cut, (int64_t)stats.cut);
 }
 
 struct input *input_create(struct engine *engine, const struct plugin *plugin, const struct section *section,
@@ -169,6 +270,8 @@ struct input *input_create(struct engine *engine, const struct plugin *plugin, c
         return NULL;
     }
     add_metrics(in);
+    if (in->feed)
+        add_spool_metrics(in);
     return in;
 }
 
@@ -181,6 +284,7 @@ void input_destroy(struct input *in)
     if (engine)
         metrics_drop(engine_metrics(engine), in);
     route_unref(in->route);
+    spool_feed_free(in->feed);
     free(in->identity);
     free(in->origin_text);
     free(in);
@@ -195,17 +299,33 @@ void input_start(struct input *in, struct weir_loop *loop)
     post_life(in, loop, on_start);
 }
 
+static int start_storage(struct input *in)
+{
+    char *why = NULL;
+    int rc = in->feed ? spool_feed_start(in->feed, &why) : 0;
+
+    if (rc < 0)
+        instance_set_error(&in->base, why);
+    return rc;
+}
+
 static void on_start(void *data)
 {
     struct input *in = data;
     const struct weir_plugin *api = &in->base.plugin->api;
 
     in->running = true;
+    int rc = start_storage(in);
     struct callback_before before = callback_enter(in->base.alias, "start");
-    int rc = api->start ? api->start(in->base.self) : 0;
+    if (rc == 0 && api->start)
+        rc = api->start(in->base.self);
     callback_leave(before);
+    if (rc == 0 && in->feed)
+        spool_feed_run(in->feed);
     if (rc < 0) {
         in->running = false;
+        if (in->feed)
+            spool_feed_stop(in->feed);
         char *text = instance_error(&in->base);
         log_error(in->base.alias->chars, "can't start: %s", text ? text : strerror(-rc));
         free(text);
@@ -247,6 +367,8 @@ void input_stopped(struct input *in)
     in->running = false;
     WEIR_KILL_POINT("drain-input-stopped");
     gate_forget(&in->waiter);
+    if (in->feed)
+        spool_feed_stop(in->feed);
     /* Behind whatever was posted to the loop before: those calls may still use the instance. */
     post_life(in, in->loop, on_stopped);
 }
@@ -276,6 +398,21 @@ bool input_is_quiet(struct input *in)
     return false;
 }
 
+void input_ended(struct input *in)
+{
+    if (in->feed && in->running)
+        spool_feed_ended(in->feed);
+    else
+        instance_notify(&in->base, INSTANCE_ENDED);
+}
+
+int input_on_durable(struct input *in, weir_durable_fn fn, void *data)
+{
+    if (!in->feed)
+        return -ENOTSUP;
+    return in->running ? spool_feed_on_durable(in->feed, fn, data) : -ECANCELED;
+}
+
 static void resume_plugin(struct input *in)
 {
     struct callback_before before = callback_enter(in->base.alias, "resume");
@@ -300,6 +437,8 @@ void input_reroute(struct input *in)
         route_unref(in->route);
         in->route = NULL;
     }
+    if (in->feed && in->running)
+        spool_feed_reroute(in->feed);
     /* One that waits at the gate of an output that goes has been woken by that gate. */
     if (!in->running || in->waiting || !in->warned_no_route)
         return;
@@ -309,7 +448,7 @@ void input_reroute(struct input *in)
 
 /* -- Chunks ---------------------------------------------------------------------------------------- */
 
-static struct route *route_for(struct input *in, const char *tag, const char *topic)
+struct route *input_route(struct input *in, const char *tag, const char *topic)
 {
     struct route *r = in->route;
 
@@ -325,16 +464,20 @@ static struct route *route_for(struct input *in, const char *tag, const char *to
     return r;
 }
 
-/* Whether every output of the route, and the process, has room. If not, the input waits for the first that
- * has none. */
-static bool has_room(struct input *in, const struct route *route)
+bool input_has_room(struct input *in, const struct route *route, struct gate_waiter *waiter)
 {
-    if (!gate_enter(pool_gate(engine_pool(in->base.engine)), &in->waiter))
+    if (!gate_enter(pool_gate(engine_pool(in->base.engine)), waiter))
         return false;
     for (size_t n = 0; n < route->count; n++)
-        if (!gate_enter(&route->outputs[n]->gate, &in->waiter))
+        if (!gate_enter(&route->outputs[n]->gate, waiter))
             return false;
     return true;
+}
+
+/* Where the chunks of one go to disk, that is what must have room. */
+static bool has_room(struct input *in, const struct route *route)
+{
+    return in->feed ? spool_feed_has_room(in->feed) : input_has_room(in, route, &in->waiter);
 }
 
 static void warn_no_route(struct input *in, const struct route *route)
@@ -364,7 +507,7 @@ int input_chunk_begin(struct input *in, const char *tag, const char *topic, size
         return -EINVAL;
     if (in->waiting || !in->running)
         return -EAGAIN;
-    struct route *route = route_for(in, tag ? tag : in->tag, topic ? topic : in->topic);
+    struct route *route = input_route(in, tag ? tag : in->tag, topic ? topic : in->topic);
     if (!route)
         return -ENOMEM;
     if (route->keepers > 1) {
@@ -407,6 +550,10 @@ void input_chunk_send(struct weir_draft *draft, const struct weir_position *posi
     WEIR_KILL_POINT("after-read");
     metric_add(in->records, draft->records);
     metric_add(in->bytes, draft->size);
+    if (in->feed) {
+        spool_feed_send(in->feed, c, positions, count);
+        return;
+    }
     if (chunk_seal(c, positions, count, &sealed) < 0) {
         /* To go on would let a later position of the stream be committed past this one. */
         log_error(in->base.alias->chars,

@@ -12,11 +12,16 @@
 #include "gate.h"
 #include "instance.h"
 #include "metrics.h"
+#include "spool.h"
 
 enum input_state { INPUT_CREATED, INPUT_STARTING, INPUT_RUNNING, INPUT_STOPPING };
 
+enum input_storage { STORAGE_MEMORY, STORAGE_DISK, STORAGE_FILESYSTEM, STORAGE_MEMRB };
+
 struct input_options {
     const char *name, *alias, *tag, *topic;
+    int storage; /* enum input_storage */
+    uint64_t storage_limit;
 };
 
 struct input {
@@ -29,6 +34,7 @@ struct input {
     const char *tag, *topic;
     struct origin tag_origin;
     struct weir_loop *loop;
+    struct spool_feed *feed; /* NULL: what it sends is kept in memory only */
 
     /* control thread */
     struct input *owner;       /* the source that asked for it, or NULL */
@@ -64,6 +70,7 @@ struct input {
     /* any thread */
     atomic_uint_fast64_t progress_done, progress_total;
     struct weir_metric *records, *bytes;
+    struct weir_metric *spool_bytes, *spool_chunks, *spool_age, *spool_damaged, *spool_cut; /* with a feed */
 };
 
 extern const struct weir_option input_options[];
@@ -92,8 +99,21 @@ void input_stop(struct input *);
  */
 void input_reroute(struct input *);
 
+/* The route of that tag and topic; kept until the next one is asked for. NULL: no memory. Loop. */
+struct route *input_route(struct input *, const char *tag, const char *topic);
+/* Whether every output of the route, and the process, has room. If not, `waiter` waits for the first that has
+ * none. */
+bool input_has_room(struct input *, const struct route *, struct gate_waiter *waiter);
+
+/* Seconds since the oldest chunk that waits was written. */
+uint64_t input_spool_age(const struct spool_stats *);
+/* Sets the metrics of its spool, where it has one. Control thread. */
+void input_show_spool(struct input *);
+
 /* -- What the host table offers to inputs. Loop. -- */
 void input_stopped(struct input *);
+void input_ended(struct input *);
+int input_on_durable(struct input *, weir_durable_fn, void *data);
 int input_chunk_begin(struct input *, const char *tag, const char *topic, size_t size,
                       struct weir_draft **ret);
 int input_chunk_grow(struct weir_draft **, size_t room);

@@ -20,6 +20,7 @@
 #include "callback.h"
 #include "engine.h"
 #include "log.h"
+#include "spool.h"
 
 static const uint64_t SECOND = 1000000000;
 
@@ -115,6 +116,8 @@ static int set_up(struct output *o, struct engine *engine, const struct plugin *
 
     if (rc == 0)
         rc = instance_set_alias(&o->base, o->options.alias, default_alias, problems);
+    if (rc == 0)
+        o->hash = spool_output_hash(o->base.alias->chars);
     if (rc == 0)
         rc = parse_retry_limit(o, section, problems);
     gate_init(&o->gate, o->options.queue_size);
@@ -254,6 +257,8 @@ static void schedule_retry(struct output *o, struct chunk_slot *s)
 static void finish_for_good(struct output *o, struct chunk_slot *s)
 {
     gate_leave(&o->gate, s->chunk->block_size);
+    if (s->chunk->spooled)
+        spool_entry_note(s->chunk->spooled, o->hash);
     chunk_slot_done(s, true);
     WEIR_KILL_POINT("after-acknowledge");
 }

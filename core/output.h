@@ -39,6 +39,7 @@ struct output {
     struct weir_instance base; /* first */
     struct output_options options;
     atomic_uint refs;      /* the engine's, those of routes, and of outputs that it is the successor of */
+    uint64_t hash;         /* of its alias: what a spool knows it by, also when the plugin is gone */
     unsigned attempts_max; /* writes of one chunk before it is rejected; 0: no limit */
     struct gate gate;      /* bytes from the queue's entry until finished */
     struct output *next;   /* engine's list; control thread */

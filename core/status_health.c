@@ -103,6 +103,8 @@ int status_metrics(struct engine *e, FILE *f)
     double uptime = (double)(loop_now() - e->started_at) / 1e9;
 
     set_queue_bytes(e);
+    for (struct input *in = e->inputs; in; in = in->next)
+        input_show_spool(in);
     fprintf(f, "# HELP weir_build_info The version, as a label.\n# TYPE weir_build_info gauge\n"
                "weir_build_info{version=\"" WEIR_VERSION "\"} 1\n");
     write_gauge(f, "weir_uptime_seconds", "How long this process runs.", uptime);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "engine_private.h"
+#include "spool_feed.h"
 
 /* -- JSON ------------------------------------------------------------------------------------------- */
 
@@ -118,6 +119,23 @@ static void put_details(struct text_out *out, const struct weir_json *details)
         text_raw(out, details->data, details->size);
 }
 
+static void put_spool(struct text_out *out, const struct input *in)
+{
+    struct spool_stats stats;
+
+    if (!in->feed || !spool_feed_look(in->feed, &stats))
+        return;
+    text_key(out, "spool");
+    text_open(out, '{');
+    text_count(out, "bytes", stats.bytes);
+    text_count(out, "limit", in->options.storage_limit);
+    text_count(out, "chunks", stats.chunks);
+    text_count(out, "oldest_s", input_spool_age(&stats));
+    text_count(out, "damaged", stats.damaged);
+    text_count(out, "cut_bytes", stats.cut);
+    text_close(out, '}');
+}
+
 void status_put_input(struct text_out *out, struct input *in, const struct weir_json *details)
 {
     text_open(out, '{');
@@ -129,6 +147,7 @@ void status_put_input(struct text_out *out, struct input *in, const struct weir_
     put_error(out, &in->base);
     text_count(out, "records", (uint64_t)metric_value(in->records));
     text_count(out, "bytes", (uint64_t)metric_value(in->bytes));
+    put_spool(out, in);
     put_details(out, details);
     text_close(out, '}');
 }

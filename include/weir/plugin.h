@@ -250,6 +250,9 @@ typedef void (*weir_applied_fn)(void *data, const struct weir_refusal *refusals,
 /* Valid during the call. NULL: it can't be had now. */
 typedef void (*weir_status_fn)(void *data, const char *json, size_t size);
 
+/* rc 0: what was sent is on disk; a negative errno: it may not be (the disk failed). */
+typedef void (*weir_durable_fn)(void *data, int rc);
+
 /* ---- The host ------------------------------------------------------------------------------------ */
 
 typedef void (*weir_watch_fn)(void *data, int fd, uint32_t events); /* events: EPOLLIN, … */
@@ -447,6 +450,17 @@ struct weir_host {
      * returns other than 0; returns that. Streams that were forgotten are among them. Any thread.
      */
     int (*positions)(struct weir_instance *, struct weir_chunk *, weir_kept_fn fn, void *data);
+
+    /* -- Inputs that can't be read again. Loop. ------------------------------------------------------ */
+
+    /*
+     * Calls fn, once, when everything that this input has sent so far is on disk (`storage: disk`), where it
+     * survives a kill and a power cut until every output has it: the moment to acknowledge it to whoever it
+     * came from. Never from within this call; calls are answered in their order, many with one sync. While
+     * the disk is full the answer waits. -ENOTSUP: the input keeps nothing on disk, and what was sent is only
+     * in memory. -ENOMEM.
+     */
+    int (*on_durable)(struct weir_instance *, weir_durable_fn, void *data);
 };
 
 /* ---- What an instance shows of itself -------------------------------------------------------------- */
@@ -486,7 +500,12 @@ enum weir_plugin_flags {
      * tell of that, so no output need match its tag; its details stand in a list of the status named as the
      * plugin.
      */
-    WEIR_PLUGIN_SOURCE = 1 << 0
+    WEIR_PLUGIN_SOURCE = 1 << 0,
+    /*
+     * An input that goes on from its positions: whatever it sends can be read again, so `storage: disk` would
+     * only be a copy. (in_tail.)
+     */
+    WEIR_PLUGIN_REREADS = 1 << 1
 };
 
 /* The three numbers that every descriptor begins with. */

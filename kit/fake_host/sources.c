@@ -184,6 +184,14 @@ static int host_status(struct weir_instance *i, uint64_t limit, weir_status_fn f
     return fake_post(&i->host->loop, answer, q);
 }
 
+/* As of an input without storage: disk. */
+static int host_on_durable(struct weir_instance *i, weir_durable_fn fn, void *data)
+{
+    (void)fn;
+    (void)data;
+    return fake_may(i, "on_durable") ? -ENOTSUP : -EINVAL;
+}
+
 void weir_fake_set_data_dir(struct weir_fake *h, const char *path)
 {
     free(h->data_dir);
@@ -201,4 +209,5 @@ void fake_sources(struct weir_host *table)
     table->set_inputs = host_set_inputs;
     table->data_dir = host_data_dir;
     table->status = host_status;
+    table->on_durable = host_on_durable;
 }

@@ -471,4 +471,5 @@ const struct weir_plugin weir_plugin_descriptor = {
     .destroy = tail_destroy,
     .details = on_details,
     .series = on_series,
+    .flags = WEIR_PLUGIN_REREADS,
 };
