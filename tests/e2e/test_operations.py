@@ -39,11 +39,12 @@ def test_every_metric_is_documented_and_there(tmp_path):
     config.write_text(config_text(
         [{"name": "tail", "alias": "in", "path": path, "tag": "t", "read_from_head": True, "parser": "json", "time_key": "time"},
          {"name": "etcd", "alias": "fleet", "endpoints": ["http://127.0.0.1:9"], "key": "k", "emit_events": True,
-          "allow_path": ["/var/log/**"]}],
+          "allow_path": ["/var/log/**"]},
+         {"name": "lines", "path": tmp_path / "lines", "storage": "disk"}],
         [{"name": "stdout", "match": "*"},
          {"name": "kafka", "match": "t", "brokers": "127.0.0.1:9", "rdkafka.test.mock.num.brokers": 1,
           "rdkafka.statistics.interval.ms": 100}],
-        {"data_dir": tmp_path / "data", "http_server": True, "http_listen": "unix:" + address}))
+        {"data_dir": tmp_path / "data", "http_server": True, "http_listen": "unix:" + address}, ["in_lines"]))
     weir = Weir(tmp_path, ["-c", config])
 
     def metrics():

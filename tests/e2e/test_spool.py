@@ -138,6 +138,7 @@ def test_kill(lab):
         assert not set(part) - found
 
 
+@pytest.mark.one_build
 def test_sink_away(lab):
     """The sink takes nothing: what comes goes to disk, memory stays small, and later all comes in order."""
     service = {"memory_limit": "1M"}
@@ -205,6 +206,7 @@ def test_reload_swaps_the_output(lab):
     assert delivered(lab) == list(range(20001))
 
 
+@pytest.mark.one_build
 def test_storage_limit(lab):
     """A full spool holds the input back, and nothing is lost."""
     weir = lab.start(spooled(lab, [slow(lab, "1h")], {"grace": "10ms"}, storage_limit="1M"))
