@@ -35,10 +35,10 @@ struct chunk {
     struct checkpoint *checkpoint;
     struct checkpoint_set set;
     struct spool_entry *spooled; /* where it is on disk as well, else NULL */
-    void *marks_memory;  /* where the marks did not fit behind the records */
-    atomic_uint pending; /* outputs that are not done */
-    atomic_bool lost;    /* an output gave it up without delivering: never acknowledge it */
-    atomic_uint refs;    /* the outputs together, and the positions together */
+    void *marks_memory;          /* where the marks did not fit behind the records */
+    atomic_uint pending;         /* outputs that are not done */
+    atomic_bool lost;            /* an output gave it up without delivering: never acknowledge it */
+    atomic_uint refs;            /* the outputs together, and the positions together */
     struct chunk_slot slots[];
 };
 

@@ -457,7 +457,8 @@ struct weir_host {
      * Calls fn, once, when everything that this input has sent so far is on disk (`storage: disk`), where it
      * survives a kill and a power cut until every output has it: the moment to acknowledge it to whoever it
      * came from. Never from within this call; calls are answered in their order, many with one sync. While
-     * the disk is full the answer waits. -ENOTSUP: the input keeps nothing on disk, and what was sent is only
+     * the disk is full the answer waits. Not after host->stopped(): destroy frees what `data` of an open call
+     * points to. -ENOTSUP: the input keeps nothing on disk, and what was sent is only
      * in memory. -ENOMEM.
      */
     int (*on_durable)(struct weir_instance *, weir_durable_fn, void *data);

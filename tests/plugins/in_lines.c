@@ -28,8 +28,8 @@ struct client {
     int fd;
     struct weir_watch *watch;
     size_t used;
-    uint64_t sent; /* lines */
-    unsigned open; /* answers that are on their way */
+    uint64_t sent;          /* lines */
+    struct answer *answers; /* that are on their way */
     bool closed;
     char buffer[BUFFER];
 };
@@ -43,9 +43,10 @@ struct lines {
     struct client *clients;
 };
 
-/* An answer to give. */
+/* An answer to give; they come in the order in which they were asked for. */
 struct answer {
     struct client *client;
+    struct answer *next;
     uint64_t sent;
 };
 
@@ -65,7 +66,7 @@ static void reap(struct client *c)
 {
     struct client **at = &c->lines->clients;
 
-    if (!c->closed || c->open)
+    if (!c->closed || c->answers)
         return;
     while (*at != c)
         at = &(*at)->next;
@@ -92,8 +93,8 @@ static void on_durable(void *data, int rc)
     int size = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)a->sent);
     if (rc == 0 && !c->closed && send(c->fd, text, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         c->lines->host->log(c->lines->instance, WEIR_LOG_WARN, "an answer was not taken");
+    c->answers = a->next; /* it was the oldest */
     free(a);
-    c->open--;
     reap(c);
 }
 
@@ -104,11 +105,15 @@ static void promise(struct client *c)
 
     if (!a)
         return;
-    *a = (struct answer){c, c->sent};
-    if (self->host->on_durable(self->instance, on_durable, a) == 0)
-        c->open++;
-    else
+    struct answer **end = &c->answers;
+    while (*end)
+        end = &(*end)->next;
+    *a = (struct answer){.client = c, .sent = c->sent};
+    *end = a;
+    if (self->host->on_durable(self->instance, on_durable, a) != 0) {
+        *end = NULL;
         free(a);
+    }
 }
 
 static uint8_t *put_line(uint8_t *p, const char *line, size_t size)
@@ -245,6 +250,11 @@ static void lines_destroy(void *data)
     while (self->clients) { /* whose answers did not come any more */
         struct client *c = self->clients;
         self->clients = c->next;
+        while (c->answers) {
+            struct answer *a = c->answers;
+            c->answers = a->next;
+            free(a);
+        }
         free(c);
     }
     free(self);
