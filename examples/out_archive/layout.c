@@ -55,6 +55,7 @@ static void plugin(void)
     MEMBER(weir_plugin, flags);
     MEMBER(weir_plugin, details);
     MEMBER(weir_plugin, series);
+    MEMBER(weir_plugin, load);
 }
 
 static void host(void)

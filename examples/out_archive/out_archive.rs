@@ -157,4 +157,5 @@ pub static weir_plugin_descriptor: weir::Plugin = weir::Plugin {
     flags: 0,
     details: std::ptr::null(),
     series: std::ptr::null(),
+    load: std::ptr::null(),
 };

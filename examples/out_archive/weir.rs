@@ -83,6 +83,7 @@ pub struct Plugin {
     pub flags: u32,
     pub details: *const c_void,
     pub series: *const c_void,
+    pub load: *const c_void,
 }
 
 // Constant tables of pointers to constants: nothing in them ever changes.

@@ -301,7 +301,7 @@ def test_transaction_that_times_out(lab, kafka, topic, exact):
     """The broker ends it while weir stands still: nobody else has the id, so weir goes on."""
     path = lab.path("in.log")
     path.write_bytes(lines(0, 100, WIDTH))
-    weir = ship(lab, kafka, path, topic, transaction_interval="500ms", rdkafka={"transaction.timeout.ms": "2000"}, **exact)
+    weir = ship(lab, kafka, path, topic, transaction_interval="2s", rdkafka={"transaction.timeout.ms": "4000"}, **exact)
     for count in range(100, 10000, 100):
         until(lambda: uncommitted(kafka, topic) >= count, "lines of an open transaction")
         weir.signal(signal.SIGSTOP)
