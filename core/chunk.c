@@ -172,21 +172,32 @@ static void wake_keeper(struct chunk *c)
         output_wake(atomic_load_explicit(&c->slots[i].output, memory_order_relaxed));
 }
 
+static void all_done(struct chunk *c)
+{
+    bool all = !atomic_load(&c->lost);
+
+    if (all)
+        checkpoint_acknowledge(c->checkpoint, &c->set);
+    if (c->spooled)
+        spool_entry_done(c->spooled, all);
+    chunk_unref(c);
+}
+
 void chunk_slot_done(struct chunk_slot *slot, bool delivered)
 {
     struct chunk *c = slot->chunk;
 
     if (!delivered)
         atomic_store(&c->lost, true);
+    /* Once it is counted down here, the last output may be done with it, and it be gone: so it is held. */
+    bool kept = c->route->keepers > 0;
+    if (kept)
+        atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
     unsigned before = atomic_fetch_sub_explicit(&c->pending, 1, memory_order_acq_rel);
-    if (before == 2 && c->route->keepers)
+    if (before == 1)
+        all_done(c);
+    if (before == 2 && kept)
         wake_keeper(c);
-    if (before != 1)
-        return;
-    bool all = !atomic_load(&c->lost);
-    if (all)
-        checkpoint_acknowledge(c->checkpoint, &c->set);
-    if (c->spooled)
-        spool_entry_done(c->spooled, all);
-    chunk_unref(c);
+    if (kept)
+        chunk_unref(c);
 }
