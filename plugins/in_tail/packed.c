@@ -26,6 +26,7 @@
 #include "join.h"
 #include "join_read.h"
 #include "scan.h"
+#include "search.h"
 #include "twin.h"
 
 enum {
@@ -429,6 +430,16 @@ static bool is_final(const struct tail_packed *p)
            (file->rotated && !file->named);
 }
 
+/*
+ * Where it could not be waited for the search for what was renamed, that is made up for here: the position is
+ * all that leads to a file which goes on under another name.
+ */
+static bool goes_on_elsewhere(const struct tail_packed *p, const char *key)
+{
+    struct tail_instance *tail = p->file->tail;
+    return (tail->starting || tail_scan_waits(tail)) && tail_search_for(tail, key);
+}
+
 /* All comparisons are made: the best one counts. */
 static int decide(struct tail_packed *p)
 {
@@ -450,6 +461,12 @@ static int decide(struct tail_packed *p)
         drop_reader(p);
         set_stage(p, HELD);
         tail_file_wake(p->file); /* that file may be through by now */
+        return 0;
+    }
+    if (best && goes_on_elsewhere(p, best->key)) {
+        compare_anew(p);
+        drop_reader(p);
+        tail_file_wake(p->file);
         return 0;
     }
     int r = best ? adopt(p, best->key) : 0;

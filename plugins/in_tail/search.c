@@ -127,6 +127,35 @@ void tail_search_at(struct tail_instance *tail, const char *path)
     }
 }
 
+/* Names of that inode in the directory. */
+static void look_for(struct tail_instance *tail, const char *path, uint64_t ino)
+{
+    const struct dirent *entry;
+    DIR *dir = opendir(*path ? path : "/");
+    while (dir && (entry = readdir(dir))) {
+        bool its = entry->d_ino == ino && may_be_moved(tail, ino, path, entry->d_name);
+        if (its || tail->loose_inodes) {
+            look(tail, dirfd(dir), path, entry->d_name, false);
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
+}
+
+bool tail_search_for(struct tail_instance *tail, const char *key)
+{
+    char dir[PATH_MAX];
+    const struct tail_known *known = tail_known_find(tail, key);
+    if (!known || known->gone) {
+        return false;
+    }
+    snprintf(dir, sizeof(dir), "%s", known->place->path);
+    look_for(tail, dir, known->identity.ino);
+    known = tail_known_find(tail, key);
+    return !known || known->gone;
+}
+
 /* -- All directories -------------------------------------------------------------------------------- */
 
 struct tail_search *tail_search_create(struct tail_instance *tail, bool late)

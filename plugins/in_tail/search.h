@@ -19,5 +19,10 @@ void tail_search_destroy(struct tail_search *); /* takes NULL */
 
 /* The same for one path, of which an event tells. */
 void tail_search_at(struct tail_instance *, const char *path);
+/*
+ * The same for the closed file of that stream, in the directory where it was last seen, which is read at one
+ * go. True: it is followed, so the stream is no longer that of a closed file.
+ */
+bool tail_search_for(struct tail_instance *, const char *key);
 
 #endif

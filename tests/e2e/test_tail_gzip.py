@@ -446,6 +446,34 @@ def test_copied_truncated_and_compressed(lab):
     weir.stop()
 
 
+@pytest.mark.parametrize("content", ["truncated", "written-on"])
+def test_crowded_start_looks_for_the_renamed_first(lab, content):
+    """Copied, the copy compressed, and renamed out of the patterns while nobody looked. More files than may be open wait at
+    the start, so the .gz has its turn before the search for what was renamed: it must not take the position that leads to
+    the file."""
+    path = lab.path("c.log")
+    path.write_bytes(lines(0, 1000))
+    patterns = "%s,%s,%s" % (lab.path("*.gz"), path, lab.path("other*.log"))
+    options = {**READ, "max_open_files": 2, "exclude_regex": "^other"}
+    weir = lab.tail(patterns, **options)
+    weir.wait_line(999)
+    weir.stop()
+    append(path, lines(1000, 1100))
+    lab.path("c.log.1.gz").write_bytes(gzip.compress(path.read_bytes()))
+    if content == "truncated":
+        path.write_bytes(lines(1100, 1200))
+    else:
+        append(path, lines(1100, 1200))
+    path.rename(lab.path("c.old"))
+    for number in range(40):
+        lab.path("other%02d.log" % number).write_bytes(b"other\n")
+    again = lab.tail(patterns, name="again", **options)
+    again.wait_output(lambda data: len(whole_lines(data)) >= len(lines(1000, 1200)))
+    again.wait_log("c.old was renamed while nobody looked")
+    again.stop()
+    assert sorted(numbers(again.output())) == list(range(1000, 1200))
+
+
 # -- Beside others -------------------------------------------------------------------------------------------
 
 
