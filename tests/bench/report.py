@@ -72,7 +72,7 @@ def machine(build):
     git = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     version = subprocess.run([os.path.join(build, "weir"), "--version"], capture_output=True, text=True, check=False)
     return {"date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "commit": git.stdout.strip() or "unknown",
-            "weir": version.stdout.split("\n", 1)[0], "build": _first(os.path.join(build, "CMakeCache.txt"), r"^CMAKE_BUILD_TYPE:\w+=(.*)$"),
+            "weir": version.stdout.split("\n", 1)[0].removeprefix("weir "), "build": _first(os.path.join(build, "CMakeCache.txt"), r"^CMAKE_BUILD_TYPE:\w+=(.*)$"),
             "processor": _first("/proc/cpuinfo", r"^model name\s*: (.*)$"), "processors": os.cpu_count(),
             "memory_gb": round(int(_first("/proc/meminfo", r"^MemTotal:\s*(\d+)")) / 1e6), "kernel": platform.release(),
             "load_before": os.getloadavg()[0]}
