@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +89,7 @@ static void trim_memory(struct engine *e)
     e->heap_due |= pool_trim(e->pool) > 0;
     if (!e->heap_due || loop_now() - e->heap_trimmed_at < HEAP_TRIM_PAUSE)
         return;
-    malloc_trim(0);
+    process_give_back();
     e->heap_trimmed_at = loop_now();
     e->heap_due = false;
 }

@@ -424,6 +424,13 @@ static void tell_ended(struct spool_feed *f)
     instance_notify(&f->in->base, INSTANCE_ENDED);
 }
 
+static void go_on(struct spool_feed *f)
+{
+    feed_outputs(f);
+    sync_written(f);
+    resume_input(f);
+}
+
 static void work(void *data)
 {
     struct spool_feed *f = data;
@@ -434,9 +441,7 @@ static void work(void *data)
     bool freed = spool_recycle(f->spool);
     if (freed && f->unwritten)
         write_unwritten(f);
-    feed_outputs(f);
-    sync_written(f);
-    resume_input(f);
+    go_on(f);
     tell_ended(f);
     arm_timer(f);
 }
@@ -450,9 +455,7 @@ static void on_timer(void *data)
     if (f->unwritten)
         write_unwritten(f);
     f->sync_wanted = true;
-    feed_outputs(f);
-    sync_written(f);
-    resume_input(f);
+    go_on(f);
     if (f->unwritten || f->said_broken)
         arm_timer(f);
 }

@@ -32,13 +32,13 @@ int letters_init(struct letters *letters, const struct kafka_settings *settings)
 
 /* -- One letter -- */
 
-static rd_kafka_headers_t *make_headers(const struct flight *flight, const struct failure *failure)
+rd_kafka_headers_t *letter_headers(const struct weir_chunk *chunk, const struct failure *failure)
 {
     rd_kafka_headers_t *headers = rd_kafka_headers_new(4);
     const char *const pairs[][2] = {{"weir.error", rd_kafka_err2str(failure->error)},
                                     {"weir.topic", failure->topic ? failure->topic->name : ""},
-                                    {"weir.tag", flight->chunk->tag},
-                                    {"weir.input", flight->chunk->input ? flight->chunk->input : ""}};
+                                    {"weir.tag", chunk->tag},
+                                    {"weir.input", chunk->input ? chunk->input : ""}};
 
     for (size_t i = 0; headers && i < 4; i++) {
         if (rd_kafka_header_add(headers, pairs[i][0], -1, pairs[i][1], -1)) {
@@ -47,11 +47,6 @@ static rd_kafka_headers_t *make_headers(const struct flight *flight, const struc
         }
     }
     return headers;
-}
-
-static void *slice_at(const struct slice *slice, const struct weir_json *text)
-{
-    return (void *)(uintptr_t)(slice->data ? slice->data : (const uint8_t *)text->data + slice->at);
 }
 
 static bool is_cancelled(struct letters *letters)
@@ -92,12 +87,12 @@ static rd_kafka_resp_err_t send_letter(struct letters *letters, struct flight *f
 
     if (!letters->handle || !text || message_make(&letters->maker, record, text, &message))
         return RD_KAFKA_RESP_ERR__FAIL;
-    headers = make_headers(flight, failure);
+    headers = letter_headers(flight->chunk, failure);
     if (!headers)
         return RD_KAFKA_RESP_ERR__FAIL;
-    raw.payload = slice_at(&message.value, text);
+    raw.payload = message_slice(&message.value, text->data);
     raw.len = message.value.size;
-    raw.key = message.has_key ? slice_at(&message.key, text) : NULL;
+    raw.key = message.has_key ? message_slice(&message.key, text->data) : NULL;
     raw.key_len = message.has_key ? message.key.size : 0;
     raw._private = flight_mark(flight, failure->index);
     error = post(letters, &raw, message.time, headers);

@@ -37,6 +37,9 @@ void letters_cancel(struct letters *);
 void letters_stop(struct letters *);
 void letters_finish(struct letters *);
 
+/* What goes with a letter: error, topic, tag and input of the refused record. NULL: no memory. Any thread. */
+rd_kafka_headers_t *letter_headers(const struct weir_chunk *, const struct failure *);
+
 /* Takes over a flight with refused records; false: there is no topic for them. Any thread. */
 bool letters_take(struct letters *, struct flight *);
 

@@ -54,6 +54,12 @@ static inline bool message_maker_has_headers(const struct message_maker *maker)
     return maker->header_count > 0;
 }
 
+/* Where the slice lies, once the text is complete. */
+static inline void *message_slice(const struct slice *slice, const char *text)
+{
+    return (void *)(uintptr_t)(slice->data ? slice->data : (const uint8_t *)text + slice->at);
+}
+
 /* 0, -ENOMEM, or -EMSGSIZE: it is nested too deep for JSON. */
 int message_make(struct message_maker *, const struct weir_record *, struct weir_json *text,
                  struct message *ret);

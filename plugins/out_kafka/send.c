@@ -139,14 +139,12 @@ static void resolve(struct sender *sender)
     for (unsigned i = 0; i < sender->count; i++) {
         const struct message *made = &sender->made[i];
         rd_kafka_message_t *message = &sender->messages[i];
-        message->payload = made->value.data ? (void *)(uintptr_t)made->value.data
-                                            : (void *)(uintptr_t)(text + made->value.at);
+        message->payload = message_slice(&made->value, text);
         message->len = made->value.size;
         message->key = NULL;
         message->key_len = made->has_key ? made->key.size : 0;
         if (made->has_key)
-            message->key =
-                made->key.data ? (void *)(uintptr_t)made->key.data : (void *)(uintptr_t)(text + made->key.at);
+            message->key = message_slice(&made->key, text);
     }
 }
 

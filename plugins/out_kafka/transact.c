@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <weir/kill_point.h>
+#include "letter.h"
 #include "outcome.h"
 
 enum { SLICE_MS = 500 };
@@ -377,21 +378,15 @@ static int send_letter(struct transact *t, rd_kafka_topic_t *topic, const struct
 {
     struct weir_json text = {0};
     struct message message;
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(4);
+    rd_kafka_headers_t *headers = letter_headers(chunk, failure);
     rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR__FAIL;
 
     if (headers && !message_make(&t->maker, record, &text, &message)) {
-        rd_kafka_header_add(headers, "weir.error", -1, rd_kafka_err2str(failure->error), -1);
-        rd_kafka_header_add(headers, "weir.topic", -1, failure->topic ? failure->topic->name : "", -1);
-        rd_kafka_header_add(headers, "weir.tag", -1, chunk->tag, -1);
-        rd_kafka_header_add(headers, "weir.input", -1, chunk->input, -1);
-        const void *value =
-            message.value.data ? (const void *)message.value.data : text.data + message.value.at;
-        const void *key = message.key.data ? (const void *)message.key.data : text.data + message.key.at;
         error = rd_kafka_producev(
             t->producer->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-            RD_KAFKA_V_VALUE((void *)(uintptr_t)value, message.value.size),
-            RD_KAFKA_V_KEY(message.has_key ? key : NULL, message.has_key ? message.key.size : 0),
+            RD_KAFKA_V_VALUE(message_slice(&message.value, text.data), message.value.size),
+            RD_KAFKA_V_KEY(message.has_key ? message_slice(&message.key, text.data) : NULL,
+                           message.has_key ? message.key.size : 0),
             RD_KAFKA_V_TIMESTAMP(message.time), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
         if (!error)
             headers = NULL;
@@ -518,19 +513,30 @@ static enum end given_up(struct transact *t, const char *why)
     return END_BROKEN;
 }
 
+/* Whether the call that failed so is at its end; else it is made again. Frees the error. */
+static bool is_over(struct transact *t, rd_kafka_error_t *error, enum end *ret_end)
+{
+    if (!rd_kafka_error_is_retriable(error)) {
+        *ret_end = broken(t, error);
+        return true;
+    }
+    if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR__TIMED_OUT)
+        health_failed(t->health, rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+    if (!is_cancelled(t))
+        return false;
+    *ret_end = given_up(t, "it was cancelled");
+    return true;
+}
+
 static enum end abort_it(struct transact *t)
 {
     rd_kafka_error_t *error;
+    enum end end;
 
-    while ((error = rd_kafka_abort_transaction(t->producer->rk, SLICE_MS))) {
-        if (!rd_kafka_error_is_retriable(error))
-            return broken(t, error);
-        if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR__TIMED_OUT)
-            health_failed(t->health, rd_kafka_error_string(error));
-        rd_kafka_error_destroy(error);
-        if (is_cancelled(t))
-            return given_up(t, "it was cancelled");
-    }
+    while ((error = rd_kafka_abort_transaction(t->producer->rk, SLICE_MS)))
+        if (is_over(t, error, &end))
+            return end;
     return END_ABORTED;
 }
 
@@ -541,30 +547,23 @@ static enum end abort_it(struct transact *t)
 static enum end committed(struct transact *t)
 {
     WEIR_KILL_POINT("kafka-committed");
-    if (atomic_load(&t->producer->ended) > 1) {
-        pthread_mutex_lock(&t->lock);
-        set_broken(t, "the end of a transaction had to be asked for again", false);
-        pthread_mutex_unlock(&t->lock);
-    }
+    if (atomic_load(&t->producer->ended) > 1)
+        given_up(t, "the end of a transaction had to be asked for again");
     return END_COMMITTED;
 }
 
 static enum end commit_it(struct transact *t)
 {
     rd_kafka_error_t *error;
+    enum end end;
 
     while ((error = rd_kafka_commit_transaction(t->producer->rk, SLICE_MS))) {
         if (rd_kafka_error_txn_requires_abort(error)) {
             rd_kafka_error_destroy(error);
             return abort_it(t);
         }
-        if (!rd_kafka_error_is_retriable(error))
-            return broken(t, error);
-        if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR__TIMED_OUT)
-            health_failed(t->health, rd_kafka_error_string(error));
-        rd_kafka_error_destroy(error);
-        if (is_cancelled(t))
-            return given_up(t, "it was cancelled");
+        if (is_over(t, error, &end))
+            return end;
     }
     return committed(t);
 }

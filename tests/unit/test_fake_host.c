@@ -7,36 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <weir/event.h>
-#include <weir/fake_host.h>
-
-static struct weir_fake *fake;
-static char told[1024]; /* of misuse, a line each */
-
-static void on_misuse(void *data, const char *alias, const char *text)
-{
-    (void)data;
-    (void)alias;
-    strncat(told, text, sizeof(told) - strlen(told) - 2);
-    strcat(told, "\n");
-}
-
-static void set_up(void)
-{
-    told[0] = '\0';
-    fake = weir_fake_create();
-    weir_fake_on_misuse(fake, on_misuse, NULL);
-}
-
-static void tear_down(void)
-{
-    weir_fake_destroy(fake);
-}
-
-static void expect_told(const char *text)
-{
-    ck_assert_msg(strstr(told, text) != NULL, "told: %s", told);
-    told[0] = '\0';
-}
+#include "fake_fixture.h"
 
 /* -- A plugin that does what the test says, in whatever callback. ------------------------------------------
  */

@@ -9,18 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <weir/fake_host.h>
-
-static struct weir_fake *fake;
-static char told[1024]; /* of misuse, a line each */
-
-static void on_misuse(void *data, const char *alias, const char *text)
-{
-    (void)data;
-    (void)alias;
-    strncat(told, text, sizeof(told) - strlen(told) - 2);
-    strcat(told, "\n");
-}
+#include "fake_fixture.h"
 
 /* -- A plugin that does what the test says -- */
 
@@ -95,24 +84,6 @@ static const struct weir_plugin input = {WEIR_ABI,
                                          .flags = WEIR_PLUGIN_SOURCE,
                                          .details = toy_details,
                                          .series = toy_series};
-
-static void set_up(void)
-{
-    told[0] = '\0';
-    fake = weir_fake_create();
-    weir_fake_on_misuse(fake, on_misuse, NULL);
-}
-
-static void tear_down(void)
-{
-    weir_fake_destroy(fake);
-}
-
-static void expect_told(const char *text)
-{
-    ck_assert_msg(strstr(told, text) != NULL, "told: %s", told);
-    told[0] = '\0';
-}
 
 static struct weir_instance *start(const struct weir_plugin *plugin)
 {
