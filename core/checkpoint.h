@@ -45,7 +45,7 @@ struct checkpoint_set {
 
 /*
  * Opens the store and reads the positions. dir NULL: nothing is kept beyond the process. The directory is
- * made (0750) where it is missing, and locked against a second weir. 0 or a negative errno with *ret_error, a
+ * made (0700) where it is missing, and locked against a second weir. 0 or a negative errno with *ret_error, a
  * sentence for the operator (caller frees).
  */
 int checkpoint_open(const char *dir, struct checkpoint **ret, char **ret_error);

@@ -131,7 +131,7 @@ int checkpoint_store_backup(struct checkpoint_store *store, char **ret_error)
         return 0;
     store->backed_up = now; /* also where it fails: once an hour is often enough */
     unlinkat(store->dir, CHECKPOINT_DB "-backup", 0);
-    int fd = openat(store->dir, CHECKPOINT_DB "-backup", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    int fd = openat(store->dir, CHECKPOINT_DB "-backup", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return checkpoint_store_fail(ret_error, -errno, "%s: no backup can be written now: %s", store->path,
                                      strerror(errno));

@@ -56,7 +56,7 @@ static int sync_parent(int dir)
 
 static int open_dir(struct checkpoint_store *store, const char *dir, char **ret_error)
 {
-    bool made = mkdir(dir, 0750) == 0;
+    bool made = mkdir(dir, 0700) == 0;
     if (!made && errno != EEXIST)
         return fail(ret_error, -errno,
                     "data_dir %s can't be made: %s; make it, or set data_dir to another place", dir,
@@ -86,7 +86,7 @@ static int lock_refused(int lock, const char *dir, char **ret_error)
 static int take_lock(struct checkpoint_store *store, const char *dir, char **ret_error)
 {
     char text[32];
-    store->lock = openat(store->dir, "weir.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    store->lock = openat(store->dir, "weir.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (store->lock < 0)
         return fail(ret_error, -errno, "data_dir %s can't be written: weir.lock: %s", dir, strerror(errno));
     if (flock(store->lock, LOCK_EX | LOCK_NB) < 0) {
@@ -228,7 +228,7 @@ static int prepare(struct checkpoint_store *store, sqlite3_stmt **ret, const cha
 int checkpoint_store_connect(struct checkpoint_store *store, char **ret_error)
 {
     /* Made here and not by SQLite, for its mode; the log beside it takes that over. */
-    int fd = openat(store->dir, CHECKPOINT_DB, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+    int fd = openat(store->dir, CHECKPOINT_DB, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     store->made = fd >= 0;
     if (fd < 0 && errno == EEXIST)
         fd = openat(store->dir, CHECKPOINT_DB, O_RDWR | O_CLOEXEC | O_NOFOLLOW);

@@ -45,6 +45,8 @@ struct service {
     int64_t http_port;       /* 1 to 65535 */
     const char *http_token;  /* NULL: none is asked for */
     struct weir_list http_hosts;
+    const char *user, *group; /* what weir becomes; NULL: it stays what it was started as */
+    struct weir_list keep_capabilities;
 };
 
 struct config {

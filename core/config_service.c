@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include "config_private.h"
+#include "privileges.h"
 
 #define MILLISECOND INT64_C(1000000)
 #define SECOND      (1000 * MILLISECOND)
@@ -77,6 +78,13 @@ const struct weir_option config_service_options[] = {
      "Who asks must send it: Authorization: Bearer TOKEN."},
     {"http_hosts", NULL, WEIR_OPTION_LIST, 0, offsetof(struct service, http_hosts), NULL, 0, 0, NULL,
      "Names besides localhost and IP addresses that a request's Host may have."},
+    {"user", NULL, WEIR_OPTION_STRING, 0, offsetof(struct service, user), NULL, 0, 0, NULL,
+     "Who weir becomes when root has started it, with all of that user's groups; a name or a number."},
+    {"group", NULL, WEIR_OPTION_STRING, 0, offsetof(struct service, group), NULL, 0, 0, NULL,
+     "The group to run as; the user's own where not set."},
+    {"keep_capabilities", NULL, WEIR_OPTION_LIST, 0, offsetof(struct service, keep_capabilities), NULL, 0, 0,
+     NULL,
+     "What user keeps of what root may: dac_read_search (reads every file), net_bind_service, net_raw, syslog."},
     {"health_check", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_HEALTH},
     {"hc_errors_count", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_HEALTH},
     {"hc_retry_failure_count", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_HEALTH},
@@ -123,4 +131,5 @@ void config_parse_service(struct config *config, struct problems *problems)
     if (service->retry_base > service->retry_cap)
         problem_error(problems, origin_of(&private->service, "scheduler.base"),
                       "service: option 'scheduler.base' is longer than 'scheduler.cap'");
+    privileges_check(service, &private->service, problems);
 }

@@ -21,6 +21,7 @@
 #include "option.h"
 #include "output.h"
 #include "plugin.h"
+#include "privileges.h"
 #include "problem.h"
 
 /*
@@ -146,6 +147,25 @@ static int set_up_log(const struct service *service)
     return r;
 }
 
+/* Before anything is opened that weir wants to open again later. */
+static int drop_privileges(const struct service *service)
+{
+    char *error = NULL;
+    int r = privileges_drop(service, &error);
+    if (r < 0)
+        fprintf(stderr, "error: %s\n", error ? error : strerror(-r));
+    free(error);
+    return r;
+}
+
+/* Found out now, and not by the first reload. */
+static void look_at_config(const struct cli *cli, const struct service *service)
+{
+    if (service->user && cli->config_path && faccessat(AT_FDCWD, cli->config_path, R_OK, AT_EACCESS) < 0)
+        log_warn("engine", "user %s can't read %s: %s; weir runs, but can't reload", service->user,
+                 cli->config_path, strerror(errno));
+}
+
 static struct config *load_again(void *data, struct problems *problems);
 
 static int run_config(const struct cli *cli, const struct config *config, struct registry *registry,
@@ -153,8 +173,9 @@ static int run_config(const struct cli *cli, const struct config *config, struct
 {
     problems_print(problems, stderr); /* warnings: the engine is going to run for long */
     problems_clear(problems);
-    if (set_up_log(&config->service) < 0)
+    if (drop_privileges(&config->service) < 0 || set_up_log(&config->service) < 0)
         return EXIT_START;
+    look_at_config(cli, &config->service);
     int status = engine_run(config, registry, load_again, (void *)cli, problems);
     log_open(NULL);
     return status;

@@ -20,8 +20,9 @@ static _Noreturn void no_way_back(void)
 
 /* -- The service section ---------------------------------------------------------------------------- */
 
-static const char *const needs_restart[] = {"data_dir",    "input_threads", "http_server",
-                                            "http_listen", "http_port",     NULL};
+static const char *const needs_restart[] = {"data_dir",    "input_threads",     "http_server",
+                                            "http_listen", "http_port",         "user",
+                                            "group",       "keep_capabilities", NULL};
 
 static bool needs_a_restart(const char *name)
 {
@@ -57,6 +58,9 @@ static void apply_service(struct reload *r)
     e->service.http_server = old.http_server;
     e->service.http_listen = old.http_listen;
     e->service.http_port = old.http_port;
+    e->service.user = old.user;
+    e->service.group = old.group;
+    e->service.keep_capabilities = old.keep_capabilities;
     atomic_store(&e->retry_base, e->service.retry_base);
     atomic_store(&e->retry_cap, e->service.retry_cap);
     gate_set_limit(pool_gate(e->pool), e->service.memory_limit);

@@ -24,9 +24,9 @@ int spool_folder_open(const char *path)
     if (!above)
         return -ENOMEM;
     *strrchr(above, '/') = '\0';
-    int rc = mkdir(above, 0750) < 0 && errno != EEXIST ? -errno : 0;
+    int rc = mkdir(above, 0700) < 0 && errno != EEXIST ? -errno : 0;
     free(above);
-    if (rc == 0 && mkdir(path, 0750) < 0 && errno != EEXIST)
+    if (rc == 0 && mkdir(path, 0700) < 0 && errno != EEXIST)
         rc = -errno;
     if (rc < 0)
         return rc;
@@ -157,7 +157,7 @@ int spool_file_append(int fd, uint64_t at, struct iovec *parts, int count)
 static int create(int folder, const char *name, int flags, const uint8_t *data, size_t size)
 {
     struct iovec part = {(void *)data, size};
-    int fd = openat(folder, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | flags, 0640);
+    int fd = openat(folder, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
 
     if (fd < 0)
         return -errno;

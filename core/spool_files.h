@@ -13,7 +13,7 @@
 /* "00000000000000000042.seg" */
 void spool_segment_name(char to[SPOOL_FILE_NAME], uint64_t first);
 
-/* Makes the folder and the one above it (0750), and opens it. */
+/* Makes the folder and the one above it (0700), and opens it. */
 int spool_folder_open(const char *path);
 /* The first numbers of the segments in it, sorted; the caller frees. */
 int spool_files_list(int folder, uint64_t **ret, size_t *ret_count);

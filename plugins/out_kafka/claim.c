@@ -66,7 +66,7 @@ static int write_file(const struct claim *claim, const char *text)
 
     if (asprintf(&other, "%s.new", claim->path) < 0)
         return -ENOMEM;
-    fd = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    fd = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     r = fd < 0 ? -errno : 0;
     if (!r && write(fd, text, size) != (ssize_t)size)
         r = errno ? -errno : -EIO;

@@ -119,9 +119,11 @@ class Writer(threading.Thread):
 
 
 class Weir:
-    """One running weir. Its standard output goes to the file `out` (or where `stdout` says), its log to `log`."""
+    """One running weir. Its standard output goes to the file `out` (or where `stdout` says), its log to `log`. `wrapper`: a program
+    that executes what follows it."""
 
-    def __init__(self, folder, args, stdout=None, name="weir", env=None, stderr=None, preload=None, umask=-1):
+    def __init__(self, folder, args, stdout=None, name="weir", env=None, stderr=None, preload=None, umask=-1,
+                 wrapper=()):
         self.out = folder / (name + ".out")
         self.log = folder / (name + ".err")  # not .log: tests follow *.log
         environment = dict(os.environ)
@@ -133,7 +135,7 @@ class Weir:
         log = open(self.log, "ab") if stderr is None else None
         try:
             self.process = subprocess.Popen(
-                [str(WEIR), *map(str, args)], stdin=subprocess.DEVNULL, stdout=out if out else stdout,
+                [*wrapper, str(WEIR), *map(str, args)], stdin=subprocess.DEVNULL, stdout=out if out else stdout,
                 stderr=log if log else stderr, cwd=folder, env=environment, umask=umask)
         finally:
             for file in (out, log):
@@ -200,6 +202,14 @@ class Weir:
             if entry.startswith("VmRSS:"):
                 return int(entry.split()[1]) * 1024
         raise AssertionError("no VmRSS")
+
+    def kernel_status(self, task=None):
+        """/proc/PID/status (or that of one of its threads) as {name: text}"""
+        path = Path("/proc/%d/%sstatus" % (self.pid, "task/%s/" % task if task else ""))
+        return dict(row.split(":\t", 1) for row in path.read_text().splitlines() if ":\t" in row)
+
+    def threads(self):
+        return os.listdir("/proc/%d/task" % self.pid)
 
     def descriptors(self):
         """{number: what it is}"""

@@ -148,10 +148,10 @@ START_TEST(what_it_makes_is_not_for_all_eyes)
     snprintf(dir, sizeof(dir), "%s", fixture_path("new"));
     ck_assert_int_eq(checkpoint_store_open(dir, &store, &error), 0);
     write_one(&(struct checkpoint_row){.input = "i", .key = "k", .offset = 1});
-    ck_assert_uint_eq(mode_of(dir), 0750);
-    ck_assert_uint_eq(mode_of(fixture_path("new/checkpoint.db")), 0640);
-    ck_assert_uint_eq(mode_of(fixture_path("new/checkpoint.db-wal")), 0640);
-    ck_assert_uint_eq(mode_of(fixture_path("new/weir.lock")), 0640);
+    ck_assert_uint_eq(mode_of(dir), 0700);
+    ck_assert_uint_eq(mode_of(fixture_path("new/checkpoint.db")), 0600);
+    ck_assert_uint_eq(mode_of(fixture_path("new/checkpoint.db-wal")), 0600);
+    ck_assert_uint_eq(mode_of(fixture_path("new/weir.lock")), 0600);
     close_store();
     ck_assert_int_eq(access(fixture_path("new/checkpoint.db-wal"), F_OK), -1);
     unlink(fixture_path("new/checkpoint.db"));
@@ -383,7 +383,7 @@ START_TEST(a_backup_stands_in_for_a_damaged_file_once)
     open_store();
     write_one(&(struct checkpoint_row){.input = "i", .key = "a", .offset = 1});
     ck_assert_int_eq(checkpoint_store_backup(store, &error), 0);
-    ck_assert_uint_eq(mode_of(fixture_path("checkpoint.backup")), 0640);
+    ck_assert_uint_eq(mode_of(fixture_path("checkpoint.backup")), 0600);
     write_one(&(struct checkpoint_row){.input = "i", .key = "a", .offset = 2});
     ck_assert_int_eq(checkpoint_store_backup(store, &error), 0); /* not yet again */
     close_store();

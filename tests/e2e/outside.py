@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder that other users can reach, with copies of what they need: pytest's own, and the build, may lie below one of root's."""
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import harness
+from conftest import Lab
+
+
+class Outside(Lab):
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.plugins = folder / "plugins"
+        self.plugins.mkdir()
+        for plugin in (harness.BUILD / "plugins").glob("*.so"):
+            shutil.copy(plugin, self.plugins)
+
+    def add_plugin(self, name):
+        """A copy of a test plugin; returns its path."""
+        return Path(shutil.copy(harness.TEST_PLUGINS / (name + ".so"), self.plugins))
+
+    def start(self, args, env=None, **kwargs):
+        # A process that was root can't be looked into by the leak checker, nor one that may not use ptrace.
+        sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+        return super().start(args, env={"WEIR_PLUGIN_PATH": str(self.plugins), "ASAN_OPTIONS": sanitizer, **(env or {})}, **kwargs)
+
+
+@pytest.fixture
+def outside():
+    if os.geteuid() != 0:
+        (pytest.fail if harness.IN_CI else pytest.skip)("only root can give up what root may")
+    with tempfile.TemporaryDirectory(prefix="weir-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        lab = Outside(folder)
+        yield lab
+        lab.finish()
