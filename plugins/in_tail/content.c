@@ -136,6 +136,9 @@ static int continue_stream(struct tail_file *file, const struct tail_known *know
     if (r < 0) {
         return r;
     }
+    if (!tail_token_is_of(known->token, token)) {
+        token = ~token; /* rewritten since it was compared: the first read will find that, too */
+    }
     file->stream = file->tail->host->stream_open(file->tail->instance, known->key);
     if (!file->stream) {
         return -ENOMEM;
@@ -294,6 +297,14 @@ int tail_file_examine(struct tail_file *file)
     return file->size > 0 ? tail_file_skip_hole(file) : 0;
 }
 
+/* 1: before the offset it still says what was read there; 0: it does not; -errno. */
+static int ends_as_read(const struct tail_file *file)
+{
+    uint64_t token;
+    int r = tail_token_read(file->fd, file->offset, &token);
+    return r == -ENODATA ? 0 : r < 0 ? r : token == file->token;
+}
+
 /*
  * No further than they were read: what is rewritten before it was read need not be noticed, and if it were,
  * it would be taken for new after it was sent.
@@ -305,23 +316,18 @@ int tail_file_learn(struct tail_file *file, bool *ret_changed)
     if (span <= file->fingerprint.length) {
         return 0;
     }
-    int r = tail_fingerprint_check(file->fd, &file->fingerprint);
+    int r = tail_fingerprint_extend(file->fd, &file->fingerprint, span, &longer);
+    if (r > 0) {
+        r = ends_as_read(file); /* after that: what it begins with is of the content that was read */
+    }
     if (r == 0) {
         *ret_changed = true;
         return tail_file_restart(file, "rewritten");
     }
-    r = r < 0 ? r : tail_fingerprint_read(file->fd, span, &longer);
     if (r < 0) {
         return r;
     }
     file->fingerprint = longer;
     tail_file_save(file);
     return 0;
-}
-
-int tail_file_suspect(struct tail_file *file, bool *ret_changed)
-{
-    int r = tail_fingerprint_check(file->fd, &file->fingerprint);
-    *ret_changed = r == 0;
-    return r < 0 ? r : r == 0 ? tail_file_restart(file, "rewritten") : 0;
 }

@@ -99,8 +99,6 @@ int tail_file_examine(struct tail_file *);
 int tail_file_skip_hole(struct tail_file *);
 /* Something was read: the fingerprint grows with it. 0 or -errno. */
 int tail_file_learn(struct tail_file *, bool *ret_changed);
-/* It was woken with nothing to read: it may have been rewritten with the same end. 0 or -errno. */
-int tail_file_suspect(struct tail_file *, bool *ret_changed);
 /* Stores identity, fingerprint and path beside the position. */
 void tail_file_save(struct tail_file *);
 /*
@@ -138,6 +136,14 @@ enum tail_progress tail_file_read(struct tail_file *, size_t *bytes);
 enum tail_progress tail_file_flush(struct tail_file *);
 /* pread, until no signal disturbs it. */
 ssize_t tail_file_pread(const struct tail_file *, uint8_t *buffer, size_t size, uint64_t offset);
+/*
+ * Whether the file is still the one that was read: the bytes before the offset, of which `size` were just
+ * read, have this token, and its first ones are what they were. TAIL_MORE, TAIL_CHANGED or TAIL_BROKEN.
+ */
+enum tail_progress tail_file_compare(const struct tail_file *, const uint8_t *bytes, size_t size,
+                                     uint64_t offset, uint64_t token);
+/* The same, and reads those bytes. */
+enum tail_progress tail_file_compare_at(const struct tail_file *, uint64_t offset, uint64_t token);
 /* As tail_token_read, of the content. */
 int tail_file_token(const struct tail_file *, uint64_t offset, uint64_t *ret);
 /* Bytes to be read at once, and those after which other files have their turn. */

@@ -111,8 +111,26 @@ int tail_fingerprint_read(int fd, size_t limit, struct tail_fingerprint *ret)
 int tail_fingerprint_check(int fd, const struct tail_fingerprint *known)
 {
     struct tail_fingerprint now;
-    int r = tail_fingerprint_read(fd, known->length, &now);
+    int r = known->length ? tail_fingerprint_read(fd, known->length, &now) : 1;
+    if (r > 0) {
+        return r;
+    }
     return r < 0 ? r : now.length == known->length && now.hash == known->hash;
+}
+
+int tail_fingerprint_extend(int fd, const struct tail_fingerprint *known, size_t length,
+                            struct tail_fingerprint *ret)
+{
+    uint8_t head[TAIL_FINGERPRINT_MAX];
+    ssize_t n = read_at(fd, head, length, 0);
+    if (n < 0) {
+        return (int)n;
+    }
+    if ((size_t)n < length || (known->length && tail_hash(head, known->length) != known->hash)) {
+        return 0;
+    }
+    *ret = (struct tail_fingerprint){.hash = tail_hash(head, length), .length = (uint32_t)length};
+    return 1;
 }
 
 int tail_token_read(int fd, uint64_t offset, uint64_t *ret)

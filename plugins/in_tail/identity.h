@@ -75,6 +75,10 @@ static inline bool tail_identity_is_certain(const struct tail_identity *id)
 int tail_fingerprint_read(int fd, size_t limit, struct tail_fingerprint *ret);
 /* 1: the file still begins that way; 0: it does not; -errno. */
 int tail_fingerprint_check(int fd, const struct tail_fingerprint *);
+/* 1, and the fingerprint of the first `length` bytes, if the file has so many and still begins that way; 0;
+ * -errno. */
+int tail_fingerprint_extend(int fd, const struct tail_fingerprint *, size_t length,
+                            struct tail_fingerprint *ret);
 /* The hash of the up to TAIL_TOKEN_SPAN bytes before `offset`. 0, -ENODATA where the file ends before,
  * -errno. */
 int tail_token_read(int fd, uint64_t offset, uint64_t *ret);

@@ -173,12 +173,12 @@ static enum tail_progress read_on(struct tail_file *file, size_t size, uint8_t *
     if (n < 0) {
         return TAIL_BROKEN;
     }
-    if ((size_t)n < span || tail_hash(buffer, span) != file->join->token) {
-        return TAIL_CHANGED;
+    enum tail_progress r = tail_file_compare(file, buffer, (size_t)n, end, file->join->token);
+    if (r == TAIL_MORE) {
+        *ret = buffer + span;
+        *ret_size = (size_t)n - span;
     }
-    *ret = buffer + span;
-    *ret_size = (size_t)n - span;
-    return TAIL_MORE;
+    return r;
 }
 
 /* The first line of something unfinished lies in this block: what is before it must be known later. */
@@ -297,7 +297,8 @@ static enum tail_progress find_end(struct tail_file *file, bool enough, uint64_t
         tail += (uint64_t)n - (uint64_t)n % width;
         file->scanned = file->join->ahead + tail;
         if ((size_t)n < step && !(enough && tail > tail_join_limit(file->join))) {
-            return TAIL_END;
+            enum tail_progress r = tail_file_compare_at(file, tail_join_end_of(file), file->join->token);
+            return r == TAIL_MORE ? TAIL_END : r;
         }
     }
     return TAIL_MORE;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reading: from a file through the hub's buffer into chunks. Each read begins a little before the offset, so
- * that the bytes there can be compared with their hash: a file that was rewritten is noticed whatever its
- * size. What stands after the last newline stays in the file and is read again, except that a line longer
- * than one read is first searched for its end, piece by piece. Loop thread.
+ * that the bytes there can be compared with their hash, and so are, once that is read and before it is sent,
+ * the first bytes of the file: one that was rewritten is noticed whatever its size. What stands after the
+ * last newline stays in the file and is read again, except that a line longer than one read is first searched
+ * for its end, piece by piece. Loop thread.
  */
 #include "file.h"
 
@@ -92,6 +93,28 @@ void tail_file_tell(const struct tail_file *file, const struct tail_tally *tally
     }
 }
 
+enum tail_progress tail_file_compare(const struct tail_file *file, const uint8_t *bytes, size_t size,
+                                     uint64_t offset, uint64_t token)
+{
+    size_t span = tail_token_span(offset);
+    if (size < span || tail_hash(bytes, span) != token) {
+        return TAIL_CHANGED;
+    }
+    if (span == offset || file->packed) {
+        return TAIL_MORE; /* there is nothing before that; what is decompressed does not change */
+    }
+    int r = tail_fingerprint_check(file->fd, &file->fingerprint);
+    return r < 0 ? broken(-r) : r ? TAIL_MORE : TAIL_CHANGED;
+}
+
+enum tail_progress tail_file_compare_at(const struct tail_file *file, uint64_t offset, uint64_t token)
+{
+    uint8_t bytes[TAIL_TOKEN_SPAN];
+    size_t span = tail_token_span(offset);
+    ssize_t n = tail_file_pread(file, bytes, span, offset - span);
+    return n < 0 ? TAIL_BROKEN : tail_file_compare(file, bytes, (size_t)n, offset, token);
+}
+
 static struct tail_prefix *make_prefix(const struct tail_file *file)
 {
     struct timespec now;
@@ -167,17 +190,18 @@ static enum tail_progress read_lines(struct tail_file *file, size_t want)
     if (n < 0) {
         return TAIL_BROKEN;
     }
-    if ((size_t)n < span || tail_hash(buffer, span) != file->token) {
-        return TAIL_CHANGED;
+    enum tail_progress r = tail_file_compare(file, buffer, (size_t)n, file->offset, file->token);
+    if (r != TAIL_MORE) {
+        return r;
     }
     if (file->anew && file->offset == 0 && n > 0 && buffer[0] == 0) {
         /* it was written since the file was examined */
-        int r = tail_file_skip_hole(file);
-        if (r < 0 || file->offset > 0) {
-            return r < 0 ? broken(-r) : TAIL_MORE;
+        int hole = tail_file_skip_hole(file);
+        if (hole < 0 || file->offset > 0) {
+            return hole < 0 ? broken(-hole) : TAIL_MORE;
         }
     }
-    enum tail_progress r = send_lines(file, buffer + span, (size_t)n - span);
+    r = send_lines(file, buffer + span, (size_t)n - span);
     return r == TAIL_MORE && (size_t)n < span + want ? TAIL_END : r;
 }
 
@@ -213,7 +237,8 @@ static enum tail_progress find_end(struct tail_file *file, uint64_t *ret_size)
         }
         file->scanned += (uint64_t)n - (uint64_t)n % width;
         if ((size_t)n < step && (format->long_lines != TAIL_SPLIT || file->scanned <= format->max)) {
-            return TAIL_END;
+            enum tail_progress r = tail_file_compare_at(file, file->offset, file->token);
+            return r == TAIL_MORE ? TAIL_END : r;
         }
     }
     *ret_size = 0;
@@ -238,11 +263,13 @@ static enum tail_progress send_part(struct tail_file *file, size_t size, bool re
         return TAIL_BROKEN;
     }
     int error = tail_file_token(file, offset, &position.token);
-    if ((size_t)n < span + size || tail_hash(buffer, span) != file->token || error == -ENODATA) {
-        return TAIL_CHANGED;
+    enum tail_progress r = tail_file_compare(file, buffer, (size_t)n, file->offset, file->token);
+    if (r == TAIL_MORE && ((size_t)n < span + size || error == -ENODATA)) {
+        r = TAIL_CHANGED;
+    } else if (r == TAIL_MORE) {
+        r = error ? broken(-error)
+                  : begin(tail, tail_lines_room(&tail->format, prefix, buffer, 0, size), &draft);
     }
-    enum tail_progress r =
-        error ? broken(-error) : begin(tail, tail_lines_room(&tail->format, prefix, buffer, 0, size), &draft);
     if (r != TAIL_MORE) {
         return r;
     }

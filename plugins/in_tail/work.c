@@ -159,8 +159,6 @@ size_t tail_file_work(struct tail_file *file)
     if (progress == TAIL_CHANGED) {
         r = tail_file_restart(file, "rewritten");
         changed = true;
-    } else if (progress == TAIL_END && bytes == 0) {
-        r = tail_file_suspect(file, &changed);
     } else if (progress != TAIL_BROKEN) {
         r = tail_file_learn(file, &changed);
     }

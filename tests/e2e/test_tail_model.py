@@ -91,9 +91,10 @@ def rows_of(files):
     return rows
 
 
-def text_of(number, width):
+def text_of(number, width, alike):
     body = b"%d %08x" % (number, zlib.crc32(b"%d" % number))
-    return body + b" " + b"x" * width + b".\n"
+    fill = b"x" * width if alike else (b"%d." % number * width)[:width]
+    return body + b" " + fill + b".\n"
 
 
 class Line:
@@ -138,6 +139,8 @@ class World:
         self.parks = dice.random() < 0.3
         parks = {"close_inactive": "20ms", "max_open_files": 6} if self.parks else {}
         self.packs = dice.random() < 0.5  # compressed files are in the patterns
+        # hundreds of bytes before a position may be what they were in what was there before: the first ones tell then
+        self.alike = dice.random() < 0.5
         self.files, self.paths = [], {}
         self.all_lines, self.counter = [], 0
         self.run, self.process, self.reader = 0, None, None
@@ -362,7 +365,7 @@ class World:
             file.rest = b""
         for index in range(lines):
             width = dice.choice((0, 5, 40, 150)) if dice.random() < 0.97 else dice.randrange(4000, 20000)
-            text = text_of(self.counter, width)
+            text = text_of(self.counter, width, self.alike)
             line = Line(self.counter, text, file, not file.followed)
             if partial and index == lines - 1:
                 cut = dice.randrange(len(b"%d %08x" % (self.counter, 0)) + 1, len(text))
@@ -477,7 +480,7 @@ class World:
             return
         size = os.stat(path).st_size
         end = 0
-        if keep and size:
+        if keep and size and not self.alike:
             data = path.read_bytes()
             end = data.rfind(b"\n", 0, dice.randrange(size)) + 1
             for text in data[:end].splitlines():

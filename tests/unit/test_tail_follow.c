@@ -159,6 +159,72 @@ START_TEST(rewritten_with_the_same_end)
 }
 END_TEST
 
+static char *filled(const char *head, size_t width, const char *end)
+{
+    char *text = malloc(strlen(head) + width + strlen(end) + 1);
+    ck_assert_ptr_nonnull(text);
+    strcpy(text, head);
+    memset(text + strlen(head), 'x', width);
+    strcpy(text + strlen(head) + width, end);
+    return text;
+}
+
+/*
+ * Truncated and grown beyond the position between two looks, and the bytes before the position are what they
+ * were: the first ones are not. 0: lines; 1: joined ones; 2: the last line is longer than a read.
+ */
+START_TEST(rewritten_and_grown_with_the_same_bytes_before_the_position)
+{
+    static const char *const start_patterns[] = {"", "^[a-z]", ""};
+    char *first = filled("old\n", 2000, "\n"), *second = filled("new\n", 2000, "\nmore\n"),
+         *rest = filled("", _i == 2 ? 5000 : 0, "");
+    append("f", first);
+    struct weir_instance *i = start_head("f", "buffer_chunk_size", "4k", "multiline.start_pattern",
+                                         start_patterns[_i], "multiline.flush_timeout", "1s");
+    fake_idle(host);
+    fake_later(host, 2 * SECOND);
+    expect(first);
+    append("f", rest);
+    fake_idle(host);
+    char *both = filled(second, strlen(rest), "");
+    overwrite("f", both);
+    fake_idle(host);
+    fake_later(host, 2 * SECOND);
+    expect(second);
+    ck_assert_int_eq(fake_metric(i, "truncated", NULL), 1);
+    fake_stop(i);
+    free(both);
+    free(first);
+    free(second);
+    free(rest);
+}
+END_TEST
+
+/* A line that is longer than a read is looked for behind what was seen of it, and that is other lines now. */
+START_TEST(rewritten_within_a_long_line)
+{
+    char *first = filled("a\n", 5000, ""), *second = filled("", 2 * 2501, ""), *both;
+    for (size_t k = 0; k < strlen(second); k += 2) {
+        memcpy(second + k, "b\n", 2);
+    }
+    both = filled(second, 100, "");
+    append("f", first);
+    struct weir_instance *i = start_head("f", "buffer_chunk_size", "4k", "multiline.start_pattern",
+                                         _i ? "^[a-z]" : "", "multiline.flush_timeout", "1s");
+    fake_idle(host);
+    fake_later(host, 2 * SECOND);
+    expect("a\n");
+    overwrite("f", both);
+    fake_idle(host);
+    fake_later(host, 2 * SECOND);
+    expect(second);
+    fake_stop(i);
+    free(first);
+    free(second);
+    free(both);
+}
+END_TEST
+
 START_TEST(deleted_while_unread)
 {
     append("f", "1\n");
@@ -574,6 +640,8 @@ int main(void)
     tcase_add_test(tests, copied_and_truncated);
     tcase_add_loop_test(tests, rewritten_in_place, 0, 3);
     tcase_add_test(tests, rewritten_with_the_same_end);
+    tcase_add_loop_test(tests, rewritten_and_grown_with_the_same_bytes_before_the_position, 0, 3);
+    tcase_add_loop_test(tests, rewritten_within_a_long_line, 0, 2);
     tcase_add_test(tests, deleted_while_unread);
     tcase_add_test(tests, deleted_and_stopped);
     tcase_add_loop_test(tests, moved_out_and_back, 0, 2);
