@@ -23,6 +23,8 @@
 #include "spool.h"
 
 static const uint64_t SECOND = 1000000000;
+/* Chunks stay in a keeper's queue until a whole transaction is through: with less, reading waits for it. */
+static const uint64_t KEEPERS_QUEUE = 64 << 20;
 
 const struct weir_option output_options[] = {
     {.name = "name",
@@ -52,7 +54,8 @@ const struct weir_option output_options[] = {
      .def = "16M",
      .min = 64 << 10,
      .max = (int64_t)1 << 40,
-     .help = "bytes that wait for this output or are being delivered, before its inputs pause"},
+     .help = "bytes that wait for this output or are being delivered, before its inputs pause (an output "
+             "that keeps positions has 64M by default)"},
     {.name = "retry_limit",
      .type = WEIR_OPTION_STRING,
      .offset = offsetof(struct output_options, retry_limit),
@@ -143,6 +146,12 @@ static void add_metrics(struct output *o)
                     "Bytes of chunks that wait for an output or are under way in it.", &label, 1, o);
 }
 
+static void set_queue_size(struct output *o, uint64_t size)
+{
+    o->options.queue_size = size;
+    gate_set_limit(&o->gate, size);
+}
+
 struct output *output_create(struct engine *engine, const struct plugin *plugin,
                              const struct section *section, const char *default_alias,
                              struct problems *problems)
@@ -177,6 +186,8 @@ struct output *output_create(struct engine *engine, const struct plugin *plugin,
         output_destroy(o);
         return NULL;
     }
+    if (o->keeper && !section_get(section, "queue_size"))
+        set_queue_size(o, KEEPERS_QUEUE);
     add_metrics(o);
     return o;
 }

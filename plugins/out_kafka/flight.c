@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
+#include "clock.h"
 #include "outcome.h"
 
 /* So many flights are kept for the next chunks; texts larger than this are not. */
@@ -277,29 +277,32 @@ int flights_pause(struct flights *flights, unsigned ms)
     return rc == -ETIMEDOUT ? 0 : rc;
 }
 
-static int64_t now_ms(void)
+/* Until no flight is left, or at most `bytes` of their chunks. */
+static bool await_ebb(struct flights *flights, long bytes, int ms)
 {
-    struct timespec ts;
+    int64_t end = clock_ns() / 1000000 + ms;
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-bool flights_drain(struct flights *flights, int ms)
-{
-    int64_t end = now_ms() + ms;
-
-    while (atomic_load(&flights->count) > 0) {
+    while (atomic_load(&flights->count) > 0 && atomic_load(&flights->bytes) > bytes) {
         struct pollfd item = {.fd = flights->wake, .events = POLLIN};
-        int64_t left = end - now_ms();
+        int64_t left = end - clock_ns() / 1000000;
         if (ms >= 0 && left <= 0)
             return false;
         atomic_store(&flights->waiting, true);
-        if (atomic_load(&flights->count) > 0)
+        if (atomic_load(&flights->count) > 0 && atomic_load(&flights->bytes) > bytes)
             poll(&item, 1, ms < 0 ? -1 : (int)left);
         clear_wake(flights);
     }
     return true;
+}
+
+bool flights_drain(struct flights *flights, int ms)
+{
+    return await_ebb(flights, -1, ms);
+}
+
+bool flights_ebb(struct flights *flights, long bytes, int ms)
+{
+    return await_ebb(flights, bytes, ms);
 }
 
 /* -- What is left of chunks that were given back -- */

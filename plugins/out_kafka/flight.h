@@ -124,6 +124,8 @@ void flights_keep_remainder(struct flights *, struct remainder *);
 int flights_wait(struct flights *, long most);
 /* Waits, whether cancelled or not, until no flight is left, at most ms (-1: for ever). Whether none is. */
 bool flights_drain(struct flights *, int ms);
+/* The same, until at most so many bytes of chunks are on their way. */
+bool flights_ebb(struct flights *, long bytes, int ms);
 /* Waits for a report, at most ms. 0 or -ECANCELED. Output thread. */
 int flights_pause(struct flights *, unsigned ms);
 

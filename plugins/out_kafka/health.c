@@ -3,19 +3,11 @@
  * Says how it stands with Kafka, without filling the log. Any thread.
  */
 #include "health.h"
-#include <time.h>
+#include "clock.h"
 
 static const int64_t SECOND = 1000000000;
 /* Longer than librdkafka takes between two attempts at what fails. */
 static const int64_t QUIET = 3000000000;
-
-static int64_t now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * SECOND + ts.tv_nsec;
-}
 
 void health_init(struct health *health, struct kafka_link link)
 {
@@ -49,7 +41,7 @@ static void say(struct health *health, int64_t t, bool first, const char *what)
 
 void health_failed(struct health *health, const char *what)
 {
-    int64_t t = now();
+    int64_t t = clock_ns();
     bool first;
 
     pthread_mutex_lock(&health->lock);
@@ -71,7 +63,7 @@ static void recover(struct health *health, const char *what)
     if (!atomic_exchange(&health->troubled, false))
         return;
     health->link.host->log(health->link.instance, WEIR_LOG_INFO, "%s, after %lld s", what,
-                           (long long)((now() - health->since) / SECOND));
+                           (long long)((clock_ns() - health->since) / SECOND));
     health->link.host->error(health->link.instance, NULL);
 }
 
@@ -89,7 +81,7 @@ void health_idle(struct health *health)
     if (!atomic_load_explicit(&health->troubled, memory_order_relaxed))
         return;
     pthread_mutex_lock(&health->lock);
-    if (now() - health->last_failure >= QUIET)
+    if (clock_ns() - health->last_failure >= QUIET)
         recover(health, "Kafka can be reached again");
     pthread_mutex_unlock(&health->lock);
 }

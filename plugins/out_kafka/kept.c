@@ -3,6 +3,7 @@
 #include "kept.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,13 +143,13 @@ static int take_owner(struct kept_table *table, const struct kept_message *messa
     char *owner = field(&at, end), *partitions = field(&at, end), *where = field(&at, end);
     int r = owner && partitions && where ? 0 : -ENOMEM;
 
+    if (!r && (!*owner || strtol(partitions, NULL, 10) < 1 || strtol(partitions, NULL, 10) > INT_MAX))
+        r = -EUCLEAN;
     if (!r) {
         table->owned = true;
         snprintf(table->owner, sizeof(table->owner), "%s", owner);
         snprintf(table->where, sizeof(table->where), "%s", where);
         table->partitions = (int)strtol(partitions, NULL, 10);
-        if (!*owner || table->partitions < 1)
-            r = -EUCLEAN;
     }
     free(owner);
     free(partitions);
@@ -285,30 +286,59 @@ struct telling {
     int result;
 };
 
+/* Digits, and the tab behind them, which *at is moved over. */
+static bool number(const char **at, unsigned base, uint64_t *ret)
+{
+    uint64_t n = 0;
+    const char *p = *at;
+
+    for (; *p && *p != '\t'; p++) {
+        int digit = nibble(*p);
+        if (digit < 0 || (unsigned)digit >= base || n > (UINT64_MAX - (unsigned)digit) / base)
+            return false;
+        n = n * base + (unsigned)digit;
+    }
+    if (p == *at || *p != '\t')
+        return false;
+    *at = p + 1;
+    *ret = n;
+    return true;
+}
+
+/* The row's names and meta, which are written into. */
+static int tell_parts(char *names, char *meta, struct weir_kept *kept, const struct telling *telling)
+{
+    char *tab = strchr(names, '\t');
+    ssize_t size = unhex(meta);
+
+    if (!tab || size < 0)
+        return -EUCLEAN;
+    *tab = '\0';
+    if (!unescape(names) || !unescape(tab + 1))
+        return -EUCLEAN;
+    kept->input = names;
+    kept->key = tab + 1;
+    kept->meta = size ? meta : NULL;
+    kept->meta_size = (size_t)size;
+    return telling->fn(telling->data, kept);
+}
+
 static int tell_row(const struct kept_row *row, const struct telling *telling)
 {
-    char offset[24], token[24];
-    int used = 0, r = -EUCLEAN;
-    char *names = strdup(row->key), *tab = names ? strchr(names, '\t') : NULL;
-    struct weir_kept kept = {.struct_size = sizeof(kept), .input = names, .key = tab ? tab + 1 : NULL};
+    struct weir_kept kept = {.struct_size = sizeof(kept)};
+    const char *at = row->value + 2; /* behind the format */
+    char *names, *meta;
+    int r;
 
-    if (!names)
-        return -ENOMEM;
-    if (tab && sscanf(row->value + 2, "%20[0-9]\t%16[0-9a-f]\t%n", offset, token, &used) == 2 && used) {
-        char *meta = row->value + 2 + used;
-        ssize_t meta_size;
-        *tab = '\0';
-        meta = strdup(meta); /* the row may be told again */
-        meta_size = meta ? unhex(meta) : -1;
-        kept.offset = strtoull(offset, NULL, 10);
-        kept.token = strtoull(token, NULL, 16);
-        kept.meta = meta_size > 0 ? meta : NULL;
-        kept.meta_size = meta_size > 0 ? (size_t)meta_size : 0;
-        if (meta_size >= 0 && unescape(names) && unescape(tab + 1))
-            r = telling->fn(telling->data, &kept);
-        free(meta);
-    }
+    if (strlen(row->key) != row->key_size || strlen(row->value) != row->value_size)
+        return -EUCLEAN;
+    if (!number(&at, 10, &kept.offset) || !number(&at, 16, &kept.token))
+        return -EUCLEAN;
+    names = strdup(row->key); /* the row may be told again */
+    meta = strdup(at);
+    r = names && meta ? tell_parts(names, meta, &kept, telling) : -ENOMEM;
     free(names);
+    free(meta);
     return r;
 }
 

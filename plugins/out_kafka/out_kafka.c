@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <weir/kill_point.h>
+#include "clock.h"
 #include "letter.h"
 #include "outcome.h"
 #include "producer.h"
@@ -48,14 +48,6 @@ struct kafka_output {
     atomic_bool shrink; /* batches are too large for a broker */
 };
 
-static int64_t now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 /* -- What becomes of a failure. Any thread, as is all that flights call. -- */
 
 /*
@@ -65,7 +57,7 @@ static int64_t now(void)
  */
 static enum fate judge_unknown_topic(const struct kafka_output *out, struct topic *topic)
 {
-    long long since, t = now();
+    long long since, t = clock_ns();
 
     if (topic && !atomic_load(&topic->known) && !producer_is_sure(&out->producer)) {
         atomic_store(&topic->missing_since, t);

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+#include "clock.h"
 
 #define MS 1000000
 
@@ -21,14 +22,6 @@ static const int64_t BUSY_SPACING = 50 * MS;
 static const int64_t LONGEST = 250 * MS;
 /* So long librdkafka's threads have to see that they are to flush. */
 static const int FLUSH_MS = 1;
-
-static int64_t now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 static void wake(struct pace *pace)
 {
@@ -49,7 +42,7 @@ static void wait(struct pace *pace)
     struct pollfd item = {.fd = pace->wake, .events = POLLIN};
     struct timespec left = {0};
     uint64_t count;
-    int64_t ns = pace->due - now();
+    int64_t ns = pace->due - clock_ns();
 
     if (ns > 0)
         left = (struct timespec){ns / 1000000000, ns % 1000000000};
@@ -68,7 +61,7 @@ static int64_t spacing(const struct pace *pace)
 /* Messages were handed over: when they are to be flushed. */
 static void plan_first(struct pace *pace)
 {
-    int64_t first = now() + pace->first, next = pace->flushed + spacing(pace);
+    int64_t first = clock_ns() + pace->first, next = pace->flushed + spacing(pace);
 
     pace->pause = 0;
     if (next < first)
@@ -82,7 +75,7 @@ static void plan_next(struct pace *pace)
 {
     bool moved = atomic_exchange(&pace->flights->moved, false);
 
-    pace->flushed = now();
+    pace->flushed = clock_ns();
     if (atomic_load(&pace->flights->count) == 0) {
         pace->due = INT64_MAX;
         return;
@@ -117,7 +110,7 @@ static void *run(void *data)
             plan_first(pace);
             planned = true;
         }
-        if (now() < pace->due)
+        if (clock_ns() < pace->due)
             continue;
         /* From here on, who hands something over asks anew. */
         atomic_store(&pace->asked, false);

@@ -12,14 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 #include <weir/kill_point.h>
+#include "clock.h"
 #include "send.h"
 
+/* Numbers of requests in Kafka's protocol. */
+enum { PRODUCE = 0, ADD_PARTITIONS_TO_TXN = 24, END_TXN = 26 };
 /* Longer than this without an answer, and brokers were away, or had nothing to do. */
-/* The number of the request EndTxn in Kafka's protocol. */
-enum { END_TXN = 26 };
 static const int64_t SILENCE = 5000000000;
+/* A request that librdkafka repeats comes 20 ms after an answer; one for other partitions mostly at once. */
+static const int64_t REPEATED = 15000000;
 
 /* -- What librdkafka calls -- */
 
@@ -41,21 +43,13 @@ static rd_kafka_resp_err_t on_acknowledgement(rd_kafka_t *rk, rd_kafka_message_t
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-static int64_t now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 /* Threads of librdkafka. */
 static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int socket, const char *broker, int32_t id,
                                        int16_t key, int16_t version, int32_t correlation, size_t size,
                                        int64_t latency, rd_kafka_resp_err_t error, void *opaque)
 {
     struct producer *producer = opaque;
-    int64_t t = now();
+    int64_t t = clock_ns();
 
     (void)rk, (void)socket, (void)broker, (void)id, (void)key, (void)version, (void)correlation, (void)size;
     (void)latency;
@@ -69,7 +63,32 @@ static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int socket, const char *b
 
 bool producer_is_sure(const struct producer *producer)
 {
-    return now() - atomic_load(&producer->answers_since) >= producer->patience;
+    return clock_ns() - atomic_load(&producer->answers_since) >= producer->patience;
+}
+
+void producer_begun(struct producer *producer)
+{
+    atomic_store(&producer->ended, 0);
+    atomic_store(&producer->joined, 0);
+    atomic_store(&producer->had_to_wait, false);
+}
+
+bool producer_had_to_wait(const struct producer *producer)
+{
+    return atomic_load(&producer->had_to_wait);
+}
+
+/* A request for partitions, or that messages go: from then on nothing waits any more. */
+static void note_joining(struct producer *producer, bool sending)
+{
+    long long since = atomic_load_explicit(&producer->joined, memory_order_relaxed);
+
+    if (since < 0)
+        return;
+    if (sending || since == 0)
+        atomic_store(&producer->joined, sending ? -1 : clock_ns());
+    else if (clock_ns() - since >= REPEATED)
+        atomic_store(&producer->had_to_wait, true);
 }
 
 /* Threads of librdkafka. */
@@ -79,6 +98,8 @@ static rd_kafka_resp_err_t on_request(rd_kafka_t *rk, int socket, const char *br
     struct producer *producer = opaque;
 
     (void)rk, (void)socket, (void)broker, (void)id, (void)version, (void)correlation, (void)size;
+    if (key == PRODUCE || key == ADD_PARTITIONS_TO_TXN)
+        note_joining(producer, key == PRODUCE);
     if (key != END_TXN)
         return RD_KAFKA_RESP_ERR_NO_ERROR;
     atomic_fetch_add(&producer->ended, 1);
@@ -191,7 +212,7 @@ int producer_make(struct producer *producer, long batch_size, char *why, size_t 
     stats_restart(producer->stats);
     producer->begun = false;
     atomic_store(&producer->answered, -2 * SILENCE);
-    atomic_store(&producer->answers_since, now());
+    atomic_store(&producer->answers_since, clock_ns());
     producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, properties.conf, reason, sizeof(reason));
     if (!producer->rk) {
         abandon(producer, properties.conf);

@@ -21,6 +21,8 @@ struct producer {
     struct flights *flights;
     const char *transactional_id; /* NULL: not known yet, and so not to be connected with */
     atomic_uint ended;            /* requests that ended a transaction, since that was last cleared */
+    atomic_llong joined;          /* ns; since when the transaction asks for partitions; 0: it does not */
+    atomic_bool had_to_wait;      /* it had to ask again */
     rd_kafka_t *rk;               /* NULL: there is none */
     struct pace pace;
     atomic_llong answered,
@@ -47,6 +49,10 @@ void producer_purge(struct producer *);
 /* Whether brokers have answered for long enough that a topic which they do not know does not exist. Any
  * thread. */
 bool producer_is_sure(const struct producer *);
+/* A transaction was begun: what is counted of one begins anew. Any thread, as the next one. */
+void producer_begun(struct producer *);
+/* Whether that one had to wait before it could send, for what the one before it had left to do. */
+bool producer_had_to_wait(const struct producer *);
 /* Whether it can't send any more, and why: it is to be built anew. */
 bool producer_is_broken(const struct producer *, char *why, size_t why_size);
 

@@ -7,15 +7,7 @@
  * queue.
  */
 #include "sticky.h"
-#include <time.h>
-
-static int64_t now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
+#include "clock.h"
 
 static int32_t choose(const rd_kafka_topic_t *handle, const void *key, size_t key_size, int32_t count,
                       void *opaque, void *message)
@@ -46,7 +38,7 @@ int32_t sticky_get(const struct sticky *sticky, struct topic *topic)
 
     if (!topic->sticky)
         return RD_KAFKA_PARTITION_UA;
-    t = now();
+    t = clock_ns();
     if (topic->stuck_bytes >= sticky->bytes || t >= topic->stuck_until) {
         topic->stuck_bytes = 0;
         topic->stuck_until = t + sticky->span;

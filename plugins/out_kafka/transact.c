@@ -3,7 +3,6 @@
 #include "transact.h"
 #include <errno.h>
 #include <poll.h>
-#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,21 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 #include <weir/kill_point.h>
-#include "letter.h"
+#include "clock.h"
 #include "outcome.h"
+#include "transact_private.h"
 
 enum { SLICE_MS = 500 };
 static const int64_t STALL = 10000000;
 /* With less than this, it is not worth while to see whether inputs wait. */
 static const uint64_t STALL_MIN = 1 << 20;
-
-static int64_t now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 int transact_init(struct transact *t, struct kafka_link link, const struct kafka_settings *settings)
 {
@@ -37,6 +29,7 @@ int transact_init(struct transact *t, struct kafka_link link, const struct kafka
     t->link = link;
     t->settings = settings;
     t->limit = settings->transaction_size;
+    gap_init(&t->gap);
     t->state = TRANSACT_BROKEN;
     rc = message_maker_init(&t->maker, settings, &wrong);
     if (rc)
@@ -59,20 +52,9 @@ int transact_init(struct transact *t, struct kafka_link link, const struct kafka
     return 0;
 }
 
-static void free_refused(struct refused *r)
-{
-    free(r->items);
-    free(r);
-}
-
 void transact_finish(struct transact *t)
 {
-    struct refused *r;
-
-    while ((r = t->refused)) {
-        t->refused = r->next;
-        free_refused(r);
-    }
+    refusals_finish(&t->refusals);
     free(t->chunks);
     message_maker_finish(&t->maker);
     close(t->wake);
@@ -88,81 +70,6 @@ static void wake_writer(struct transact *t)
         ;
 }
 
-/* -- Records that were refused. Lock held. -- */
-
-static struct refused **place_of(struct transact *t, uint64_t chunk)
-{
-    struct refused **at = &t->refused;
-
-    while (*at && (*at)->chunk < chunk)
-        at = &(*at)->next;
-    return at;
-}
-
-static struct refused *refused_of(struct transact *t, uint64_t chunk)
-{
-    struct refused *r = *place_of(t, chunk);
-
-    return r && r->chunk == chunk ? r : NULL;
-}
-
-static int compare(const void *a, const void *b)
-{
-    const struct failure *x = a, *y = b;
-
-    return x->index < y->index ? -1 : x->index > y->index;
-}
-
-/* Without memory it is sent again, and refused again. */
-static void refuse(struct transact *t, uint64_t chunk, const struct failure *failure)
-{
-    struct refused **at = place_of(t, chunk), *r = *at;
-
-    if (!r || r->chunk != chunk) {
-        r = calloc(1, sizeof(*r));
-        if (!r)
-            return;
-        r->chunk = chunk;
-        r->next = *at;
-        *at = r;
-    }
-    if (r->count == r->capacity) {
-        size_t capacity = r->capacity ? r->capacity * 2 : 16;
-        struct failure *items = realloc(r->items, capacity * sizeof(*items));
-        if (!items)
-            return;
-        r->items = items;
-        r->capacity = capacity;
-    }
-    r->items[r->count++] = *failure;
-    qsort(r->items, r->count, sizeof(*r->items), compare);
-}
-
-/* What is to be sent of the chunk; NULL: all of it, or no memory, with *ret_r. */
-static struct remainder *rest_of(struct transact *t, const struct weir_chunk *chunk, int *ret_r)
-{
-    const struct refused *r = refused_of(t, chunk->id);
-    struct remainder *rest;
-    size_t at = 0;
-
-    *ret_r = 0;
-    if (!r || !r->count)
-        return NULL;
-    rest = malloc(sizeof(*rest) + chunk->records * sizeof(uint32_t));
-    if (!rest) {
-        *ret_r = -ENOMEM;
-        return NULL;
-    }
-    *rest = (struct remainder){.chunk = chunk->id};
-    for (uint32_t i = 0; i < chunk->records; i++) {
-        if (at < r->count && r->items[at].index == i)
-            at++;
-        else
-            rest->indices[rest->count++] = i;
-    }
-    return rest;
-}
-
 /* A record that librdkafka itself refuses does no harm to the transaction; one that a broker does, does. */
 void transact_landed(void *data, struct flight *flight)
 {
@@ -176,7 +83,7 @@ void transact_landed(void *data, struct flight *flight)
     for (size_t i = 0; i < flight->failure_count; i++) {
         const struct failure *failure = &flight->failures[i];
         if (failure->fate == FATE_REFUSED)
-            refuse(t, flight->chunk->id, failure);
+            refusals_add(&t->refusals, flight->chunk->id, failure);
         t->again |= failure->fate == FATE_AGAIN || !failure->local;
     }
     pthread_cond_signal(&t->changed);
@@ -200,7 +107,7 @@ static bool append(struct transact *t, struct weir_chunk *chunk)
     return true;
 }
 
-static void set_broken(struct transact *t, const char *why, bool shut_out)
+void transact_set_broken(struct transact *t, const char *why, bool shut_out)
 {
     t->state = TRANSACT_BROKEN;
     t->shut_out = shut_out;
@@ -213,11 +120,12 @@ static int open_transaction(struct transact *t)
     rd_kafka_error_t *error = rd_kafka_begin_transaction(t->producer->rk);
 
     if (error) {
-        set_broken(t, rd_kafka_error_string(error), rd_kafka_error_is_fatal(error));
+        transact_set_broken(t, rd_kafka_error_string(error), rd_kafka_error_is_fatal(error));
         rd_kafka_error_destroy(error);
         return -EPIPE;
     }
-    atomic_store(&t->producer->ended, 0);
+    producer_begun(t->producer);
+    t->behind = t->ended ? clock_ns() - t->ended : INT64_MAX;
     t->state = TRANSACT_OPEN;
     t->due = INT64_MAX;
     t->bytes = 0;
@@ -228,7 +136,7 @@ static int open_transaction(struct transact *t)
 /* Whether the open transaction takes a chunk more. Lock held. */
 static bool takes_more(const struct transact *t)
 {
-    return t->state == TRANSACT_OPEN && t->bytes < t->limit && !t->again && now() < t->due;
+    return t->state == TRANSACT_OPEN && t->bytes < t->limit && !t->again && clock_ns() < t->due;
 }
 
 int transact_enter(struct transact *t, struct weir_chunk *chunk, struct remainder **ret_rest,
@@ -254,7 +162,7 @@ int transact_enter(struct transact *t, struct weir_chunk *chunk, struct remainde
         }
     }
     if (!r)
-        *ret_rest = rest_of(t, chunk, &r);
+        r = refusals_rest(&t->refusals, chunk, ret_rest);
     if (!r && !append(t, chunk))
         r = -ENOMEM;
     if (!r) {
@@ -264,7 +172,7 @@ int transact_enter(struct transact *t, struct weir_chunk *chunk, struct remainde
         t->bytes += chunk->size;
         t->sent++;
         if (t->count == 1)
-            t->due = now() + (int64_t)t->settings->transaction_interval;
+            t->due = clock_ns() + (int64_t)t->settings->transaction_interval;
     } else if (*ret_rest) {
         free(*ret_rest);
         *ret_rest = NULL;
@@ -300,304 +208,14 @@ void transact_break(struct transact *t, const char *why)
 {
     pthread_mutex_lock(&t->lock);
     if (t->state == TRANSACT_IDLE || (t->state == TRANSACT_OPEN && t->count == 0))
-        set_broken(t, why, false);
+        transact_set_broken(t, why, false);
     else
         t->again = true;
     pthread_cond_signal(&t->changed);
     pthread_mutex_unlock(&t->lock);
 }
 
-/* -- Positions. The thread that commits, as all from here on. -- */
-
-struct telling {
-    struct transact *t;
-    void *told; /* tree of the keys that were written: the last one of each counts */
-    struct weir_json key, value;
-};
-
-static int compare_keys(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-/* 1: it was told already. */
-static int note_key(struct telling *telling)
-{
-    char *key = strndup(telling->key.data, telling->key.size), **found;
-
-    found = key ? tsearch(key, &telling->told, compare_keys) : NULL;
-    if (!found) {
-        free(key);
-        return -ENOMEM;
-    }
-    if (*found == key)
-        return 0;
-    free(key);
-    return 1;
-}
-
-static int tell(void *data, const struct weir_kept *kept)
-{
-    struct telling *telling = data;
-    const struct ledger *ledger = telling->t->ledger;
-    int r;
-
-    telling->key.size = telling->value.size = 0;
-    r = kept_write_key(&telling->key, ledger->claim.id, kept);
-    if (!r)
-        r = note_key(telling);
-    if (r)
-        return r < 0 ? r : 0;
-    r = kept->forgotten ? 0 : kept_write_value(&telling->value, kept);
-    if (r)
-        return r;
-    return ledger_put(ledger, telling->key.data, telling->key.size,
-                      kept->forgotten ? NULL : telling->value.data, telling->value.size)
-               ? -EIO
-               : 0;
-}
-
-/* From the last chunk to the first. */
-static int tell_positions(struct transact *t)
-{
-    struct telling telling = {.t = t};
-    int r = 0;
-
-    for (size_t i = t->count; i-- && !r;)
-        r = t->link.host->positions(t->link.instance, t->chunks[i], tell, &telling);
-    tdestroy(telling.told, free);
-    weir_json_finish(&telling.key);
-    weir_json_finish(&telling.value);
-    return r;
-}
-
-/* -- Dead letters -- */
-
-static int send_letter(struct transact *t, rd_kafka_topic_t *topic, const struct weir_chunk *chunk,
-                       const struct failure *failure, const struct weir_record *record)
-{
-    struct weir_json text = {0};
-    struct message message;
-    rd_kafka_headers_t *headers = letter_headers(chunk, failure);
-    rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR__FAIL;
-
-    if (headers && !message_make(&t->maker, record, &text, &message)) {
-        error = rd_kafka_producev(
-            t->producer->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-            RD_KAFKA_V_VALUE(message_slice(&message.value, text.data), message.value.size),
-            RD_KAFKA_V_KEY(message.has_key ? message_slice(&message.key, text.data) : NULL,
-                           message.has_key ? message.key.size : 0),
-            RD_KAFKA_V_TIMESTAMP(message.time), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
-        if (!error)
-            headers = NULL;
-    }
-    if (headers)
-        rd_kafka_headers_destroy(headers);
-    weir_json_finish(&text);
-    return error ? -EIO : 0;
-}
-
-static void send_letters_of(struct transact *t, rd_kafka_topic_t *topic, const struct weir_chunk *chunk,
-                            struct refused *r)
-{
-    struct finder finder;
-    struct weir_record record;
-
-    finder_init(&finder, chunk);
-    for (size_t i = 0; i < r->count; i++) {
-        r->items[i].lettered = topic && finder_go(&finder, r->items[i].index, &record) &&
-                               !send_letter(t, topic, chunk, &r->items[i], &record);
-    }
-}
-
-/* Of all refused records of the transaction; in *ret_any whether there are letters. */
-static void send_letters(struct transact *t, bool *ret_any)
-{
-    const char *name = t->no_letters ? NULL : t->settings->dead_letter_topic;
-    rd_kafka_topic_t *topic = NULL;
-
-    *ret_any = false;
-    for (size_t i = 0; i < t->count; i++) {
-        struct refused *r = refused_of(t, t->chunks[i]->id);
-        if (!r)
-            continue;
-        if (name && !topic)
-            topic = rd_kafka_topic_new(t->producer->rk, name, NULL);
-        send_letters_of(t, topic, t->chunks[i], r);
-        *ret_any |= topic != NULL;
-    }
-    if (topic)
-        rd_kafka_topic_destroy(topic);
-}
-
-static void reject_refused(struct transact *t, struct weir_chunk *chunk)
-{
-    struct refused *r = refused_of(t, chunk->id);
-    struct finder finder;
-    struct weir_record record;
-    char reason[512];
-
-    finder_init(&finder, chunk);
-    for (size_t i = 0; r && i < r->count; i++) {
-        const struct failure *f = &r->items[i];
-        if (!finder_go(&finder, f->index, &record))
-            break;
-        snprintf(reason, sizeof(reason), "topic %s: %s (%zu bytes)%s", f->topic ? f->topic->name : "?",
-                 rd_kafka_err2str(f->error), f->size, f->lettered ? "; sent to dead_letter_topic" : "");
-        t->link.host->reject(t->link.instance, chunk, f->lettered ? NULL : record.data,
-                             f->lettered ? 0 : record.size, 1, reason);
-    }
-}
-
-/* -- Ending a transaction -- */
-
-enum end { END_COMMITTED, END_ABORTED, END_BROKEN };
-
-static bool is_cancelled(struct transact *t)
-{
-    bool cancelled;
-
-    pthread_mutex_lock(&t->lock);
-    cancelled = t->cancelled;
-    pthread_mutex_unlock(&t->lock);
-    return cancelled;
-}
-
-static bool must_abort(struct transact *t)
-{
-    bool again;
-
-    pthread_mutex_lock(&t->lock);
-    again = t->again;
-    pthread_mutex_unlock(&t->lock);
-    return again;
-}
-
-/*
- * Every report is there, or it is of no use to wait. pace.c flushes: while rd_kafka_flush waits, librdkafka's
- * thread polls without a pause.
- */
-static void await_reports(struct transact *t)
-{
-    pace_sent(&t->producer->pace);
-    while (atomic_load(&t->flights->count) > 0 && !must_abort(t) && !is_cancelled(t) &&
-           !rd_kafka_fatal_error(t->producer->rk, NULL, 0))
-        flights_drain(t->flights, SLICE_MS);
-}
-
-static bool is_shut_out(rd_kafka_resp_err_t code)
-{
-    return code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH ||
-           code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED || code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING;
-}
-
-static enum end broken(struct transact *t, rd_kafka_error_t *error)
-{
-    char text[512];
-    rd_kafka_resp_err_t code = rd_kafka_error_code(error), first = 0;
-
-    if (code == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_error_is_fatal(error))
-        first = rd_kafka_fatal_error(t->producer->rk, text, sizeof(text));
-    pthread_mutex_lock(&t->lock);
-    set_broken(t, first ? text : rd_kafka_error_string(error), is_shut_out(code) || is_shut_out(first));
-    pthread_mutex_unlock(&t->lock);
-    rd_kafka_error_destroy(error);
-    return END_BROKEN;
-}
-
-static enum end given_up(struct transact *t, const char *why)
-{
-    pthread_mutex_lock(&t->lock);
-    set_broken(t, why, false);
-    pthread_mutex_unlock(&t->lock);
-    return END_BROKEN;
-}
-
-/* Whether the call that failed so is at its end; else it is made again. Frees the error. */
-static bool is_over(struct transact *t, rd_kafka_error_t *error, enum end *ret_end)
-{
-    if (!rd_kafka_error_is_retriable(error)) {
-        *ret_end = broken(t, error);
-        return true;
-    }
-    if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR__TIMED_OUT)
-        health_failed(t->health, rd_kafka_error_string(error));
-    rd_kafka_error_destroy(error);
-    if (!is_cancelled(t))
-        return false;
-    *ret_end = given_up(t, "it was cancelled");
-    return true;
-}
-
-static enum end abort_it(struct transact *t)
-{
-    rd_kafka_error_t *error;
-    enum end end;
-
-    while ((error = rd_kafka_abort_transaction(t->producer->rk, SLICE_MS)))
-        if (is_over(t, error, &end))
-            return end;
-    return END_ABORTED;
-}
-
-/*
- * A request to end a transaction that was sent twice may arrive late, and would end the next one of this
- * producer (until Kafka 4 and KIP-890): so there is no next one.
- */
-static enum end committed(struct transact *t)
-{
-    WEIR_KILL_POINT("kafka-committed");
-    if (atomic_load(&t->producer->ended) > 1)
-        given_up(t, "the end of a transaction had to be asked for again");
-    return END_COMMITTED;
-}
-
-static enum end commit_it(struct transact *t)
-{
-    rd_kafka_error_t *error;
-    enum end end;
-
-    while ((error = rd_kafka_commit_transaction(t->producer->rk, SLICE_MS))) {
-        if (rd_kafka_error_txn_requires_abort(error)) {
-            rd_kafka_error_destroy(error);
-            return abort_it(t);
-        }
-        if (is_over(t, error, &end))
-            return end;
-    }
-    return committed(t);
-}
-
-static enum end end_transaction(struct transact *t)
-{
-    bool letters;
-    enum end end;
-
-    if (is_cancelled(t))
-        return given_up(t, "it was cancelled");
-    WEIR_KILL_POINT("kafka-before-positions");
-    if (!must_abort(t) && tell_positions(t) < 0) {
-        pthread_mutex_lock(&t->lock);
-        t->again = true;
-        pthread_mutex_unlock(&t->lock);
-    }
-    await_reports(t);
-    WEIR_KILL_POINT("kafka-after-positions");
-    if (must_abort(t))
-        return abort_it(t);
-    send_letters(t, &letters);
-    end = commit_it(t);
-    if (end != END_COMMITTED && letters && !must_abort(t) && !t->no_letters) {
-        /* All records had arrived, so most likely the letters have not: without them it goes on. */
-        t->no_letters = true;
-        t->link.host->log(
-            t->link.instance, WEIR_LOG_ERROR,
-            "dead_letter_topic %s takes no message: records that are refused are only counted from "
-            "now on",
-            t->settings->dead_letter_topic);
-    }
-    return end;
-}
+/* -- After the end. The thread that commits, as all from here on. -- */
 
 /* The chunks' memory is free of librdkafka after it. */
 static void take_back(struct transact *t)
@@ -608,16 +226,6 @@ static void take_back(struct transact *t)
     }
 }
 
-static void forget_refused(struct transact *t, uint64_t chunk)
-{
-    struct refused **at = place_of(t, chunk), *r = *at;
-
-    if (!r || r->chunk != chunk)
-        return;
-    *at = r->next;
-    free_refused(r);
-}
-
 /* Under the lock only where lists are changed: finish may call the plugin's writer to life. */
 static void finish_chunks(struct transact *t, enum end end)
 {
@@ -625,20 +233,39 @@ static void finish_chunks(struct transact *t, enum end end)
         struct weir_chunk *chunk = t->chunks[i];
         if (end == END_COMMITTED) {
             uint64_t id = chunk->id;
-            reject_refused(t, chunk);
+            transact_reject_refused(t, chunk);
             pthread_mutex_lock(&t->lock);
-            forget_refused(t, id);
+            refusals_forget(&t->refusals, id);
             pthread_mutex_unlock(&t->lock);
         }
         t->link.host->finish(t->link.instance, chunk, end == END_COMMITTED ? WEIR_DELIVERED : WEIR_RETRY);
     }
 }
 
+static void wait_until(struct transact *t, int64_t when)
+{
+    struct timespec ts = {.tv_sec = when / 1000000000, .tv_nsec = when % 1000000000};
+
+    pthread_cond_timedwait(&t->changed, &t->lock, &ts);
+}
+
+/* Lock held. */
+static void keep_gap(struct transact *t)
+{
+    int64_t until;
+
+    gap_learn(&t->gap, t->behind, producer_had_to_wait(t->producer));
+    until = t->ended + t->gap.ns;
+    while (!t->ending && clock_ns() < until)
+        wait_until(t, until);
+}
+
 /* The state is COMMITTING: nobody else touches the chunks. */
 static void settle(struct transact *t)
 {
-    enum end end = end_transaction(t);
+    enum end end = transact_end(t);
 
+    t->ended = clock_ns();
     if (end != END_COMMITTED)
         take_back(t);
     else
@@ -648,8 +275,10 @@ static void settle(struct transact *t)
     WEIR_KILL_POINT("kafka-finished");
     pthread_mutex_lock(&t->lock);
     t->count = 0;
-    if (t->state == TRANSACT_COMMITTING)
+    if (t->state == TRANSACT_COMMITTING) {
+        keep_gap(t);
         t->state = TRANSACT_IDLE;
+    }
     pthread_mutex_unlock(&t->lock);
     wake_writer(t);
 }
@@ -670,13 +299,6 @@ static bool is_stalled(struct transact *t, uint64_t *seen)
     return stalled;
 }
 
-static void wait_until(struct transact *t, int64_t when)
-{
-    struct timespec ts = {.tv_sec = when / 1000000000, .tv_nsec = when % 1000000000};
-
-    pthread_cond_timedwait(&t->changed, &t->lock, &ts);
-}
-
 /* Lock held. */
 static bool is_due(struct transact *t, uint64_t *seen)
 {
@@ -684,7 +306,7 @@ static bool is_due(struct transact *t, uint64_t *seen)
         t->limit += t->limit < t->settings->transaction_size ? t->limit / 16 : 0;
         return true;
     }
-    return now() >= t->due || t->again || t->ending || is_stalled(t, seen);
+    return clock_ns() >= t->due || t->again || t->ending || is_stalled(t, seen);
 }
 
 /* Waits until a transaction is to be ended. False: there is none, and no more will come. Lock held. */
@@ -704,7 +326,7 @@ static bool await_due(struct transact *t)
         }
         if (is_due(t, &seen))
             return true;
-        int64_t stall = now() + STALL;
+        int64_t stall = clock_ns() + STALL;
         wait_until(t, t->bytes >= STALL_MIN && stall < t->due ? stall : t->due);
     }
 }

@@ -17,20 +17,14 @@
 
 #include <pthread.h>
 #include "flight.h"
+#include "gap.h"
 #include "health.h"
 #include "ledger.h"
 #include "message.h"
 #include "producer.h"
+#include "refused.h"
 
 enum transact_state { TRANSACT_IDLE, TRANSACT_OPEN, TRANSACT_COMMITTING, TRANSACT_BROKEN };
-
-/* Records of a chunk that were refused for good. */
-struct refused {
-    struct refused *next;
-    uint64_t chunk;
-    size_t count, capacity;
-    struct failure *items; /* by index, going up, once sorted */
-};
 
 struct transact {
     struct kafka_link link;
@@ -55,14 +49,17 @@ struct transact {
     uint64_t sent;  /* chunks ever: whether something came */
     uint64_t highest; /* id of a chunk that was sent before */
     int64_t due;      /* ns */
+    int64_t ended;    /* ns; when the last one was; 0: none */
+    int64_t behind;   /* ns; how long after that this one began */
+    struct gap gap;   /* between the two */
     bool writing;     /* a chunk is being handed to librdkafka */
     bool asleep;      /* the thread waits without a time */
     bool again;       /* something of it failed: it is to be aborted */
     bool shut_out;    /* BROKEN: another producer may have taken the id */
     bool no_letters;  /* the dead letter topic takes nothing */
     bool ending, cancelled;
-    struct refused *refused; /* by chunk, going up */
-    char why[512];           /* BROKEN */
+    struct refusals refusals;
+    char why[512]; /* BROKEN */
 };
 
 int transact_init(struct transact *, struct kafka_link, const struct kafka_settings *);

@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 HOST = "127.0.0.1"
 PATIENCE = 60  # seconds, for anything
 
-Result = namedtuple("Result", "seconds cpu memory")  # memory: the peak, in MB
+Result = namedtuple("Result", "seconds cpu memory said", defaults=[""])  # memory: the peak, in MB; said: its standard error
 
 
 def parser_of(doc, runs=None, directory=True):
@@ -65,7 +65,7 @@ def measure(argv, build, to="null", cwd=None):
     if done.returncode != 0:
         raise Failed(f"{' '.join(argv)[:2000]}\nended with {done.returncode}: {done.stderr[-2000:]}")
     seconds, cpu, memory = done.stdout.split()
-    return Result(float(seconds), float(cpu), int(memory) / 1024)
+    return Result(float(seconds), float(cpu), int(memory) / 1024, done.stderr)
 
 
 def in_turn(programs, runs, one_run):
