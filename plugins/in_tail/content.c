@@ -297,6 +297,16 @@ int tail_file_examine(struct tail_file *file)
     return file->size > 0 ? tail_file_skip_hole(file) : 0;
 }
 
+void tail_file_learn_head(struct tail_file *file, const uint8_t *head)
+{
+    size_t span = tail_fingerprint_span(file->offset);
+    if (span > file->fingerprint.length && !file->packed) {
+        file->fingerprint =
+            (struct tail_fingerprint){.hash = tail_hash(head, span), .length = (uint32_t)span};
+        tail_file_save(file);
+    }
+}
+
 /* 1: before the offset it still says what was read there; 0: it does not; -errno. */
 static int ends_as_read(const struct tail_file *file)
 {

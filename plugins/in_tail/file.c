@@ -204,6 +204,7 @@ static enum tail_progress read_to_end(struct tail_file *file)
 {
     enum tail_progress r = TAIL_MORE;
     size_t bytes = 0;
+    bool changed = false;
     if (file->packed) {
         r = tail_packed_drain(file);
         return r == TAIL_END ? tail_file_flush(file) : r;
@@ -214,7 +215,13 @@ static enum tail_progress read_to_end(struct tail_file *file)
     while (r == TAIL_MORE) {
         r = tail_file_read(file, &bytes);
     }
-    return r == TAIL_END ? tail_file_flush(file) : r;
+    r = r == TAIL_END ? tail_file_flush(file) : r;
+    if (r == TAIL_CHANGED) {
+        changed = tail_file_restart(file, "rewritten") == 0;
+    } else if (r == TAIL_END) {
+        tail_file_learn(file, &changed); /* by which it is known where it is found compressed */
+    }
+    return changed ? TAIL_CHANGED : r;
 }
 
 /* Reads a file that has no name any more, and sees whether all of it could be sent. */
@@ -223,8 +230,8 @@ static void drain_deleted(struct tail_file *file)
     struct tail_instance *tail = file->tail;
     struct stat s;
     enum tail_progress r = read_to_end(file);
-    if (r == TAIL_CHANGED && tail_file_restart(file, "rewritten") == 0) {
-        r = read_to_end(file);
+    if (r == TAIL_CHANGED) {
+        r = read_to_end(file); /* what it says now, from its start */
     }
     uint64_t end = file->packed ? tail_packed_raw(file->packed) : file->offset;
     if (r == TAIL_END) {

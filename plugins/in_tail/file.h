@@ -97,6 +97,8 @@ int tail_file_examine(struct tail_file *);
  * no one wrote it, so it is no line, and the offset moves past it. 0 or -errno.
  */
 int tail_file_skip_hole(struct tail_file *);
+/* Something was read, beginning with the file's first byte: the fingerprint is that of those very bytes. */
+void tail_file_learn_head(struct tail_file *, const uint8_t *head);
 /* Something was read: the fingerprint grows with it. 0 or -errno. */
 int tail_file_learn(struct tail_file *, bool *ret_changed);
 /* Stores identity, fingerprint and path beside the position. */

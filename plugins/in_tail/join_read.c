@@ -260,8 +260,12 @@ static enum tail_progress read_block(struct tail_file *file, size_t want)
     if (take_lines(file, data, size, &used) < 0 || leave_block(file, data, used) < 0) {
         return give_up(file);
     }
+    const uint64_t end = tail_join_end_of(file);
     file->scanned = join->ahead + (size - used);
     send(file);
+    if (end - used == tail_token_span(end - used)) {
+        tail_file_learn_head(file, data - (end - used));
+    }
     tail_file_tell(file, &tally);
     return size < want ? TAIL_END : TAIL_MORE;
 }

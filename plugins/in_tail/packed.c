@@ -335,6 +335,10 @@ bool tail_packed_detect(struct tail_file *file)
     }
     bool only = tail->config->compression == TAIL_GZIP;
     file->unsure = n < 3 || only;
+    if (n == 0 && !only) {
+        tail_file_at_end(file, false); /* what appears from now on is seen first, and not read as it is */
+        return false;
+    }
     if (only && n >= 3) {
         tail_complain(tail, file->path, "%s is not read: it is no gzip file, and compression is gzip",
                       file->path);

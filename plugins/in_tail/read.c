@@ -201,7 +201,11 @@ static enum tail_progress read_lines(struct tail_file *file, size_t want)
             return hole < 0 ? broken(-hole) : TAIL_MORE;
         }
     }
+    const bool from_head = span == file->offset;
     r = send_lines(file, buffer + span, (size_t)n - span);
+    if (from_head) {
+        tail_file_learn_head(file, buffer);
+    }
     return r == TAIL_MORE && (size_t)n < span + want ? TAIL_END : r;
 }
 

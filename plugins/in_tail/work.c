@@ -61,6 +61,18 @@ static void wait_for_names(struct tail_file *file)
     }
 }
 
+static enum tail_progress flush(struct tail_file *file)
+{
+    bool changed = false;
+    enum tail_progress r = tail_file_flush(file);
+    if (r == TAIL_END && file->packed) {
+        tail_packed_done(file);
+    } else if (r == TAIL_END && tail_file_learn(file, &changed) == 0 && changed) {
+        r = TAIL_CHANGED;
+    }
+    return r;
+}
+
 /* The end is reached for good: what stands there without a newline is a line, too. */
 static void finish(struct tail_file *file)
 {
@@ -72,10 +84,7 @@ static void finish(struct tail_file *file)
     if (file->packed && !tail_packed_finish(file)) {
         return;
     }
-    enum tail_progress r = tail_file_flush(file);
-    if (r == TAIL_END && file->packed) {
-        tail_packed_done(file);
-    }
+    enum tail_progress r = flush(file);
     if (r == TAIL_FULL) {
         tail->paused = true;
     }
@@ -138,16 +147,16 @@ size_t tail_file_work(struct tail_file *file)
 {
     size_t bytes = 0;
     bool changed = false;
+    int r = file->packed ? 0 : tail_file_examine(file);
+    if (r < 0) {
+        tail_file_give_up(file, -r);
+        return 0;
+    }
     if (file->unsure && !tail_packed_detect(file)) {
         return 0;
     }
     if (file->packed) {
         return tail_packed_work(file);
-    }
-    int r = tail_file_examine(file);
-    if (r < 0) {
-        tail_file_give_up(file, -r);
-        return 0;
     }
     enum tail_progress progress = tail_file_read(file, &bytes);
     int error = errno;

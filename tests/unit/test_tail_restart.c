@@ -3,6 +3,7 @@
 #include "tail_fixture.h"
 #include "glob.h"
 #include "identity.h"
+#include <zlib.h>
 
 static const uint64_t SECOND = 1000000000;
 
@@ -24,6 +25,46 @@ START_TEST(goes_on)
     struct weir_instance *i = start("f");
     append("f", "4\n");
     expect("4\n");
+    fake_stop(i);
+}
+END_TEST
+
+static void pack(const char *name, const char *text)
+{
+    gzFile file = gzopen(at(name), "ab");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(gzwrite(file, text, (unsigned)strlen(text)), (int)strlen(text));
+    ck_assert_int_eq(gzclose(file), Z_OK);
+}
+
+/* First read as weir stops, when it had no name any more; then found compressed. */
+START_TEST(deleted_and_read_at_the_stop_then_found_compressed)
+{
+    append("f", "1\n2\n");
+    struct weir_instance *i = start_head("*");
+    unlink(at("f"));
+    fake_stop(i);
+    expect("1\n2\n");
+    pack("f.1.gz", "1\n2\n");
+    once("*", "");
+}
+END_TEST
+
+/* Its only line had no end, and was taken for one because it was rotated. */
+START_TEST(unfinished_line_alone_then_found_compressed)
+{
+    append("f", "alone");
+    struct weir_instance *i = start_head("*[fz]");
+    fake_idle(host);
+    move("f", "f.1");
+    fake_idle(host);
+    fake_later(host, 6 * SECOND);
+    expect("alone\n");
+    pack("f.1.gz", "alone");
+    unlink(at("f.1"));
+    fake_idle(host);
+    fake_later(host, 6 * SECOND);
+    expect("");
     fake_stop(i);
 }
 END_TEST
@@ -332,6 +373,8 @@ int main(void)
     TCase *tests = tcase_create("restart");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, goes_on);
+    tcase_add_test(tests, deleted_and_read_at_the_stop_then_found_compressed);
+    tcase_add_test(tests, unfinished_line_alone_then_found_compressed);
     tcase_add_test(tests, first_start_only);
     tcase_add_test(tests, killed);
     tcase_add_loop_test(tests, rotated_while_away, 0, 2);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* in_tail: what happens to a file between two of its own system calls: after each read that it does, in turn.
+ */
+#include "tail_fixture.h"
+
+#include <sys/syscall.h>
+#include <zlib.h>
+
+static const uint64_t SECOND = 1000000000;
+
+enum { READS = 24 }; /* more than one look at a file has */
+
+static void (*meanwhile)(void);
+static unsigned reads_left; /* until that happens, once */
+
+/* In the place of the C library's, of everything in this program. */
+ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
+{
+    ssize_t n = syscall(SYS_pread64, fd, bytes, size, offset);
+    int error = errno;
+    if (reads_left > 0 && --reads_left == 0) {
+        meanwhile();
+    }
+    errno = error;
+    return n;
+}
+
+static void after_reads(int reads, void (*what)(void))
+{
+    meanwhile = what;
+    reads_left = (unsigned)reads;
+}
+
+/* If it has not happened by now, it does. */
+static void at_last(void)
+{
+    if (reads_left > 0) {
+        reads_left = 0;
+        meanwhile();
+    }
+    fake_idle(host);
+    fake_later(host, 2 * SECOND);
+}
+
+static char old_text[4096], new_text[8192];
+
+/* Both end in the same bytes where the old one ends, and begin with others. */
+static void make_texts(void)
+{
+    char same[1500];
+    memset(same, 'x', sizeof(same));
+    snprintf(old_text, sizeof(old_text), "old\n%.1400s\n", same);
+    snprintf(new_text, sizeof(new_text), "new\n%.1400s\nmore\n", same);
+}
+
+static void rewrite(void)
+{
+    overwrite("f", new_text);
+}
+
+/* What was there before may be cut anywhere between two lines; what is there now is whole, and comes once. */
+static void expect_new(const char *before)
+{
+    size_t size, whole = strlen(new_text);
+    char *text = sent_text(&size);
+    ck_assert_msg(size >= whole && strcmp(text + size - whole, new_text) == 0, "after: %s", text);
+    size -= whole;
+    ck_assert_msg(size <= strlen(before) && memcmp(text, before, size) == 0, "before: %s", text);
+    free(text);
+    seen();
+}
+
+START_TEST(rewritten_after_each_read)
+{
+    make_texts();
+    append("f", old_text);
+    struct weir_instance *i = start_head("f", "buffer_chunk_size", "4k");
+    expect(old_text);
+    append("f", "grown\n");
+    after_reads(_i, rewrite);
+    fake_idle(host);
+    at_last();
+    expect_new("grown\n");
+    fake_stop(i);
+}
+END_TEST
+
+START_TEST(rewritten_after_each_first_read)
+{
+    make_texts();
+    append("f", old_text);
+    after_reads(_i, rewrite);
+    struct weir_instance *i = start_head("f", "buffer_chunk_size", "4k");
+    fake_idle(host);
+    at_last();
+    expect_new(old_text);
+    fake_stop(i);
+}
+END_TEST
+
+START_TEST(rewritten_after_each_read_of_a_restart)
+{
+    make_texts();
+    append("f", old_text);
+    struct weir_instance *i = start_head("f", "buffer_chunk_size", "4k");
+    expect(old_text);
+    fake_stop(i);
+    append("f", "grown\n");
+    after_reads(_i, rewrite);
+    i = start_head("f", "buffer_chunk_size", "4k");
+    fake_idle(host);
+    at_last();
+    expect_new("grown\n");
+    fake_stop(i);
+}
+END_TEST
+
+static void pack(const char *name, const char *text)
+{
+    gzFile file = gzopen(at(name), "ab0"); /* stored, so that there are newlines in it */
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(gzwrite(file, text, (unsigned)strlen(text)), (int)strlen(text));
+    ck_assert_int_eq(gzclose(file), Z_OK);
+}
+
+static void fill_packed(void)
+{
+    pack("f.gz", "1\n2\n");
+}
+
+/* It is empty as it is found, and compressed by the time that it is read. */
+START_TEST(compressed_after_each_read)
+{
+    append("f.gz", "");
+    after_reads(_i, fill_packed);
+    struct weir_instance *i = start_head("*");
+    fake_idle(host);
+    at_last();
+    expect("1\n2\n");
+    fake_stop(i);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("races");
+    TCase *tests = tcase_create("tail");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_loop_test(tests, rewritten_after_each_read, 1, READS);
+    tcase_add_loop_test(tests, rewritten_after_each_first_read, 1, READS);
+    tcase_add_loop_test(tests, rewritten_after_each_read_of_a_restart, 1, READS);
+    tcase_add_loop_test(tests, compressed_after_each_read, 1, READS);
+    suite_add_tcase(suite, tests);
+    return run(suite);
+}
