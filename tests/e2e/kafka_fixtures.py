@@ -69,3 +69,9 @@ def other_kafka(kafka_ready, tmp_path_factory, request):
 def topic(request):
     """A name that no other test has."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", request.node.name)
+
+
+@pytest.fixture
+def exact(topic):
+    """Settings of an output with exactly_once."""
+    return {"delivery": "exactly_once", "positions_topic": topic + ".positions"}

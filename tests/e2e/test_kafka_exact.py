@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exactly once: whoever reads committed messages sees every line once and in order, whatever happens to weir and to Kafka.
 Each of these tests has positions of its own, in a topic that is named after it."""
-import random
 import re
 import shutil
 import signal
@@ -11,54 +10,15 @@ import time
 import pytest
 
 import harness
+from exact import WIDTH, await_lines, committed, forget_checkpoint, read_all, uncommitted
 from harness import Writer, append, line, lines, numbers, scaled, until
-from kafka_broker import FULL, ask, output, parse_messages, ship, ship_all
+from kafka_broker import FULL, ask, output, ship, ship_all
 
 pytest_plugins = ["kafka_fixtures"]
 pytestmark = [pytest.mark.kafka, pytest.mark.one_build]
 
-WIDTH = 100
 RATE = 20000
 LONG = pytest.mark.skipif(not FULL, reason="for WEIR_TEST_SCALE above 1")
-
-
-@pytest.fixture
-def exact(topic):
-    """Settings of an output with exactly_once."""
-    return {"delivery": "exactly_once", "positions_topic": topic + ".positions"}
-
-
-def read_all(kafka, topic, level):
-    done = subprocess.run(
-        ["kcat", "-C", "-q", "-b", kafka.address, "-t", topic, "-o", "beginning", "-e", "-X", "isolation.level=" + level,
-         "-f", "%p %o %K %S %h\n%k%s"], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
-    return sorted(parse_messages(done.stdout), key=lambda message: message[:2]) if done.returncode == 0 else []
-
-
-def committed(kafka, topic, width=WIDTH):
-    found = read_all(kafka, topic, "read_committed")
-    return numbers(b"".join(message.value + b"\n" for message in found), width)
-
-
-def uncommitted(kafka, topic):
-    return len(read_all(kafka, topic, "read_uncommitted"))
-
-
-def await_lines(weir, kafka, topic, count, deadline=60):
-    """Until as many lines are committed as there are; then they must be the right ones."""
-    found = []
-
-    def look():
-        found[:] = committed(kafka, topic)
-        assert weir.running(), weir.log_text()[-4000:]
-        return len(found) >= count
-    until(look, lambda: "%d lines committed, which are %d; log: %s" % (count, len(found), weir.log_text()[-3000:]), deadline)
-    assert found == list(range(count))
-
-
-def forget_checkpoint(lab):
-    for path in lab.path("data").glob("checkpoint*"):
-        path.unlink()
 
 
 def test_kafka_says_where_to_go_on(lab, kafka, topic, exact):
@@ -86,60 +46,6 @@ def test_killed_in_an_open_transaction(lab, kafka, topic, exact):
     ship_all(lab, kafka, path, topic, name="again", **exact)
     assert committed(kafka, topic) == list(range(3000))
     assert uncommitted(kafka, topic) == 5000
-
-
-class Rotating(Writer):
-    """Numbered lines; every now and then the file is renamed. `begins` holds the first number of each file."""
-
-    def __init__(self, path, rate, every):
-        self.every, self.begins = every, [0]
-        super().__init__(path, rate, width=WIDTH)
-
-    def run(self):
-        begin = time.monotonic()
-        file = open(self.path, "ab", buffering=0)
-        while not self._stop_asked.is_set():
-            due = int((time.monotonic() - begin) * self.rate)
-            if due > self.written:
-                file.write(lines(self.written, due, WIDTH))
-                self.written = due
-            if self.written - self.begins[-1] >= self.every:
-                file.close()
-                self.path.rename(self.path.with_name("in.log.%d" % len(self.begins)))
-                file = open(self.path, "ab", buffering=0)
-                self.begins.append(self.written)
-            self._stop_asked.wait(0.002)
-        file.close()
-
-
-def check_files(found, begins, count, text):
-    """Each line once, and in order for each file."""
-    assert len(found) == count and len(set(found)) == count, "%d lines, %d different, of %d %s" % (
-        len(found), len(set(found)), count, text)
-    for begin, end in zip(begins, begins[1:] + [count]):
-        of_file = [number for number in found if begin <= number < end]
-        assert of_file == list(range(begin, end)), "out of order from %d on %s" % (begin, text)
-
-
-def test_kills_with_rotations(lab, kafka, topic, exact):
-    """kill -9 at random moments of starting, reading and committing, while files are written and renamed."""
-    seed = time.time_ns() & 0xFFFFFFFF
-    text = "(seed %d)" % seed
-    print(text)
-    dice = random.Random(seed)
-    writer = Rotating(lab.path("in.log"), RATE, RATE)
-    kills = scaled(5, 3)
-    for turn in range(kills):
-        weir = ship(lab, kafka, lab.path("in.log*"), topic, name="kill%d" % turn, transaction_interval="50ms", **exact)
-        time.sleep(dice.choice([dice.uniform(0, 0.3), dice.uniform(0.3, 1.5)]))  # the moment of the kill, not a wait
-        weir.kill()
-        if dice.random() < 0.3:
-            forget_checkpoint(lab)
-    count = writer.stop()
-    ship_all(lab, kafka, lab.path("in.log*"), topic, name="last", **exact)
-    check_files(committed(kafka, topic), writer.begins, count, text)
-    repeated = uncommitted(kafka, topic) - count
-    print("lines %d, repeated and aborted %d, kills %d, files %d" % (count, repeated, kills, len(writer.begins)))
 
 
 POINTS = ["kafka-starting:1", "kafka-owner:1", "kafka-produced:2", "kafka-before-positions:2", "kafka-after-positions:2",

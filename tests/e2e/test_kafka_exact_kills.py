@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exactly once through many kills: kill -9 at random moments while files are written, renamed, truncated after a copy, and come,
+go and change their topics through etcd. WEIR_EXACT_KILLS says how many kills (scripts/exactly-once runs the long form)."""
+import os
+import random
+import time
+
+import pytest
+
+from etcd_agent import KEY, QUICK, entry
+from exact import WIDTH, Rotating, check_files, committed, forget_checkpoint, uncommitted
+from harness import append, lines, until
+from kafka_broker import output
+
+pytest_plugins = ["kafka_fixtures", "etcd_fixtures"]
+pytestmark = [pytest.mark.kafka, pytest.mark.one_build]
+
+KILLS = int(os.environ.get("WEIR_EXACT_KILLS", "4"))
+RATE = 5000
+MOVING = 3  # files that etcd adds, removes, and sends elsewhere
+STEP = 200  # lines
+
+
+class Moving:
+    """A file whose entry comes and goes and has one of two topics; its lines are in both together, once."""
+
+    def __init__(self, lab, topic, number):
+        self.path, self.id = lab.path("moving%d.log" % number), "moving%d" % number
+        self.topics = ["%s.%s.%s" % (topic, self.id, which) for which in "ab"]
+        self.path.write_bytes(b"")
+        self.written, self.topic, self.there = 0, self.topics[0], True
+
+    def write(self):
+        append(self.path, lines(self.written, self.written + STEP, WIDTH))
+        self.written += STEP
+
+    def change(self, dice):
+        self.there = dice.random() < 0.7
+        self.topic = dice.choice(self.topics)
+
+    def entry(self):
+        return entry(self.path, self.topic, id=self.id)
+
+
+class Field:
+    """What is followed, and what is done to it. Outlives the weirs that follow it."""
+
+    def __init__(self, lab, kafka, etcd, topic, exact, seed):
+        self.lab, self.kafka, self.etcd, self.exact, self.dice = lab, kafka, etcd, exact, random.Random(seed)
+        self.text = "(seed %d)" % seed
+        self.rotating_topic, self.cut_topic = topic + ".rotating", topic + ".cut"
+        self.cut, self.cut_written, self.cuts, self.changes = lab.path("cut.log"), 0, 0, 0
+        self.cut.write_bytes(b"")
+        self.moving = [Moving(lab, topic, number) for number in range(MOVING)]
+        self.configure()
+        self.rotating = Rotating(lab.path("rotating.log"), RATE, RATE)
+
+    def configure(self):
+        """Tells etcd what is to be followed now."""
+        fixed = [entry(self.lab.path("rotating.log*"), self.rotating_topic, id="rotating"), entry(self.cut, self.cut_topic, id="cut")]
+        self.etcd.quick_put(KEY, fixed + [one.entry() for one in self.moving if one.there])
+        self.changes += 1
+
+    def start(self, name):
+        source = {"name": "etcd", "endpoints": self.etcd.endpoints(), "key": KEY, "tag": "t", **QUICK}
+        sink = output(self.kafka, transaction_interval="50ms", **self.exact)
+        return self.lab.start(["-c", self.lab.config([source], [sink], name=name + ".yaml")], name=name)
+
+    def write_some(self):
+        for one in self.moving:
+            one.write()
+        append(self.cut, lines(self.cut_written, self.cut_written + STEP, WIDTH))
+        self.cut_written += STEP
+
+    def change_some(self):
+        for one in self.moving:
+            if self.dice.random() < 0.5:
+                one.change(self.dice)
+        self.configure()
+
+    def cut_copied(self, weir):
+        """copytruncate, when all that was read is committed: what was read only is gone with the file, whoever reads it."""
+        self.await_count(weir, [self.cut_topic], self.cut_written)
+        with open(self.cut, "r+b") as file:
+            file.truncate(0)
+        self.cuts += 1
+
+    def await_count(self, weir, topics, count):
+        found = []
+
+        def look():
+            found[:] = [sum(len(committed(self.kafka, topic)) for topic in topics)]
+            assert weir.running(), self.text + weir.log_text()[-4000:]
+            return found[0] >= count
+        until(look, lambda: "%d lines in %s, where %s are %s; log: %s" % (count, topics, found, self.text, weir.log_text()[-4000:]), 90)
+
+    def turn(self, number):
+        """A life of weir, ended at any moment."""
+        self.write_some()
+        weir = self.start("kill%d" % number)
+        if number % 4 == 1:
+            self.cut_copied(weir)
+            self.write_some()
+        for _ in range(self.dice.randrange(3)):
+            time.sleep(self.dice.uniform(0, 0.3))  # moments of changes and of the kill, not waits
+            self.change_some()
+            self.write_some()
+        time.sleep(self.dice.choice([self.dice.uniform(0, 0.1), self.dice.uniform(0, 1)]))
+        assert weir.running(), self.text + weir.log_text()[-4000:]
+        weir.kill()
+        if self.dice.random() < 0.3:
+            forget_checkpoint(self.lab)
+
+    def check(self):
+        """Everything comes back, and every line was committed once, in order for each file and topic."""
+        for one in self.moving:
+            one.there = True
+        self.configure()
+        count = self.rotating.stop()
+        weir = self.start("last")
+        self.await_count(weir, [self.rotating_topic], count)
+        self.await_count(weir, [self.cut_topic], self.cut_written)
+        for one in self.moving:
+            self.await_count(weir, one.topics, one.written)
+        weir.stop()
+        check_files(committed(self.kafka, self.rotating_topic), self.rotating.begins, count, self.text)
+        assert committed(self.kafka, self.cut_topic) == list(range(self.cut_written)), self.text
+        for one in self.moving:
+            found = [committed(self.kafka, topic) for topic in one.topics]
+            assert all(numbers == sorted(numbers) for numbers in found), self.text
+            assert sorted(found[0] + found[1]) == list(range(one.written)), "%s %s" % (one.id, self.text)
+        topics = [self.rotating_topic, self.cut_topic, *(topic for one in self.moving for topic in one.topics)]
+        total = count + self.cut_written + sum(one.written for one in self.moving)
+        return total, sum(uncommitted(self.kafka, topic) for topic in topics) - total
+
+
+def test_kills_with_everything(lab, kafka, topic, exact, etcd):
+    seed = int(os.environ.get("WEIR_SEED", time.time_ns() & 0xFFFFFFFF))
+    print("seed %d" % seed)
+    field = Field(lab, kafka, etcd, topic, exact, seed)
+    for number in range(KILLS):
+        field.turn(number)
+    total, repeated = field.check()
+    print("%d kills, %d lines, once each; %d aborted and repeated, %d rotations, %d truncations, %d changes in etcd" % (
+        KILLS, total, repeated, len(field.rotating.begins) - 1, field.cuts, field.changes))
+    assert repeated > 0 or KILLS < 20, "nothing came twice: this test could not fail"
