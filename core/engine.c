@@ -312,8 +312,10 @@ static void start_now(struct engine *e, struct input *in)
 {
     in->awaits = must_await(e, in);
     if (in->awaits) {
-        if (in->fresh) /* a reload does not wait for a sink that is away: another one may mend that */
+        if (in->fresh) { /* a reload does not wait for a sink that is away: another one may mend that */
+            in->late = true;
             reload_on_input(e->reload, in, true);
+        }
         return;
     }
     input_start(in, e->threads[e->next_thread].loop);
@@ -407,7 +409,10 @@ static void on_input_events(struct engine *e, struct input *in, unsigned events)
     if (in->fresh && (events & (INSTANCE_STARTED | INSTANCE_START_FAILED)))
         reload_on_input(e->reload, in, events & INSTANCE_STARTED);
     if (events & INSTANCE_START_FAILED) {
-        if ((in->owner || in->fresh) && in->state == INPUT_STARTING)
+        if (in->late && !in->owner)
+            log_error(in->base.alias->chars,
+                      "it is left out, and all others go on: the next reload tries it again");
+        if ((in->owner || in->fresh || in->late) && in->state == INPUT_STARTING)
             engine_stop_input(e, in);
         else
             engine_stop(e, EXIT_START, true);

@@ -50,6 +50,7 @@ struct input {
     bool gave_set; /* an answer may still be on its way to the loop */
     bool owns;     /* it has given a set */
     bool fresh;    /* of a reload that waits for its start */
+    bool late;     /* of a reload that did not wait, since a keeper of positions had not told them */
     bool failed;   /* and it could not start */
     bool gone;     /* a source that has stopped, whose inputs have not yet */
 

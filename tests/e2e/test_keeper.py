@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An output that keeps positions, as weir's core sees one: a test plugin whose sink is a journal. What is committed there is
+every line once and in order, whatever was killed, aborted, or in doubt."""
+import random
+import re
+import time
+
+import pytest
+
+import harness
+from exact import forget_checkpoint
+from harness import Writer, append, lines, numbers, scaled, until
+from reload import Reloaded, stdout, tail
+
+RATE = 3000
+
+
+def keeper(lab, **options):
+    return {"name": "keeper", "alias": "keeper", "match": "*", "path": lab.path("journal"), **options}
+
+
+def journal(lab):
+    """The lines of what is committed."""
+    path = lab.path("journal")
+    data = path.read_bytes() if path.exists() else b""
+    whole = data[:2] if data[:2] == b"C\n" else data[:data.rfind(b"\nC\n") + 3] if b"\nC\n" in data else b""
+    return numbers(b"".join(found[1] + b"\n" for found in re.finditer(rb"^L (.*)$", whole, re.M)))
+
+
+def await_lines(lab, weir, count):
+    until(lambda: len(journal(lab)) >= count or not weir.running(),
+          lambda: "%d lines, of which %d are there; log: %s" % (count, len(journal(lab)), weir.log_text()[-3000:]))
+    assert journal(lab) == list(range(count)), weir.log_text()[-3000:]
+
+
+def start(lab, inputs, outputs, name):
+    return lab.start(["-c", lab.config(inputs, outputs, plugins=["out_keeper"], name=name + ".yaml")], name=name)
+
+
+def test_kills_aborts_and_doubts(lab):
+    """kill -9 under load, with and without the local checkpoint, while every third transaction is given back, one way or the other;
+    another output gets every line at least once, and before."""
+    seed = time.time_ns() & 0xFFFFFFFF
+    dice = random.Random(seed)
+    path = lab.path("in.log")
+    path.write_bytes(b"")
+    inputs, outputs = [tail(path)], [keeper(lab, abort_every=3, doubt_every=5), stdout()]
+    writer, seen, doubts = Writer(path, RATE), b"", 0
+    for turn in range(scaled(5, 3)):
+        weir = start(lab, inputs, outputs, "turn%d" % turn)
+        before = len(journal(lab))
+        until(lambda: len(journal(lab)) > before or not weir.running(), lambda: "a commit (seed %d): %s" % (seed, weir.log_text()[-3000:]))
+        time.sleep(dice.uniform(0, 0.4))  # the moment of the kill, not a wait
+        weir.kill()
+        seen += harness.whole_lines(weir.output())
+        doubts += weir.log_text().count("is read again")
+        if dice.random() < 0.5:
+            forget_checkpoint(lab)
+    count = writer.stop()
+    weir = start(lab, inputs, outputs, "last")
+    await_lines(lab, weir, count)
+    weir.stop()
+    assert set(numbers(seen + weir.output())) == set(range(count)), "seed %d" % seed
+    assert doubts + weir.log_text().count("is read again") > 0, "nothing was in doubt: this test could not fail"
+
+
+def test_rotations_and_streams_that_go(lab):
+    """Streams come and are forgotten while transactions are in doubt; none of their lines comes again from what is kept."""
+    folder, count = lab.path("logs"), 0
+    folder.mkdir()
+    inputs = [tail(folder / "*.log", refresh_interval="100ms", rotate_wait="100ms")]
+    for turn in range(3):
+        weir = start(lab, inputs, [keeper(lab, doubt_every=2)], "turn%d" % turn)
+        for number in range(3):
+            path = folder / ("%d-%d.log" % (turn, number))
+            append(path, lines(count, count + 50))
+            count += 50
+            await_lines(lab, weir, count)
+            if number == 1:
+                path.unlink()
+        weir.kill()
+        forget_checkpoint(lab)
+    weir = start(lab, inputs, [keeper(lab)], "last")
+    append(folder / "end.log", lines(count, count + 50))
+    await_lines(lab, weir, count + 50)
+    weir.stop()
+
+
+def test_inputs_wait_for_it(lab):
+    """Also those of a reload, and one of these that then can't start is left out: it ends nothing."""
+    a, b = lab.path("a.log"), lab.path("b.log")
+    a.write_bytes(lines(0, 10))
+    b.write_bytes(lines(10, 20))
+    broken = {"name": "counter", "alias": "broken", "broken": True}
+    plugins = ["out_keeper", "in_counter"]
+    r = Reloaded(lab, [tail(a, alias="a")], [stdout()], plugins=plugins)
+    r.weir.wait_line(9)
+    said = r.change([tail(a, alias="a"), tail(b, alias="b"), broken],
+                    [stdout(), keeper(lab, wait_for=lab.path("go"))])
+    assert "is in force" in said
+    append(a, lines(20, 30))
+    assert journal(lab) == [] and "broken" not in r.weir.log_text()
+    lab.path("go").touch()
+    until(lambda: sorted(journal(lab)) == list(range(10, 30)) or not r.weir.running(), lambda: r.weir.log_text()[-3000:])
+    r.weir.wait_log("[broken] it is left out, and all others go on")
+    append(b, lines(30, 40))
+    until(lambda: sorted(journal(lab)) == list(range(10, 40)), lambda: r.weir.log_text()[-3000:])
+    assert {one["alias"] for one in r.status()["inputs"]} == {"a", "b"}
+    # The next reload tries it again.
+    said = r.change([tail(a, alias="a"), tail(b, alias="b"), {**broken, "broken": False, "count": 0}],
+                    [stdout(), keeper(lab, wait_for=lab.path("go"))])
+    assert {one["alias"] for one in r.status()["inputs"]} == {"a", "b", "broken"}
+    r.weir.stop()
+
+
+@pytest.mark.parametrize("settings,least,most", [({}, 40 << 20, 65 << 20), ({"queue_size": "16M"}, 10 << 20, 17 << 20)])
+def test_its_queue_holds_more(lab, settings, least, most):
+    """Chunks stay until their transaction is through: 64 MiB of them, unless it is said otherwise."""
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 60000, 1000) * 2)
+    r = Reloaded(lab, [tail(path)], [keeper(lab, interval="1h", **settings)], plugins=["out_keeper"])
+    queued = []
+
+    def is_full():
+        queued.append(r.status()["outputs"][0]["queued_bytes"])
+        return len(queued) > 5 and queued[-1] > 0 and len(set(queued[-5:])) == 1
+    until(is_full, lambda: "nothing more comes: %s" % queued)
+    assert least < queued[-1] < most
+    r.weir.kill()

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * out_kafka's transactions against librdkafka's mock cluster, which can give any answer to any request: what
+ * becomes of a transaction, and what is begun anew after it. That aborted messages are not seen is for the
+ * tests with a real broker: the mock shows them.
+ */
+#include "kafka_fixture.h"
+
+enum { PRODUCE = 0, INIT_PRODUCER_ID = 22, ADD_PARTITIONS = 24, END_TXN = 26 }; /* Kafka's numbers */
+
+static char dir[64];
+static struct cluster cluster;
+static struct weir_instance *in;
+
+#define ANSWER(request, count, ...) \
+    rd_kafka_mock_push_request_errors(cluster.mock, request, count, __VA_ARGS__)
+
+/*
+ * In place of librdkafka's function: the mock does not know that request, and its answer would be waited for.
+ * So it is another one, which says nothing of a topic's settings.
+ */
+void rd_kafka_DescribeConfigs(rd_kafka_t *rk, rd_kafka_ConfigResource_t **configs, size_t count,
+                              const rd_kafka_AdminOptions_t *options, rd_kafka_queue_t *queue)
+{
+    rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new("nobody", NULL);
+
+    (void)configs, (void)count, (void)options;
+    rd_kafka_ListConsumerGroupOffsets(rk, &request, 1, NULL, queue);
+    rd_kafka_ListConsumerGroupOffsets_destroy(request);
+}
+
+static void set_up(void)
+{
+    strcpy(dir, "/tmp/weir-transactions-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    cluster_topic(&cluster, "letters");
+    ck_assert_int_eq(rd_kafka_mock_topic_create(cluster.mock, "positions", 4, 1), 0);
+}
+
+static void make(const char *extra, const char *value)
+{
+    const struct setting settings[] = {{"brokers", cluster.brokers},
+                                       {"delivery", "exactly_once"},
+                                       {"positions_topic", "positions"},
+                                       {"transaction_interval", "20ms"},
+                                       {"format", "raw"},
+                                       {extra, value},
+                                       {NULL, NULL}};
+
+    fake = weir_fake_create();
+    weir_fake_set_pause(fake, 20);
+    weir_fake_set_patience(fake, 30000);
+    weir_fake_set_data_dir(fake, dir);
+    in = weir_fake_new(fake, &weir_plugin_descriptor, "k", settings);
+    ck_assert_msg(in != NULL, "%s", weir_fake_error(fake));
+    ck_assert_int_eq(weir_fake_start(in), 0);
+}
+
+static void load(const char *extra, const char *value)
+{
+    make(extra, value);
+    ck_assert_msg(weir_fake_load(in) == 0, "%s\n%s", weir_fake_error(fake), weir_fake_log(fake));
+}
+
+static void tear_down(void)
+{
+    char command[128];
+
+    end(in);
+    cluster_end(&cluster);
+    snprintf(command, sizeof(command), "rm -r %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static void begin_again(void)
+{
+    weir_fake_stop(in);
+    weir_fake_destroy(fake);
+    load(NULL, NULL);
+}
+
+/* How many numbers there are in the topic, each of the first `count` at least once. */
+static unsigned messages(unsigned count)
+{
+    rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, cluster.brokers);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    char *seen = calloc(count, 1);
+    int64_t low, high;
+    unsigned found = 0;
+
+    ck_assert_int_eq(rd_kafka_query_watermark_offsets(rk, "numbers", 0, &low, &high, 10000), 0);
+    rd_kafka_topic_partition_list_add(list, "numbers", 0)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    ck_assert_int_eq(rd_kafka_assign(rk, list), 0);
+    for (int64_t until = now_ms() + 20000; found < high && now_ms() < until;) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 100);
+        if (message && !message->err) {
+            unsigned long n = strtoul(strndupa(message->payload, message->len), NULL, 10);
+            found++;
+            if (n < count)
+                seen[n] = 1;
+        }
+        if (message)
+            rd_kafka_message_destroy(message);
+    }
+    ck_assert_ptr_null(memchr(seen, 0, count));
+    free(seen);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+    return found;
+}
+
+static int64_t metric(const char *name)
+{
+    return weir_fake_metric(in, name, NULL);
+}
+
+START_TEST(committed)
+{
+    load(NULL, NULL);
+    for (unsigned i = 0; i < 5; i++)
+        add_lines(in, "numbers", i * 100, 100, 20);
+    deliver(in);
+    ck_assert_int_ge(metric("transactions"), 1);
+    ck_assert_int_eq(metric("transactions_aborted"), 0);
+    ck_assert_uint_eq(messages(500), 500);
+    /* What was committed is what the next one is told. */
+    begin_again();
+    ck_assert_int_gt(weir_fake_kept(in, "fake", "stream"), 0);
+}
+END_TEST
+
+/* The answers may be late, and then end the next transaction: there must be none of this producer. */
+START_TEST(an_end_that_is_asked_for_twice)
+{
+    load(NULL, NULL);
+    ANSWER(END_TXN, 1, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    add_lines(in, "numbers", 0, 100, 20);
+    deliver(in);
+    int64_t rebuilds = metric("producer_rebuilds");
+    add_lines(in, "numbers", 100, 100, 20);
+    deliver(in);
+    ck_assert_uint_eq(logged("built anew (the end of a transaction had to be asked for again)"), 1);
+    ck_assert_int_eq(metric("producer_rebuilds"), rebuilds + 1);
+    ck_assert_int_eq(metric("transactions_aborted"), 0);
+    ck_assert_uint_eq(messages(200), 200);
+    ck_assert_int_eq(weir_fake_kept(in, "fake", "stream"), 1); /* read again: of the first chunk */
+}
+END_TEST
+
+/* The end may have been or not: everything is begun anew, and weir is told what is committed. */
+static void check_uncertain(rd_kafka_resp_err_t answer)
+{
+    load(NULL, NULL);
+    add_lines(in, "numbers", 0, 100, 20);
+    deliver(in);
+    int64_t rebuilds = metric("producer_rebuilds");
+    ANSWER(END_TXN, 1, answer);
+    add_lines(in, "numbers", 100, 100, 20);
+    deliver(in);
+    ck_assert_int_eq(metric("producer_rebuilds"), rebuilds + 1);
+    ck_assert_int_eq(metric("transactions_aborted"), 1);
+    ck_assert_int_ge(weir_fake_kept(in, "fake", "stream"), 1);
+    ck_assert_uint_ge(messages(200), 200);
+}
+
+START_TEST(an_end_in_a_state_that_cannot_be)
+{
+    check_uncertain(RD_KAFKA_RESP_ERR_INVALID_TXN_STATE);
+}
+END_TEST
+
+START_TEST(an_end_that_is_not_allowed)
+{
+    check_uncertain(RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+}
+END_TEST
+
+/* The topic says that the id is still ours: it was a timeout. */
+START_TEST(shut_out_by_nobody)
+{
+    check_uncertain(RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
+    ck_assert_uint_eq(logged("shut out"), 0);
+}
+END_TEST
+
+/* Somebody else has written that it owns the id. */
+START_TEST(shut_out_by_another)
+{
+    load(NULL, NULL);
+    add_lines(in, "numbers", 0, 100, 20);
+    deliver(in);
+    struct weir_fake *first = fake;
+    struct weir_instance *mine = in;
+    load(NULL, NULL);
+    struct weir_fake *second = fake;
+    struct weir_instance *other = in;
+    fake = first;
+    in = mine;
+    ANSWER(END_TXN, 1, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
+    size_t chunk = add_lines(in, "numbers", 100, 100, 20);
+    weir_fake_set_patience(fake, 1000);
+    weir_fake_cancel_after(in, 1000);
+    for (int64_t until = now_ms() + 20000; !logged("is used by another weir now") && now_ms() < until;)
+        weir_fake_settle(in, 50);
+    ck_assert_uint_eq(logged("is used by another weir now"), 1);
+    ck_assert(weir_fake_result(in, chunk) != WEIR_DELIVERED);
+    ck_assert_msg(strstr(weir_fake_error(fake), "shut out") != NULL, "%s", weir_fake_error(fake));
+    weir_fake_cancel(in);
+    end(in);
+    fake = second;
+    in = other;
+}
+END_TEST
+
+/* Aborted, and sent again; what the broker refuses is left out then. */
+START_TEST(a_message_that_is_refused)
+{
+    load("dead_letter_topic", "letters");
+    ANSWER(PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
+    add_lines(in, "numbers", 0, 1, 20);
+    add_lines(in, "numbers", 1, 100, 20);
+    deliver(in);
+    ck_assert_int_eq(metric("transactions_aborted"), 1);
+    ck_assert_uint_ge(rejects(in), 1);
+    ck_assert_msg(strstr(reason(in), "sent to dead_letter_topic"), "%s", reason(in));
+}
+END_TEST
+
+START_TEST(what_passes_is_waited_for)
+{
+    ANSWER(INIT_PRODUCER_ID, 2, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+           RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS);
+    load(NULL, NULL);
+    ANSWER(ADD_PARTITIONS, 3, RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
+           RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS, RD_KAFKA_RESP_ERR_NOT_COORDINATOR);
+    add_lines(in, "numbers", 0, 100, 20);
+    deliver(in);
+    ck_assert_int_eq(metric("transactions_aborted"), 0);
+    ck_assert_uint_eq(messages(100), 100);
+}
+END_TEST
+
+START_TEST(a_topic_that_may_not_be_written)
+{
+    load(NULL, NULL);
+    ANSWER(ADD_PARTITIONS, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    add_lines(in, "numbers", 0, 100, 20);
+    deliver(in);
+    ck_assert_int_ge(metric("transactions_aborted"), 1);
+    ck_assert_uint_ge(messages(100), 100);
+}
+END_TEST
+
+/* A producer that can't go on at the very start: another one can. */
+START_TEST(a_start_that_fails)
+{
+    make(NULL, NULL);
+    ANSWER(INIT_PRODUCER_ID, 1, RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION);
+    ck_assert_int_eq(weir_fake_load(in), 0);
+    ck_assert_int_eq(metric("producer_rebuilds"), 2);
+    ck_assert_uint_eq(logged("transactions can't be begun with"), 1);
+    add_lines(in, "numbers", 0, 100, 20);
+    deliver(in);
+    ck_assert_uint_eq(messages(100), 100);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("kafka transactions");
+    TCase *t = tcase_create("mock");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_test(t, committed);
+    tcase_add_test(t, an_end_that_is_asked_for_twice);
+    tcase_add_test(t, an_end_in_a_state_that_cannot_be);
+    tcase_add_test(t, an_end_that_is_not_allowed);
+    tcase_add_test(t, shut_out_by_nobody);
+    tcase_add_test(t, shut_out_by_another);
+    tcase_add_test(t, a_message_that_is_refused);
+    tcase_add_test(t, what_passes_is_waited_for);
+    tcase_add_test(t, a_topic_that_may_not_be_written);
+    tcase_add_test(t, a_start_that_fails);
+    suite_add_tcase(suite, t);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
