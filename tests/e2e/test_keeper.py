@@ -113,6 +113,7 @@ def test_inputs_wait_for_it(lab):
     r.weir.stop()
 
 
+@pytest.mark.one_build
 @pytest.mark.parametrize("settings,least,most", [({}, 40 << 20, 65 << 20), ({"queue_size": "16M"}, 10 << 20, 17 << 20)])
 def test_its_queue_holds_more(lab, settings, least, most):
     """Chunks stay until their transaction is through: 64 MiB of them, unless it is said otherwise."""
