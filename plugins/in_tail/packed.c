@@ -34,7 +34,8 @@ enum {
     COST = 8,          /* a byte of it costs as much as reading so many */
     READERS = 8,       /* on one loop */
     AHEAD = 512 << 10, /* content that is kept besides a line of the greatest length */
-    TRAIL = sizeof(uint64_t)
+    TRAIL = sizeof(uint64_t),
+    PATIENCE = 10 /* times rotate_wait, for what is not enough to be compared with others */
 };
 
 enum stage {
@@ -61,6 +62,8 @@ struct tail_packed {
     bool idle;               /* the reader has nothing to do until the file grows */
     bool waits_for_scan;     /* UNDECIDED: others are still looked for */
     bool unchecked;          /* the token is one that was kept, and as yet to be compared */
+    uint64_t waited_at;      /* UNDECIDED: its size when it was last waited for more, */
+    unsigned waits;          /* and how often rotate_wait went by without any */
     bool told;               /* that the file is not complete */
     uint8_t mark[4];
     size_t mark_size;
@@ -423,8 +426,11 @@ static int adopt(struct tail_packed *p, const char *key)
 /* Nothing more can be said now: the file is not complete, and not for good. */
 static void wait_for_rest(struct tail_packed *p)
 {
+    struct tail_file *file = p->file;
+    p->waits = file->size > p->waited_at ? 0 : p->waits + file->due;
+    p->waited_at = file->size;
     p->idle = true;
-    tail_file_at_end(p->file, true);
+    tail_file_at_end(file, true);
 }
 
 static bool is_final(const struct tail_packed *p)
@@ -432,6 +438,27 @@ static bool is_final(const struct tail_packed *p)
     const struct tail_file *file = p->file;
     return tail_gzip_state(p->reader) != TAIL_GZIP_OPEN || file->tail->config->exit_on_eof || file->due ||
            (file->rotated && !file->named);
+}
+
+/*
+ * What it holds so far is too little to be compared. Where it may still become what another file says, which
+ * is there, that is waited for: whole members may be followed by others, and half of one is what a compressor
+ * has left that is no more only if it does not grow for very long.
+ */
+static bool is_too_little(const struct tail_packed *p)
+{
+    size_t size;
+    const struct tail_file *file = p->file;
+    const uint8_t *head = tail_gzip_head(p->reader, &size);
+    const bool open = tail_gzip_state(p->reader) == TAIL_GZIP_OPEN;
+    const bool stopped = file->due && file->size == p->waited_at;
+    if (file->tail->config->exit_on_eof || (file->rotated && !file->named)) {
+        return false;
+    }
+    if ((open && size == 0) || tail_twin_goes_on(file, head, size)) {
+        return !stopped || (open && p->waits < PATIENCE);
+    }
+    return open && !file->due;
 }
 
 /*
@@ -522,7 +549,7 @@ static int compare_head(struct tail_packed *p)
     size_t size;
     tail_gzip_keep(p->reader, 0, AHEAD);
     int r = tail_gzip_advance(p->reader, TAIL_GZIP_HEAD, UINT64_MAX, SLICE);
-    if (r == 0 || (r < 0 && (r != -ENODATA || !is_final(p)))) {
+    if (r == 0 || (r < 0 && (r != -ENODATA || is_too_little(p)))) {
         return r;
     }
     note_head(p);

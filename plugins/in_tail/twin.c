@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "allow.h"
 #include "known.h"
 
 enum { TWINS_MAX = 64 };
@@ -119,20 +120,37 @@ static bool is_little(const struct tail_known *known)
     return known->offset < TAIL_FINGERPRINT_MAX;
 }
 
-static int open_known(const struct tail_known *known)
+/*
+ * Its file, open for reading: that very one, though another may take its name at any moment. -ENOENT where it
+ * is not at its path any more, or not one that may be read; another -errno.
+ */
+static int open_known(struct tail_instance *tail, const struct tail_known *known)
 {
+    struct tail_status status;
     char path[PATH_MAX];
+    if (known->gone) {
+        return -ENOENT;
+    }
     tail_known_path(known, path);
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    if (fd < 0) {
+        int error = errno;
+        return tail_known_is_there(known) ? -error : -ENOENT;
+    }
+    if (tail_status_read(fd, &status) < 0 || !tail_identity_equal(&known->identity, &status.identity) ||
+        !tail_allowed(tail, fd, path)) {
+        close(fd);
+        return -ENOENT;
+    }
+    return fd;
 }
 
 /* The file is at its path, and says what it said as far as that can be seen. */
-static bool closed_is_there(const struct tail_known *known)
+static bool closed_is_there(struct tail_instance *tail, const struct tail_known *known)
 {
-    int fd = tail_known_is_there(known) ? open_known(known) : -ENOENT;
+    int fd = open_known(tail, known);
     if (fd < 0) {
-        return fd != -ENOENT && fd != -ENOTDIR;
+        return fd != -ENOENT;
     }
     bool same = !says_something_else(fd, known->offset, &known->fingerprint);
     close(fd);
@@ -149,13 +167,57 @@ static int find_known(const struct tail_file *packed, const struct tail_table *t
             if (known->packing.packed || !begins_with(heads, &known->fingerprint)) {
                 continue;
             }
-            bool there = closed_is_there(known);
+            bool there = closed_is_there(packed->tail, known);
             if (there || !is_little(known) || tail_twin_names(packed->path, known->name)) {
                 r = add(twins, known->key, known->offset, known->token, there);
             }
         }
     }
     return r;
+}
+
+/* It may become what that file says, by its name and what it holds so far. */
+static bool may_become(const struct tail_file *packed, const struct tail_fingerprint *head, const char *path,
+                       const struct tail_fingerprint *fingerprint)
+{
+    return fingerprint->length > head->length && tail_twin_names(packed->path, path);
+}
+
+static bool known_goes_on(const struct tail_file *packed, const struct tail_fingerprint *head)
+{
+    const struct tail_table *table = &packed->tail->known;
+    for (size_t i = 0; i < table->size; i++) {
+        for (struct tail_table_node *n = tail_table_bucket(table, i); n; n = n->next) {
+            const struct tail_known *known = TAIL_OF(n, struct tail_known, node);
+            if (known->packing.packed || !may_become(packed, head, known->name, &known->fingerprint)) {
+                continue;
+            }
+            int fd = open_known(packed->tail, known);
+            bool same = fd >= 0 && tail_fingerprint_check(fd, head) == 1;
+            if (fd >= 0) {
+                close(fd);
+            }
+            if (same) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool tail_twin_goes_on(const struct tail_file *packed, const uint8_t *bytes, size_t size)
+{
+    const struct tail_instance *tail = packed->tail;
+    struct tail_fingerprint head = {.hash = tail_hash(bytes, size), .length = (uint32_t)size};
+    for (struct tail_link *l = tail->files.next; l != &tail->files; l = l->next) {
+        const struct tail_file *file = TAIL_OF(l, struct tail_file, member);
+        bool named = may_become(packed, &head, file->path, &file->fingerprint) ||
+                     (file->before && may_become(packed, &head, file->before, &file->fingerprint));
+        if (named && !file->packed && tail_fingerprint_check(file->fd, &head) == 1) {
+            return true;
+        }
+    }
+    return known_goes_on(packed, &head);
 }
 
 static int compare_twins(const void *a, const void *b)
@@ -216,13 +278,18 @@ static int compare_at(int fd, uint64_t end, uint64_t token)
     return r == -ENODATA ? 0 : r < 0 ? r : its == token;
 }
 
-static int compare_closed(const struct tail_known *known, uint64_t end, uint64_t token)
+/* -ESTALE: it is not there any more, or says something else. */
+static int compare_closed(struct tail_instance *tail, const struct tail_known *known, uint64_t end,
+                          uint64_t token)
 {
-    int fd = closed_is_there(known) ? open_known(known) : -ENOENT;
+    int fd = open_known(tail, known);
     if (fd < 0) {
-        return fd == -ENOENT || fd == -ENOTDIR ? -ESTALE : fd;
+        return fd == -ENOENT ? -ESTALE : fd;
     }
     int r = compare_at(fd, end, token);
+    if (r == 0 && says_something_else(fd, known->offset, &known->fingerprint)) {
+        r = -ESTALE;
+    }
     close(fd);
     return r;
 }
@@ -236,5 +303,5 @@ int tail_twin_compare(const struct tail_file *packed, const struct tail_twin *tw
         return r == 0 && open_has_changed(open_file) ? -ESTALE : r;
     }
     const struct tail_known *known = tail_known_find(packed->tail, twin->key);
-    return known ? compare_closed(known, end, token) : 0;
+    return known ? compare_closed(packed->tail, known, end, token) : -ESTALE;
 }

@@ -25,6 +25,9 @@ struct tail_twins {
  * with tail_twins_clear.
  */
 int tail_twins_find(const struct tail_file *, const uint8_t *head, size_t size, struct tail_twins *ret);
+/* Whether a file that is there begins with these bytes, all that the compressed one holds so far, and goes
+ * on, and has a name that it may have been made from. */
+bool tail_twin_goes_on(const struct tail_file *packed, const uint8_t *bytes, size_t size);
 void tail_twins_clear(struct tail_twins *);
 /* 1: the file that is there has, before `end`, the bytes of that token; 0: not; -ESTALE: it is there no more;
  * -errno. */

@@ -11,7 +11,8 @@ which file; a line must come exactly once, except where no tailer could do that:
 
 A file that is compressed goes on as its .gz, in those runs whose patterns match that.
 
-WEIR_SEED=n runs that seed alone; WEIR_MODEL_OPS is the number of operations altogether.
+WEIR_SEED=n runs that seed alone; WEIR_MODEL_OPS is the number of operations altogether. What is told of a failure is
+short, the most telling first; the whole of it is in the build folder (model-failures).
 """
 import fcntl
 import gzip
@@ -31,6 +32,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from reload import Asker
 
 OPS = int(os.environ.get("WEIR_MODEL_OPS", 0)) or harness.scaled(10500, 600)
 SEED = os.environ.get("WEIR_SEED")
@@ -40,8 +42,20 @@ SLOTS = "abcd"
 META_HEAD = 48  # bytes of what in_tail keeps of a file before its path
 
 
+LATE = 20      # seconds more that are waited for a line that did not come in time, to see whether it comes at all
+TOLD = 6000    # characters that are told of a failure
+
+
 class Wrong(Exception):
-    """Something that weir must not do."""
+    """Something that weir must not do; `file`: to that one."""
+
+    def __init__(self, what, file=None):
+        super().__init__(what)
+        self.file = file
+
+
+def stamp(when):
+    return time.strftime("%H:%M:%S", time.gmtime(when)) + ".%03d" % (when % 1 * 1000)
 
 
 class Story:
@@ -54,6 +68,11 @@ class Story:
     def tell(self, text):
         self.entries.append((time.time(), text, None))
 
+    def lines(self, names):
+        """The operations, and what was seen of weir, without the stores; those with one of the names are marked."""
+        return ["%s %s %s" % (">" if any(name in what for name in names) else " ", stamp(when), what)
+                for when, what, _ in self.entries]
+
     def keep_store(self, text):
         files = {name: (self.data / name).read_bytes() for name in ("checkpoint.db", "checkpoint.db-wal")
                  if (self.data / name).exists()}
@@ -62,8 +81,7 @@ class Story:
     def __str__(self):
         text = []
         for when, what, files in self.entries:
-            stamp = time.strftime("%H:%M:%S", time.gmtime(when)) + ".%03d" % (when % 1 * 1000)
-            text.append("%s %s" % (stamp, what))
+            text.append("%s %s" % (stamp(when), what))
             text += ["    " + row for row in rows_of(files or {})]
         return "\n".join(text)
 
@@ -147,9 +165,11 @@ class World:
         self.buffer, self.paused, self.stopped_open = b"", False, False
         self.dirty = []  # whether that run may be repeated
         self.last_of = {}
+        self.admin = folder / "admin"
+        admin = {"http_server": True, "http_listen": "unix:%s" % self.admin} if len(str(self.admin)) < 100 else {}
         config = {
             "service": {"data_dir": str(folder / "data"), "checkpoint_interval": "30ms", "grace": "20s",
-                        "memory_limit": "1M", "log_level": "info"},
+                        "memory_limit": "1M", "log_level": "info", **admin},
             "pipeline": {
                 "inputs": [{"name": "tail", "path": [str(self.logs / "*.log"), str(self.logs / "*" / "*.log"),
                                                      *([str(self.logs / "*.gz")] if self.packs else [])],
@@ -157,6 +177,7 @@ class World:
                             "buffer_chunk_size": "4k", "refresh_interval": "1s", "poll_interval": "20ms",
                             "inotify_watcher": self.notify, **parks}],
                 "outputs": [{"name": "stdout", "match": "*", "format": "raw", "queue_size": "64k"}]}}
+        self.config = config
         (folder / "weir.json").write_text(json.dumps(config))
         self.story = Story(folder / "data")
 
@@ -211,7 +232,7 @@ class World:
             if not file.names:
                 left = next((line for line in file.lines if not line.came and not line.may), None)
                 if left and not unclean and not self.abandoned():
-                    raise Wrong("line %d of a deleted file was not read before the stop" % left.number)
+                    raise Wrong("line %d of a deleted file was not read before the stop" % left.number, file)
                 self.give_up(file)
             elif unclean and file.followed and not self.visible(file):
                 sure = file.known is not None and (file.known == 0 or now - file.known > COMMITTED)
@@ -248,17 +269,17 @@ class World:
             raise Wrong("no line of ours: %r" % text[:200])
         line = self.all_lines[int(number)]
         if text + b"\n" != line.bytes and not (line.partial is not None and text == line.partial):
-            raise Wrong("damaged: %r, written: %r" % (text[:200], line.bytes[:200]))
+            raise Wrong("damaged: %r, written: %r" % (text[:200], line.bytes[:200]), line.file)
         if text + b"\n" != line.bytes and line.file.names and not line.file.renamed:
-            raise Wrong("line %d came unfinished, of %s, which was never rotated" % (line.number, line.file.names))
+            raise Wrong("line %d came unfinished, of %s, which was never rotated" % (line.number, line.file.names), line.file)
         if self.run in line.runs and not line.free:
-            raise Wrong("line %d came twice in run %d (%s)" % (line.number, self.run, line.file.names))
+            raise Wrong("line %d came twice in run %d (%s)" % (line.number, self.run, line.file.names), line.file)
         for run in line.runs:
             if not line.free and not any(self.dirty[run - 1:self.run - 1]):
-                raise Wrong("line %d of run %d came again in run %d" % (line.number, run, self.run))
+                raise Wrong("line %d of run %d came again in run %d" % (line.number, run, self.run), line.file)
         last = self.last_of.get(line.file, -1)
         if line.number < last and not line.free:
-            raise Wrong("line %d came after line %d of the same file" % (line.number, last))
+            raise Wrong("line %d came after line %d of the same file" % (line.number, last), line.file)
         self.last_of[line.file] = line.number
         line.came += 1
         line.runs.append(self.run)
@@ -330,11 +351,37 @@ class World:
             if self.process.poll() is not None:
                 raise Wrong("weir has ended with %d" % self.process.returncode)
             if time.monotonic() > end:
-                file = line.file
-                raise Wrong("line %d (%d bytes%s) never came, of %s%s, in run %d, open in run %d" % (
-                    line.number, len(line.bytes), ", unfinished" if file.rest else "",
-                    sorted(map(str, file.names)), " (renamed)" if file.renamed else "", self.run, file.held))
+                self.never_came(line)
             time.sleep(0.0005)
+
+    def never_came(self, line):
+        """Waits on, so that it is known whether it is late or lost."""
+        file = line.file
+        what = "line %d (%d bytes%s) never came, of %s%s, in run %d, open in run %d" % (
+            line.number, len(line.bytes), ", unfinished" if file.rest else "",
+            sorted(map(str, file.names)), " (renamed)" if file.renamed else "", self.run, file.held)
+        missing = [str(line.number) for line in self.missing()]
+        self.story.tell("missing: %s" % ", ".join(missing))
+        self.story.tell("status: %s" % self.status())
+        begin = time.monotonic()
+        while not line.came and time.monotonic() < begin + LATE and self.process.poll() is None:
+            if not self.pump():
+                time.sleep(0.001)
+        late = "it CAME %.1f s later" % (time.monotonic() - begin) if line.came else "nor in %d s more" % LATE
+        raise Wrong("%s; %s (missing: %s)" % (what, late, ", ".join(missing[:8])), file)
+
+    def status(self):
+        """Of each file: what weir says of it."""
+        try:
+            asker = Asker(self.admin)
+            asker.timeout = 5
+            asker.request("GET", "/api/v1/status")
+            status = json.load(asker.getresponse())
+            asker.close()
+        except (OSError, ValueError) as error:
+            return str(error)
+        found = status["inputs"][0]
+        return json.dumps({name: found[name] for name in found if name not in ("name", "plugin")})
 
     def seen_whole(self, file):
         """Its last line came, so that it is known with what it says now."""
@@ -392,7 +439,7 @@ class World:
             end = time.monotonic() + 10
             while not self.held(file) and not (self.parks and (self.paused or self.all_came(file))):
                 if time.monotonic() > end:
-                    raise Wrong("%s was never opened" % file.names)
+                    raise Wrong("%s was never opened; status: %s" % (file.names, self.status()), file)
                 if not self.paused:
                     self.pump()
                 time.sleep(0.0005)
@@ -689,8 +736,7 @@ def play(folder, seed, operations):
         world.settle()
         world.end(signal.SIGTERM)
     except Wrong as wrong:
-        (folder / "story").write_text(str(world.story))
-        return "after %d operations: %s" % (done, wrong)
+        return Failure(folder, world, "after %d operations: %s" % (done, wrong), wrong.file)
     finally:
         if world.process:
             world.process.kill()
@@ -698,8 +744,57 @@ def play(folder, seed, operations):
     text = (folder / "weir.err").read_text(errors="replace")
     for word in harness.SANITIZER_WORDS:
         if word in text:
-            return text
+            return Failure(folder, world, text[text.find(word):])
     return None
+
+
+class Failure:
+    """What can be told of a run that failed. Made while weir still runs."""
+
+    def __init__(self, folder, world, what, file=None):
+        self.what = what
+        self.folder = "%s/" % folder
+        self.names = sorted({path.name for path in file.names}) if file else []
+        # what an operation calls a file by its letter or its name
+        letters = ["('%s'" % name[0] for name in self.names if re.match(r"[a-d][.-]", name)]
+        self.story = world.story.lines(letters + self.names + ["link"] * ("link.log" in self.names))
+        world.story.tell("status: %s" % world.status())
+        log = folder / "weir.err"
+        self.log = log.read_text(errors="replace").splitlines() if log.exists() else []
+        self.stats = [stat_of(path) for path in sorted(folder.glob("*/**/*")) if path.is_file() or path.is_symlink()]
+        self.all = "\n".join([what, str(world.story), *self.log, *self.stats, str(world.config)])
+
+    def last_log(self):
+        """Of the last run: the file's lines, and the last."""
+        begins = [index for index, text in enumerate(self.log) if " starting" in text]
+        run = self.log[begins[-1]:] if begins else self.log
+        its = [text for text in run if any("/%s " % name in text for name in self.names)]
+        return its[-12:] + ["..."] + run[-12:]
+
+    def told(self, seed, script_text):
+        """At most TOLD characters, and the rest into a file."""
+        parts = [("WEIR_SEED=%d plays it again: %s" % (seed, self.what[:1200].replace(self.folder, "")), 1500), (script_text, 1200),
+                 ("the last operations:\n" + "\n".join(self.story[-40:]), 1900), ("the last run's log:\n" +
+                  "\n".join(text.split("Z ", 1)[-1].replace(self.folder, "") for text in self.last_log()), 1300)]
+        folder = harness.BUILD / "model-failures"
+        folder.mkdir(exist_ok=True)
+        path = folder / ("seed%d.txt" % seed)
+        path.write_text("\n\n".join([text for text, _ in parts] + [self.all]))
+        return "\n".join(clipped(text, size) for text, size in parts)[:TOLD - 100] + "\nall of it: %s" % path
+
+
+def clipped(text, size):
+    """Its beginning and its end."""
+    return text if len(text) <= size else text[:size // 3] + "\n[...]\n" + text[-(size - size // 3):]
+
+
+def stat_of(path):
+    try:
+        stat = path.lstat()
+    except OSError as error:
+        return str(error)
+    return "%s inode %x, %d bytes, %d names, modified %s, changed %s" % (
+        path, stat.st_ino, stat.st_size, stat.st_nlink, stamp(stat.st_mtime), stamp(stat.st_ctime))
 
 
 def shrink(folder, seed, operations, seconds=60):
@@ -744,11 +839,10 @@ def test_model(tmp_path):
         folder = Path(tmp_path / ("seed%d" % seed))
         wrong = play(folder, seed, operations)
         if wrong:
-            log = "".join(part.read_text(errors="replace")[-30000:] + "\n"
-                          for part in (folder / "story", folder / "weir.err") if part.exists())
             short = shrink(tmp_path / ("of%d" % seed), seed, operations, float(os.environ.get("WEIR_SHRINK", 60)))
-            pytest.fail("seed %d: %s\n%s\nWEIR_SEED=%d plays it again. The shortest script that fails (%d operations):\n%s"
-                        % (seed, wrong, log, seed, len(short), "\n".join("  %s%r" % op[:2] for op in short)))
+            text = "the shortest script found that fails (%d operations):\n%s" % (
+                len(short), " ".join("%s%r" % op[:2] for op in short))
+            pytest.fail(wrong.told(seed, text), pytrace=False)
         done += len(operations)
         subprocess.run(["rm", "-rf", str(folder)], check=False)
     print("%d operations" % done)

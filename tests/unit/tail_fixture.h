@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <weir/event.h>
+#include <zlib.h>
 #include "fake_host.h"
 
 enum { DEADLINE_MS = 10000, SETTINGS_MAX = 24 };
@@ -82,6 +83,15 @@ static inline void append(const char *name, const char *text)
 static inline void overwrite(const char *name, const char *text)
 {
     put_bytes(name, O_TRUNC, text, strlen(text));
+}
+
+/* Adds a member of gzip that holds this: not made smaller, so that there are newlines in it. */
+static inline void pack(const char *name, const char *text)
+{
+    gzFile file = gzopen(at(name), "ab0");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(gzwrite(file, text, (unsigned)strlen(text)), (int)strlen(text));
+    ck_assert_int_eq(gzclose(file), Z_OK);
 }
 
 static inline void move(const char *from, const char *to)

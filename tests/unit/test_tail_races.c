@@ -4,7 +4,6 @@
 #include "tail_fixture.h"
 
 #include <sys/syscall.h>
-#include <zlib.h>
 
 static const uint64_t SECOND = 1000000000;
 
@@ -115,14 +114,6 @@ START_TEST(rewritten_after_each_read_of_a_restart)
 }
 END_TEST
 
-static void pack(const char *name, const char *text)
-{
-    gzFile file = gzopen(at(name), "ab0"); /* stored, so that there are newlines in it */
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_eq(gzwrite(file, text, (unsigned)strlen(text)), (int)strlen(text));
-    ck_assert_int_eq(gzclose(file), Z_OK);
-}
-
 static void fill_packed(void)
 {
     pack("f.gz", "1\n2\n");
@@ -141,6 +132,27 @@ START_TEST(compressed_after_each_read)
 }
 END_TEST
 
+static void replace(void)
+{
+    unlink(at("f"));
+    append("f", "3\n");
+}
+
+/* It goes, and another takes its name, while its .gz is compared with it: the open file, or a closed one. */
+START_TEST(replaced_after_each_read_of_its_compressed_form)
+{
+    append("f", "1\n2\n");
+    struct weir_instance *i = start_head("*", "rotate_wait", "1s", "max_open_files", _i % 2 ? "1" : "0");
+    expect("1\n2\n");
+    after_reads(_i / 2 + 1, replace);
+    pack("f.gz", "1\n2\n");
+    fake_idle(host);
+    at_last();
+    expect("3\n");
+    fake_stop(i);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("races");
@@ -150,6 +162,7 @@ int main(void)
     tcase_add_loop_test(tests, rewritten_after_each_first_read, 1, READS);
     tcase_add_loop_test(tests, rewritten_after_each_read_of_a_restart, 1, READS);
     tcase_add_loop_test(tests, compressed_after_each_read, 1, READS);
+    tcase_add_loop_test(tests, replaced_after_each_read_of_its_compressed_form, 0, 2 * READS);
     suite_add_tcase(suite, tests);
     return run(suite);
 }

@@ -3,7 +3,6 @@
 #include "tail_fixture.h"
 #include "glob.h"
 #include "identity.h"
-#include <zlib.h>
 
 static const uint64_t SECOND = 1000000000;
 
@@ -28,14 +27,6 @@ START_TEST(goes_on)
     fake_stop(i);
 }
 END_TEST
-
-static void pack(const char *name, const char *text)
-{
-    gzFile file = gzopen(at(name), "ab");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_eq(gzwrite(file, text, (unsigned)strlen(text)), (int)strlen(text));
-    ck_assert_int_eq(gzclose(file), Z_OK);
-}
 
 /* First read as weir stops, when it had no name any more; then found compressed. */
 START_TEST(deleted_and_read_at_the_stop_then_found_compressed)
@@ -65,6 +56,75 @@ START_TEST(unfinished_line_alone_then_found_compressed)
     fake_idle(host);
     fake_later(host, 6 * SECOND);
     expect("");
+    fake_stop(i);
+}
+END_TEST
+
+/* Longer than rotate_wait: what is there so far says nothing of whose content it is. */
+START_TEST(compressed_slowly)
+{
+    char bytes[256];
+    append("f", "1\n2\n");
+    struct weir_instance *i = start_head("*[fz]", "rotate_wait", "1s");
+    expect("1\n2\n");
+    pack("whole", "1\n2\n");
+    int fd = open(at("whole"), O_RDONLY | O_CLOEXEC);
+    ssize_t size = read(fd, bytes, sizeof(bytes));
+    close(fd);
+    ck_assert_int_gt(size, 20);
+    put_bytes("f.gz", O_APPEND, bytes, 12 + (size_t)_i);
+    for (int k = 0; k < 3; k++) {
+        fake_idle(host);
+        fake_later(host, 2 * SECOND);
+    }
+    put_bytes("f.gz", O_APPEND, bytes + 12 + _i, (size_t)size - 12 - (size_t)_i);
+    unlink(at("f"));
+    for (int k = 0; k < 3; k++) {
+        fake_idle(host);
+        fake_later(host, 2 * SECOND);
+    }
+    expect("");
+    fake_stop(i);
+}
+END_TEST
+
+/* In two members, the second of which takes its time: the first alone is no other file. */
+START_TEST(compressed_in_two_members)
+{
+    append("f", "1\n2\n");
+    struct weir_instance *i = start_head("*[fz]", "rotate_wait", "1s");
+    expect("1\n2\n");
+    if (_i) {
+        move("f", "f.1");
+        fake_idle(host);
+        fake_later(host, 2 * SECOND); /* so that it is closed */
+    }
+    pack("f.gz", "1\n");
+    fake_idle(host);
+    pack("f.gz", "2\n");
+    fake_idle(host);
+    unlink(at(_i ? "f.1" : "f"));
+    for (int k = 0; k < 3; k++) {
+        fake_idle(host);
+        fake_later(host, 2 * SECOND);
+    }
+    expect("");
+    fake_stop(i);
+}
+END_TEST
+
+/* What a compressor has left that is no more is read in the end. */
+START_TEST(compressed_by_half)
+{
+    static const char some[] = {0x1f, (char)0x8b, 8, 0, 0,          0,          0,   0,    0,
+                                3,    0,          9, 0, (char)0xf6, (char)0xff, '1', '\n', '2'};
+    put_bytes("f.gz", O_APPEND, some, sizeof(some));
+    struct weir_instance *i = start_head("*", "rotate_wait", "1s");
+    for (int k = 0; k < 20; k++) {
+        fake_idle(host);
+        fake_later(host, 2 * SECOND);
+    }
+    expect("1\n");
     fake_stop(i);
 }
 END_TEST
@@ -375,6 +435,9 @@ int main(void)
     tcase_add_test(tests, goes_on);
     tcase_add_test(tests, deleted_and_read_at_the_stop_then_found_compressed);
     tcase_add_test(tests, unfinished_line_alone_then_found_compressed);
+    tcase_add_loop_test(tests, compressed_slowly, 0, 8);
+    tcase_add_loop_test(tests, compressed_in_two_members, 0, 2);
+    tcase_add_test(tests, compressed_by_half);
     tcase_add_test(tests, first_start_only);
     tcase_add_test(tests, killed);
     tcase_add_loop_test(tests, rotated_while_away, 0, 2);
