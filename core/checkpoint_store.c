@@ -54,18 +54,30 @@ static int sync_parent(int dir)
     return r;
 }
 
-static int open_dir(struct checkpoint_store *store, const char *dir, char **ret_error)
+int checkpoint_store_make_dir(const char *dir, char **ret_error)
 {
-    bool made = mkdir(dir, 0700) == 0;
-    if (!made && errno != EEXIST)
+    if (mkdir(dir, 0700) == 0) {
+        int made = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (made >= 0)
+            sync_parent(made); /* fails where the parent can't be read; that is no reason not to start */
+        if (made >= 0)
+            close(made);
+    } else if (errno != EEXIST) {
         return fail(ret_error, -errno,
                     "data_dir %s can't be made: %s; make it, or set data_dir to another place", dir,
                     strerror(errno));
+    }
+    return 0;
+}
+
+static int open_dir(struct checkpoint_store *store, const char *dir, char **ret_error)
+{
+    int r = checkpoint_store_make_dir(dir, ret_error);
+    if (r < 0)
+        return r;
     store->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (store->dir < 0)
         return fail(ret_error, -errno, "data_dir %s can't be opened: %s", dir, strerror(errno));
-    if (made)
-        sync_parent(store->dir); /* fails where the parent can't be read; that is no reason not to start */
     return 0;
 }
 

@@ -26,7 +26,10 @@ struct checkpoint_row {
     bool remove; /* checkpoint_store_write: delete the row of that input and key */
 };
 
-/* Makes the directory (0700, not its parents) where it is missing, locks it and opens or creates the store.
+/* Makes the directory (0700, not its parents) where it is missing, and syncs the one that it is in. */
+int checkpoint_store_make_dir(const char *dir, char **ret_error);
+
+/* Does that, locks it and opens or creates the store.
  */
 int checkpoint_store_open(const char *dir, struct checkpoint_store **ret, char **ret_error);
 

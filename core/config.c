@@ -216,6 +216,26 @@ static void check_complete(const struct config *config, const struct origin *who
                           : "there is no output: list at least one under pipeline: outputs:");
 }
 
+static void each_secret_file(const struct section *section, void (*fn)(void *data, const char *path),
+                             void *data)
+{
+    static const char scheme[] = "file:///";
+    for (size_t i = 0; i < section->count; i++)
+        for (size_t j = 0; j < section->settings[i].count; j++)
+            if (!strncmp(section->settings[i].values[j], scheme, sizeof scheme - 1))
+                fn(data, section->settings[i].values[j] + sizeof scheme - 2);
+}
+
+void config_each_secret_file(const struct config *config, void (*fn)(void *data, const char *path),
+                             void *data)
+{
+    each_secret_file(&config_private(config)->service, fn, data);
+    for (size_t i = 0; i < config->input_count; i++)
+        each_secret_file(&config->inputs[i], fn, data);
+    for (size_t i = 0; i < config->output_count; i++)
+        each_secret_file(&config->outputs[i], fn, data);
+}
+
 void config_finish(struct config *config, struct problems *problems)
 {
     struct config_private *private = config_private(config);

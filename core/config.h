@@ -47,6 +47,8 @@ struct service {
     struct weir_list http_hosts;
     const char *user, *group; /* what weir becomes; NULL: it stays what it was started as */
     struct weir_list keep_capabilities;
+    bool sandbox;
+    struct weir_list sandbox_read, sandbox_write;
 };
 
 struct config {
@@ -56,6 +58,8 @@ struct config {
     size_t plugin_count;
     struct section *inputs, *outputs; /* each section has a setting `name` */
     size_t input_count, output_count;
+    const char **files; /* that were read, and the patterns of what was included */
+    size_t file_count;
     void *arena; /* owns every string above */
 };
 
@@ -81,6 +85,9 @@ void config_add(struct config *, char kind, const char *text, struct problems *)
 void config_finish(struct config *, struct problems *);
 
 void config_free(struct config *); /* takes NULL */
+
+/* Every path of a file that some setting's value is read from: file:///PATH. */
+void config_each_secret_file(const struct config *, void (*fn)(void *data, const char *path), void *data);
 
 /* The section's setting of that name (case ignored), or NULL. */
 const struct setting *section_get(const struct section *, const char *name);

@@ -49,12 +49,26 @@ static void load_plugins(struct config_loader *loader, const struct config_node 
 
 static void load_file(struct config_loader *loader, const char *path, const struct origin *from);
 
+/* A reload reads it again. Without memory the arena remembers, and the configuration is refused. */
+static void keep_path(struct config_loader *loader, const char *path)
+{
+    struct config *config = loader->config;
+    struct arena *arena = config_private(config)->arena;
+    const char **grown = arena_grow(arena, config->files, config->file_count, sizeof *grown);
+    const char *copy = arena_strdup(arena, path);
+    if (!grown || !copy)
+        return;
+    config->files = grown;
+    grown[config->file_count++] = copy;
+}
+
 static void include(struct config_loader *loader, const char *pattern, const struct origin *from)
 {
     glob_t found;
     const char *full = relative(loader, pattern, true);
     if (!full)
         return;
+    keep_path(loader, full);
     int r = glob(full, GLOB_ERR, NULL, &found);
     if (r == GLOB_NOMATCH && strpbrk(pattern, "*?["))
         return; /* an empty conf.d is nothing wrong */
@@ -196,6 +210,7 @@ static void load_file(struct config_loader *loader, const char *path, const stru
         problem_error(loader->problems, from, "files include files more than %d deep", DEEPEST_INCLUDE);
         return;
     }
+    keep_path(loader, path);
     /* What the command line names may be a pipe; a pattern must not stop at one that it meets. */
     int r = config_file_read(path, loader->depth > 0, &file);
     if (r == -EFBIG)

@@ -32,8 +32,8 @@ const struct weir_option config_service_options[] = {
      "How much weir says about itself."},
     {"log_format", NULL, WEIR_OPTION_CHOICE, 0, offsetof(struct service, log_format), "text", 0, 0,
      log_formats, "How weir's own log is written."},
-    {"log_file", NULL, WEIR_OPTION_PATH, 0, offsetof(struct service, log_file), NULL, 0, 0, NULL,
-     "Where weir's own log goes; standard error where not set."},
+    {"log_file", NULL, WEIR_OPTION_PATH, WEIR_OPTION_WRITES, offsetof(struct service, log_file), NULL, 0, 0,
+     NULL, "Where weir's own log goes; standard error where not set."},
     {"data_dir", NULL, WEIR_OPTION_PATH, 0, offsetof(struct service, data_dir), "/var/lib/weir", 0, 0, NULL,
      "Where positions are kept; empty: nowhere. Without a configuration file the default is nowhere."},
     {"grace", NULL, WEIR_OPTION_DURATION, 0, offsetof(struct service, grace), "5s", 0, 24 * HOUR, NULL,
@@ -78,6 +78,12 @@ const struct weir_option config_service_options[] = {
      "Who asks must send it: Authorization: Bearer TOKEN."},
     {"http_hosts", NULL, WEIR_OPTION_LIST, 0, offsetof(struct service, http_hosts), NULL, 0, 0, NULL,
      "Names besides localhost and IP addresses that a request's Host may have."},
+    {"sandbox", NULL, WEIR_OPTION_BOOL, 0, offsetof(struct service, sandbox), "off", 0, 0, NULL,
+     "The kernel holds weir to the files that its configuration names, and to the system calls that it needs."},
+    {"sandbox_read", NULL, WEIR_OPTION_LIST, 0, offsetof(struct service, sandbox_read), NULL, 0, 0, NULL,
+     "More directories and files that the sandbox lets weir and its plugins read."},
+    {"sandbox_write", NULL, WEIR_OPTION_LIST, 0, offsetof(struct service, sandbox_write), NULL, 0, 0, NULL,
+     "More directories and files that it lets them read and write."},
     {"user", NULL, WEIR_OPTION_STRING, 0, offsetof(struct service, user), NULL, 0, 0, NULL,
      "Who weir becomes when root has started it, with all of that user's groups; a name or a number."},
     {"group", NULL, WEIR_OPTION_STRING, 0, offsetof(struct service, group), NULL, 0, 0, NULL,
@@ -131,5 +137,10 @@ void config_parse_service(struct config *config, struct problems *problems)
     if (service->retry_base > service->retry_cap)
         problem_error(problems, origin_of(&private->service, "scheduler.base"),
                       "service: option 'scheduler.base' is longer than 'scheduler.cap'");
+    if (!service->sandbox && (service->sandbox_read.count || service->sandbox_write.count))
+        problem_warn(
+            problems,
+            origin_of(&private->service, service->sandbox_read.count ? "sandbox_read" : "sandbox_write"),
+            "service: without 'sandbox: on' this has no effect");
     privileges_check(service, &private->service, problems);
 }

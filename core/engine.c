@@ -21,11 +21,13 @@
 #include <weir/kill_point.h>
 #include "admin.h"
 #include "callback.h"
+#include "checkpoint_store.h"
 #include "engine_private.h"
 #include "kill_point.h"
 #include "log.h"
 #include "process.h"
 #include "reload.h"
+#include "sandbox.h"
 #include "spool_feed.h"
 #include "spools.h"
 
@@ -49,6 +51,11 @@ struct router *engine_router(struct engine *e)
 struct pool *engine_pool(struct engine *e)
 {
     return e->pool;
+}
+
+bool engine_is_options_only(const struct engine *e)
+{
+    return e->options_only;
 }
 
 const char *engine_data_dir(const struct engine *e)
@@ -759,12 +766,53 @@ static void log_warnings(struct problems *problems)
     problems_clear(problems);
 }
 
+/* The directory that it lets weir write to must be there. */
+static int enforce(struct sandbox *s, const char *data_dir)
+{
+    char *why = NULL;
+    int rc = data_dir ? checkpoint_store_make_dir(data_dir, &why) : 0;
+
+    if (rc == 0)
+        rc = sandbox_enforce(s, &why);
+    if (rc < 0)
+        log_error("sandbox", "%s", why ? why : strerror(-rc));
+    free(why);
+    return rc;
+}
+
+/*
+ * Before any plugin is called, as a library of one may make threads. What is wrong with the options
+ * themselves is told when they are read again, by who can't do without them. Status 0 and the sandbox, or the
+ * status to end with.
+ */
+static int enter_sandbox(const struct config *config, struct registry *registry, struct sandbox **ret,
+                         struct problems *problems)
+{
+    struct problems seen = {0};
+    struct engine *e = engine_build_options(config, registry, &seen);
+    struct sandbox *s = e && seen.errors == 0 ? sandbox_plan(e, problems) : NULL;
+    int status = EXIT_STOPPED;
+
+    if (!e || (!s && seen.errors == 0))
+        problem_error(problems, NULL, "no memory for the sandbox");
+    if (problems->errors)
+        status = EXIT_CONFIG;
+    else if (s && enforce(s, e->data_dir) < 0)
+        status = EXIT_START;
+    problems_clear(&seen);
+    engine_free(e);
+    *ret = s;
+    return status;
+}
+
 static int run(struct engine *e, struct problems *problems)
 {
     log_warnings(problems);
     if (open_checkpoint(e) < 0)
         return EXIT_START;
     log_info("engine", "weir " WEIR_VERSION " starting");
+    if (e->sandbox)
+        sandbox_log(e->sandbox);
     e->supervisor = supervisor_create(e->control);
     if (!e->supervisor) {
         log_error("engine", "can't start: no memory");
@@ -793,19 +841,19 @@ static int run(struct engine *e, struct problems *problems)
     return e->status;
 }
 
-int engine_run(const struct config *config, struct registry *registry, engine_load_fn load, void *load_data,
-               struct problems *problems)
+/* Takes the sandbox over. */
+static int build_and_run(const struct config *config, struct registry *registry, engine_load_fn load,
+                         void *load_data, struct sandbox *sandbox, struct problems *problems)
 {
-    callback_handle_crashes();
-    callback_thread_begin();
-    process_prepare();
-    block_signals();
     struct engine *e = engine_build(config, registry, problems);
     int status = EXIT_CONFIG;
 
     if (e) {
         e->load = load;
         e->load_data = load_data;
+        e->sandbox = sandbox;
+    } else {
+        sandbox_destroy(sandbox);
     }
     if (!e)
         problem_error(problems, NULL, "no memory to start with");
@@ -814,6 +862,25 @@ int engine_run(const struct config *config, struct registry *registry, engine_lo
     if (e && problems->errors == 0)
         status = run(e, problems);
     engine_free(e);
+    return status;
+}
+
+int engine_run(const struct config *config, struct registry *registry, engine_load_fn load, void *load_data,
+               struct problems *problems)
+{
+    struct sandbox *sandbox = NULL;
+    int status = EXIT_STOPPED;
+
+    callback_handle_crashes();
+    callback_thread_begin();
+    process_prepare();
+    block_signals();
+    if (config->service.sandbox)
+        status = enter_sandbox(config, registry, &sandbox, problems);
+    if (status == EXIT_STOPPED)
+        status = build_and_run(config, registry, load, load_data, sandbox, problems);
+    else
+        sandbox_destroy(sandbox);
     callback_thread_end();
     return status;
 }
@@ -824,6 +891,11 @@ int engine_check(const struct config *config, struct registry *registry, struct 
 
     if (!e)
         problem_error(problems, NULL, "no memory to check it with");
+    struct sandbox *sandbox =
+        e && problems->errors == 0 && e->service.sandbox ? sandbox_plan(e, problems) : NULL;
+    if (sandbox && problems->errors == 0)
+        sandbox_print(sandbox, stdout);
+    sandbox_destroy(sandbox);
     engine_free(e);
     return problems->errors ? -EINVAL : 0;
 }

@@ -55,6 +55,8 @@ struct checkpoint *engine_checkpoint(struct engine *);
 struct spools *engine_spools(struct engine *);
 /* The folder of what is kept, or NULL. Any thread. */
 const char *engine_data_dir(const struct engine *);
+/* Whether no plugin may be called: see engine_build_options. */
+bool engine_is_options_only(const struct engine *);
 /* The settings in force; a reload changes them where they stand. Control thread. */
 const struct service *engine_service(struct engine *);
 /* The first and the longest pause before an output tries again. Any thread. */

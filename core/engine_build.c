@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "engine_private.h"
+#include "sandbox.h"
 #include "spools.h"
 
 static void index_input(struct engine *e, struct input *in)
@@ -292,12 +293,14 @@ static void load_plugins(struct engine *e, struct problems *problems)
     }
 }
 
-struct engine *engine_build(const struct config *config, struct registry *registry, struct problems *problems)
+static struct engine *build(const struct config *config, struct registry *registry, bool options_only,
+                            struct problems *problems)
 {
     struct engine *e = calloc(1, sizeof(*e));
 
     if (!e)
         return NULL;
+    e->options_only = options_only;
     e->config = config;
     e->service = config->service;
     e->data_dir = config->service.data_dir && *config->service.data_dir ? config->service.data_dir : NULL;
@@ -318,7 +321,8 @@ struct engine *engine_build(const struct config *config, struct registry *regist
     }
     router_hold_outputs(e->router, output_ref, output_unref);
     router_tell_keepers(e->router, output_keeps);
-    load_plugins(e, problems);
+    if (!registry_at(registry, 0)) /* an engine of options only has loaded them before */
+        load_plugins(e, problems);
     if (problems->errors) /* whoever uses a plugin that was refused would only be a second complaint */
         return e;
     build_outputs(e, problems);
@@ -327,6 +331,17 @@ struct engine *engine_build(const struct config *config, struct registry *regist
     for (struct input *in = problems->errors ? NULL : e->inputs; in; in = in->next)
         check_route(e, in, problems);
     return e;
+}
+
+struct engine *engine_build(const struct config *config, struct registry *registry, struct problems *problems)
+{
+    return build(config, registry, false, problems);
+}
+
+struct engine *engine_build_options(const struct config *config, struct registry *registry,
+                                    struct problems *problems)
+{
+    return build(config, registry, true, problems);
 }
 
 void engine_free(struct engine *e)
@@ -351,6 +366,7 @@ void engine_free(struct engine *e)
     status_destroy(e->shown);
     registry_destroy(e->own_registry);
     config_free(e->own_config);
+    sandbox_destroy(e->sandbox);
     while (e->file_names) {
         struct file_name *f = e->file_names;
         e->file_names = f->next;

@@ -49,7 +49,9 @@ struct engine {
     struct pool *pool;
     struct checkpoint *checkpoint;
     struct spools *spools;
-    struct input *inputs; /* in the order of the configuration */
+    struct sandbox *sandbox; /* in force; NULL: none */
+    bool options_only;       /* it was made for what its configuration says: no plugin is called */
+    struct input *inputs;    /* in the order of the configuration */
     struct input *last_input;
     struct input
         *by_identity[IDENTITY_BUCKETS]; /* the same, in chains: thousands may wait for one of the same */
@@ -92,6 +94,9 @@ void engine_tell_ready(struct engine *);
 /* An engine without threads, and every instance of the configuration created. Problems say what is wrong.
  * NULL: no memory. */
 struct engine *engine_build(const struct config *, struct registry *, struct problems *);
+/* The same without calling a plugin, so that nothing can run: what every instance is configured to is known.
+ */
+struct engine *engine_build_options(const struct config *, struct registry *, struct problems *);
 /* Nothing may be running any more. Takes NULL. */
 void engine_free(struct engine *);
 void engine_add_input(struct engine *, struct input *);

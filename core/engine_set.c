@@ -11,6 +11,7 @@
 #include "engine_spec.h"
 #include "log.h"
 #include "process.h"
+#include "sandbox.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -226,6 +227,7 @@ static bool fits_in(struct engine *e, const struct input *in, const struct input
         problem_error(problems, NULL, "%zu outputs that keep positions match tag '%s': not more than one can",
                       route->keepers, in->tag);
     route_unref(route);
+    sandbox_admits(e->sandbox, &in->base, input_options, &in->options, problems);
     return problems->errors == 0;
 }
 

@@ -62,6 +62,8 @@ int instance_set_alias(struct weir_instance *i, const char *written, const char 
 
 int instance_create(struct weir_instance *i, struct problems *problems)
 {
+    if (engine_is_options_only(i->engine))
+        return 0;
     struct callback_before before = callback_enter(i->alias, "create");
     int rc = i->plugin->api.create(engine_host(), i, i->config, &i->self);
 

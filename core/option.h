@@ -39,6 +39,11 @@ int option_parse(const struct section *, const char *what, const struct option_t
 bool option_same_value(const struct weir_option *row, const void *a, const void *b);
 bool option_same(const struct weir_option *, size_t row_size, const void *a, const void *b);
 
+/* Calls fn for each value of a row that has one of these flags (WEIR_OPTION_READS, WEIR_OPTION_WRITES) and a
+ * path. */
+void option_each_path(const struct weir_option *, size_t row_size, const void *values, uint32_t flags,
+                      void (*fn)(void *data, const struct weir_option *row, const char *path), void *data);
+
 /* Takes NULL. Secrets are overwritten first. */
 void option_free(struct option_memory *);
 

@@ -63,6 +63,7 @@ const struct weir_option output_options[] = {
      .help = "how often a chunk is written again before it is rejected: a number, no_limits or no_retries"},
     {.name = "dead_letter_file",
      .type = WEIR_OPTION_PATH,
+     .flags = WEIR_OPTION_WRITES,
      .offset = offsetof(struct output_options, dead_letter_file),
      .help = "rejected records are appended to this file, as msgpack"},
     {.name = "workers",

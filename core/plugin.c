@@ -80,6 +80,12 @@ struct registry *registry_create(const char *dirs)
     return registry;
 }
 
+void registry_each_dir(const struct registry *registry, void (*fn)(void *data, const char *path), void *data)
+{
+    for (size_t i = 0; i < registry->dir_count; i++)
+        fn(data, registry->dirs[i]);
+}
+
 struct registry *registry_renew(const struct registry *former, const char *dirs)
 {
     struct registry *registry = registry_create(dirs);

@@ -45,6 +45,8 @@ struct registry; /* the loaded plugins of one process */
  * the running binary, its plugins/ folder and the installed place. Loads nothing yet. NULL: no memory.
  */
 struct registry *registry_create(const char *dirs);
+/* Calls fn for every directory that plugins are looked for in, whether it is there or not. */
+void registry_each_dir(const struct registry *, void (*fn)(void *data, const char *path), void *data);
 
 /*
  * Loads one file. Refused, with the exact reason in *ret_error (caller frees), where it can't be opened, can

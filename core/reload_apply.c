@@ -20,9 +20,9 @@ static _Noreturn void no_way_back(void)
 
 /* -- The service section ---------------------------------------------------------------------------- */
 
-static const char *const needs_restart[] = {"data_dir",    "input_threads",     "http_server",
-                                            "http_listen", "http_port",         "user",
-                                            "group",       "keep_capabilities", NULL};
+static const char *const needs_restart[] = {
+    "data_dir", "input_threads",     "http_server", "http_listen",  "http_port",     "user",
+    "group",    "keep_capabilities", "sandbox",     "sandbox_read", "sandbox_write", NULL};
 
 static bool needs_a_restart(const char *name)
 {
@@ -61,6 +61,9 @@ static void apply_service(struct reload *r)
     e->service.user = old.user;
     e->service.group = old.group;
     e->service.keep_capabilities = old.keep_capabilities;
+    e->service.sandbox = old.sandbox;
+    e->service.sandbox_read = old.sandbox_read;
+    e->service.sandbox_write = old.sandbox_write;
     atomic_store(&e->retry_base, e->service.retry_base);
     atomic_store(&e->retry_cap, e->service.retry_cap);
     gate_set_limit(pool_gate(e->pool), e->service.memory_limit);

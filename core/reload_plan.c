@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "log.h"
+#include "sandbox.h"
 
 /* -- What is the same ------------------------------------------------------------------------------- */
 
@@ -360,12 +361,45 @@ static int try_config(struct plan *p, struct problems *problems)
     return problems->errors ? -EINVAL : 0;
 }
 
+/* What stays is let through, or was not when it started either. */
+static int check_sandbox(const struct plan *p, struct problems *problems)
+{
+    const struct sandbox *s = p->engine->sandbox;
+    bool good = sandbox_admits_service(s, &p->config->service, problems);
+
+    for (size_t i = 0; i < p->output_count; i++) {
+        const struct output *o = p->outputs[i].trial;
+        good &= p->outputs[i].stays || sandbox_admits(s, &o->base, output_options, &o->options, problems);
+    }
+    for (size_t i = 0; i < p->input_count; i++) {
+        const struct input *in = p->inputs[i].trial;
+        good &= p->inputs[i].stays || sandbox_admits(s, &in->base, input_options, &in->options, problems);
+    }
+    return good ? 0 : -EINVAL;
+}
+
+/* Configuration, secrets and plugins that lie elsewhere could not even be looked at. */
+static void explain_refusals(const struct plan *p, struct problems *problems)
+{
+    bool denied = false;
+
+    for (size_t i = 0; p->engine->sandbox && i < problems->count; i++)
+        denied |= strstr(problems->items[i].text, strerror(EACCES)) != NULL;
+    if (denied)
+        problem_warn(
+            problems, NULL,
+            "the sandbox lets weir read what was configured, and there, when it started: for anything else a "
+            "restart is needed");
+}
+
 static int compare_and_make(struct plan *p, struct problems *problems)
 {
     int rc = plan_outputs(p);
 
     if (rc == 0)
         rc = plan_inputs(p);
+    if (rc == 0)
+        rc = check_sandbox(p, problems);
     if (rc == 0)
         rc = name_all(p, problems);
     p->router = router_create();
@@ -392,6 +426,8 @@ struct plan *plan_create(struct engine *e, struct problems *problems)
         rc = compare_and_make(p, problems);
     if (rc == 0)
         return p;
+    if (p)
+        explain_refusals(p, problems);
     if (!problems->errors)
         problem_error(problems, NULL, "the new configuration can't be used: %s", strerror(-rc));
     plan_destroy(p);

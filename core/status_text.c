@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "engine_private.h"
+#include "sandbox.h"
 #include "spool_feed.h"
 
 /* -- JSON ------------------------------------------------------------------------------------------- */
@@ -105,6 +106,7 @@ void status_put_head(struct text_out *out, const struct engine *e)
     text_raw(out, seconds,
              (size_t)snprintf(seconds, sizeof(seconds), "%.3f", (double)(loop_now() - e->started_at) / 1e9));
     text_count(out, "generation", e->generation);
+    sandbox_put_status(e->sandbox, out);
 }
 
 static void put_name(struct text_out *out, const struct weir_instance *i)

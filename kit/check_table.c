@@ -38,7 +38,8 @@ static void check_row(struct report *r, const struct weir_plugin *p, const struc
         check_found(r, "option '%s': is required, so its default is never used", row->name);
     if ((row->flags & WEIR_OPTION_REQUIRED) && row->type == WEIR_OPTION_BOOL)
         check_found(r, "option '%s': a required switch is better a choice, or has a default", row->name);
-    if (row->flags & ~(uint32_t)(WEIR_OPTION_REQUIRED | WEIR_OPTION_IDENTITY))
+    if (row->flags &
+        ~(uint32_t)(WEIR_OPTION_REQUIRED | WEIR_OPTION_IDENTITY | WEIR_OPTION_READS | WEIR_OPTION_WRITES))
         check_found(r, "option '%s': has flags that plugin.h does not know: 0x%x", row->name,
                     (unsigned)row->flags);
 }

@@ -312,7 +312,7 @@ static void directory_destroy(void *self)
 static const struct weir_option directory_options[] = {
     {.name = "path",
      .type = WEIR_OPTION_PATH,
-     .flags = WEIR_OPTION_REQUIRED | WEIR_OPTION_IDENTITY,
+     .flags = WEIR_OPTION_REQUIRED | WEIR_OPTION_IDENTITY | WEIR_OPTION_READS,
      .offset = offsetof(struct directory_config, path),
      .help = "the directory whose *.conf files are inputs"},
     {.name = "interval",

@@ -79,7 +79,8 @@ int main(void)
     chunk();
     plugin();
     host();
-    printf("numbers %u %d %d %d %d %d %d %d\n", WEIR_ABI_VERSION, WEIR_OUTPUT, WEIR_LOG_ERROR, WEIR_LOG_INFO,
-           WEIR_OPTION_PATH, WEIR_OPTION_REQUIRED, WEIR_DELIVERED, WEIR_RETRY);
+    printf("numbers %u %d %d %d %d %d %d %d %d\n", WEIR_ABI_VERSION, WEIR_OUTPUT, WEIR_LOG_ERROR,
+           WEIR_LOG_INFO, WEIR_OPTION_PATH, WEIR_OPTION_REQUIRED, WEIR_OPTION_WRITES, WEIR_DELIVERED,
+           WEIR_RETRY);
     return 0;
 }

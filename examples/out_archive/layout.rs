@@ -28,6 +28,6 @@ fn main() {
     show!(weir::Host, "weir_host", [struct_size as "struct_size", abi_version as "abi_version", version as "version",
         log as "log", log_enabled as "log_enabled", error as "error", fail as "fail", metric as "metric",
         metric_add as "metric_add", metric_set as "metric_set", stopped as "stopped"]);
-    println!("numbers {} {} {} {} {} {} {} {}", weir::ABI_VERSION, weir::OUTPUT, weir::LOG_ERROR, weir::LOG_INFO,
-        weir::OPTION_PATH, weir::OPTION_REQUIRED, weir::DELIVERED, weir::RETRY);
+    println!("numbers {} {} {} {} {} {} {} {} {}", weir::ABI_VERSION, weir::OUTPUT, weir::LOG_ERROR, weir::LOG_INFO,
+        weir::OPTION_PATH, weir::OPTION_REQUIRED, weir::OPTION_WRITES, weir::DELIVERED, weir::RETRY);
 }

@@ -113,7 +113,7 @@ static OPTIONS: [weir::OptionRow; 2] = [
         name: zero(b"path\0"),
         alias: std::ptr::null(),
         kind: weir::OPTION_PATH,
-        flags: weir::OPTION_REQUIRED,
+        flags: weir::OPTION_REQUIRED | weir::OPTION_WRITES,
         offset: 0, // the only member of Config
         def: std::ptr::null(),
         min: 0,

@@ -18,6 +18,7 @@ pub const LOG_ERROR: c_int = 1;
 pub const LOG_INFO: c_int = 3;
 pub const OPTION_PATH: c_int = 6;
 pub const OPTION_REQUIRED: u32 = 1;
+pub const OPTION_WRITES: u32 = 8;
 pub const DELIVERED: c_int = 0;
 pub const RETRY: c_int = 1;
 

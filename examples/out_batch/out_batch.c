@@ -227,7 +227,7 @@ static void batch_destroy(void *self)
 
 static const struct weir_option batch_options[] = {{.name = "path",
                                                     .type = WEIR_OPTION_PATH,
-                                                    .flags = WEIR_OPTION_REQUIRED,
+                                                    .flags = WEIR_OPTION_REQUIRED | WEIR_OPTION_WRITES,
                                                     .offset = offsetof(struct batch_config, path),
                                                     .help = "the file that lines are appended to"},
                                                    {.name = NULL}};

@@ -248,7 +248,7 @@ static void files_destroy(void *self)
 
 static const struct weir_option files_options[] = {{.name = "dir",
                                                     .type = WEIR_OPTION_PATH,
-                                                    .flags = WEIR_OPTION_REQUIRED,
+                                                    .flags = WEIR_OPTION_REQUIRED | WEIR_OPTION_WRITES,
                                                     .offset = offsetof(struct files_config, dir),
                                                     .help = "the directory of the files; it must be there"},
                                                    {.name = "key",

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: 0BSD
 //
-// out_tally: counts the records of each tag, and writes the table to `path` when it stops. In C++17, to show what matters
-// there: no exception may leave a callback (the caller is C), the descriptor has C linkage by its declaration in plugin.h,
-// and its members are given in order, since C++17 has no names for them.
+// out_tally: counts the records of each tag, and writes the table to `path` when it stops. In C++17, to show
+// what matters there: no exception may leave a callback (the caller is C), the descriptor has C linkage by
+// its declaration in plugin.h, and its members are given in order, since C++17 has no names for them.
 #include <cerrno>
 #include <cstdio>
 #include <exception>
@@ -18,7 +18,7 @@ struct Config {
 };
 
 class Tally {
-public:
+  public:
     Tally(const weir_host *host, weir_instance *instance, const Config *config)
         : host_(host), instance_(instance), config_(config)
     {
@@ -34,7 +34,10 @@ public:
         return -error;
     }
 
-    void count(const weir_chunk *chunk) { counts_[chunk->tag] += chunk->records; }
+    void count(const weir_chunk *chunk)
+    {
+        counts_[chunk->tag] += chunk->records;
+    }
 
     void stop()
     {
@@ -52,9 +55,12 @@ public:
         return -ENOMEM;
     }
 
-private:
+  private:
     struct Close {
-        void operator()(std::FILE *file) const { std::fclose(file); }
+        void operator()(std::FILE *file) const
+        {
+            std::fclose(file);
+        }
     };
     const weir_host *host_;
     weir_instance *instance_;
@@ -101,12 +107,13 @@ void on_destroy(void *self)
 }
 
 const weir_option options[] = {
-    {"path", nullptr, WEIR_OPTION_PATH, WEIR_OPTION_REQUIRED, offsetof(Config, path), nullptr, 0, 0, nullptr,
-     "the file that the table is written to"},
+    {"path", nullptr, WEIR_OPTION_PATH, WEIR_OPTION_REQUIRED | WEIR_OPTION_WRITES, offsetof(Config, path),
+     nullptr, 0, 0, nullptr, "the file that the table is written to"},
     {nullptr, nullptr, WEIR_OPTION_STRING, 0, 0, nullptr, 0, 0, nullptr, nullptr},
 };
 
-/* Member by member: what a later header adds is zero, and no warning. constexpr: it is there before any code runs. */
+/* Member by member: what a later header adds is zero, and no warning. constexpr: it is there before any code
+ * runs. */
 constexpr weir_plugin describe()
 {
     weir_plugin plugin{};

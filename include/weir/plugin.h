@@ -113,7 +113,17 @@ enum weir_option_flags {
      * Of an input: while it has no alias, the values of these options are its identity, under which its
      * positions are kept. (in_tail: path.)
      */
-    WEIR_OPTION_IDENTITY = 1 << 1
+    WEIR_OPTION_IDENTITY = 1 << 1,
+    /*
+     * The value is a path that the plugin reads from, or makes and writes to, while it runs. Of PATH, STRING
+     * and LIST (each item); of a MAP, each value that begins with a slash. With `service.sandbox: on` this is
+     * how weir knows what to let through, before anything runs and for good: a directory with all below it;
+     * of a path up to a component with a wildcard or a placeholder (* ? [ { $ %) what lies before that; of a
+     * file, its directory. A plugin that renames or removes files says WRITES of the directory. Older weirs
+     * have no sandbox, and ignore both.
+     */
+    WEIR_OPTION_READS = 1 << 2,
+    WEIR_OPTION_WRITES = 1 << 3
 };
 
 struct weir_list {

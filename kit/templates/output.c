@@ -167,7 +167,7 @@ static void on_destroy(void *data)
 
 static const struct weir_option options[] = {{.name = "path",
                                               .type = WEIR_OPTION_PATH,
-                                              .flags = WEIR_OPTION_REQUIRED,
+                                              .flags = WEIR_OPTION_REQUIRED | WEIR_OPTION_WRITES,
                                               .offset = offsetof(struct config, path),
                                               .help = "the file that lines are appended to"},
                                              {.name = "key",

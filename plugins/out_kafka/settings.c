@@ -114,6 +114,7 @@ const struct weir_option kafka_options[] = {
      .help = "records that the broker refuses for good are sent to this topic"},
     {.name = "rdkafka",
      .type = WEIR_OPTION_MAP,
+     .flags = WEIR_OPTION_READS,
      .offset = offsetof(struct kafka_settings, rdkafka),
      .help = "rdkafka.NAME: any property of librdkafka; a value file:///… is read from that file"},
     {.name = "queue_full_retries",

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 import shutil
 
 import pytest
@@ -31,6 +32,10 @@ class Lab:
         service = dict(service or {})
         if data_dir:
             service.setdefault("data_dir", self.folder / "data")
+        if os.environ.get("WEIR_TEST_SANDBOX"):  # by hand: whatever a test does must work in it as well
+            self.folder.chmod(0o755)
+            service.setdefault("sandbox", True)
+            service.setdefault("sandbox_write", [self.folder])
         path = self.folder / name
         path.write_text(harness.config_text(inputs, outputs, service, plugins))
         return path

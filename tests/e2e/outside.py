@@ -19,6 +19,12 @@ class Outside(Lab):
         for plugin in (harness.BUILD / "plugins").glob("*.so"):
             shutil.copy(plugin, self.plugins)
 
+    def beside(self, name):
+        """A new folder that is not below that of the configuration."""
+        path = self.folder.parent / name
+        path.mkdir()
+        return path
+
     def add_plugin(self, name):
         """A copy of a test plugin; returns its path."""
         return Path(shutil.copy(harness.TEST_PLUGINS / (name + ".so"), self.plugins))
@@ -34,8 +40,10 @@ def outside():
     if os.geteuid() != 0:
         (pytest.fail if harness.IN_CI else pytest.skip)("only root can give up what root may")
     with tempfile.TemporaryDirectory(prefix="weir-", dir="/tmp") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
+        folder = Path(name) / "home"
+        folder.mkdir()
+        for each in (folder, folder.parent):
+            each.chmod(0o755)
         lab = Outside(folder)
         yield lab
         lab.finish()

@@ -52,6 +52,12 @@ struct router *engine_router(struct engine *e)
     return router;
 }
 
+bool engine_is_options_only(const struct engine *e)
+{
+    (void)e;
+    return false;
+}
+
 const struct weir_host *engine_host(void)
 {
     return NULL;
