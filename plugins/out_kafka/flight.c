@@ -194,6 +194,8 @@ void flight_fail(struct flight *flight, const struct failure *failure)
             flight->forgotten = true;
     }
     pthread_mutex_unlock(&flight->owner->lock);
+    if (flight->owner->failed)
+        flight->owner->failed(flight->owner->data, failure);
 }
 
 static void wake(struct flights *flights)

@@ -73,6 +73,8 @@ struct flights {
      * judged or finished here. Any thread.
      */
     void (*landed)(void *data, struct flight *);
+    /* Set with `landed`: a message has failed, while others of its flight may be on their way. Any thread. */
+    void (*failed)(void *data, const struct failure *);
     /* A chunk was delivered whole. Any thread. */
     void (*delivered)(void *data);
     void *data;

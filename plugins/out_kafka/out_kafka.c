@@ -127,6 +127,13 @@ static void landed(void *data, struct flight *flight)
     transact_landed(&out->transact, flight);
 }
 
+static void failed(void *data, const struct failure *failure)
+{
+    struct kafka_output *out = data;
+
+    transact_failed(&out->transact, failure);
+}
+
 static void delivered(void *data)
 {
     struct kafka_output *out = data;
@@ -266,6 +273,7 @@ static void kafka_destroy(void *self)
 static void wire_exact(struct kafka_output *out)
 {
     out->flights.landed = landed;
+    out->flights.failed = failed;
     out->transact.flights = &out->flights;
     out->transact.health = &out->health;
     out->transact.producer = &out->producer;

@@ -90,6 +90,20 @@ void transact_landed(void *data, struct flight *flight)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* After what a broker has refused librdkafka sends nothing more of the transaction: the rest is not waited
+ * for. */
+void transact_failed(void *data, const struct failure *failure)
+{
+    struct transact *t = data;
+
+    if (failure->local)
+        return;
+    pthread_mutex_lock(&t->lock);
+    t->again = true;
+    pthread_cond_signal(&t->changed);
+    pthread_mutex_unlock(&t->lock);
+}
+
 /* -- The writer -- */
 
 /* Lock held; false: no memory. */

@@ -81,7 +81,8 @@ bool transact_is_broken(struct transact *, char *why, size_t why_size, bool *ret
 /* It is to be built anew, once what is open is through. */
 void transact_break(struct transact *, const char *why);
 
-/* flights->landed. */
+/* flights->landed, flights->failed. */
 void transact_landed(void *data, struct flight *);
+void transact_failed(void *data, const struct failure *);
 
 #endif

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exactly once, as a consumer of committed messages sees it; for the tests of test_kafka_exact*.py."""
+"""Exactly once, as a consumer of committed messages sees it; for the tests of test_kafka_exact*.py and test_keeper.py."""
+import bisect
+import re
 import subprocess
 import time
 
@@ -25,12 +27,12 @@ def uncommitted(kafka, topic):
     return len(read_all(kafka, topic, "read_uncommitted"))
 
 
-def await_lines(weir, kafka, topic, count, deadline=60):
+def await_lines(weir, kafka, topic, count, deadline=60, width=WIDTH):
     """Until as many lines are committed as there are; then they must be the right ones."""
     found = []
 
     def look():
-        found[:] = committed(kafka, topic)
+        found[:] = committed(kafka, topic, width)
         assert weir.running(), weir.log_text()[-4000:]
         return len(found) >= count
     until(look, lambda: "%d lines committed, which are %d; log: %s" % (count, len(found), weir.log_text()[-3000:]), deadline)
@@ -70,6 +72,23 @@ def check_files(found, begins, count, text):
     """Each line once, and in order for each file."""
     assert len(found) == count and len(set(found)) == count, "%d lines, %d different, of %d %s" % (
         len(found), len(set(found)), count, text)
-    for begin, end in zip(begins, begins[1:] + [count]):
-        of_file = [number for number in found if begin <= number < end]
-        assert of_file == list(range(begin, end)), "out of order from %d on %s" % (begin, text)
+    wanted = list(begins)  # of each file the next number
+    for number in found:
+        file = bisect.bisect_right(begins, number) - 1
+        assert number == wanted[file], "%d where %d comes next %s" % (number, wanted[file], text)
+        wanted[file] += 1
+
+
+# -- The test plugin that keeps positions ---------------------------------------------------------------------------------------
+
+
+def keeper(lab, **options):
+    return {"name": "keeper", "alias": "keeper", "match": "*", "path": lab.path("journal"), **options}
+
+
+def journal(lab):
+    """The lines of what is committed."""
+    path = lab.path("journal")
+    data = path.read_bytes() if path.exists() else b""
+    whole = data[:2] if data[:2] == b"C\n" else data[:data.rfind(b"\nC\n") + 3] if b"\nC\n" in data else b""
+    return numbers(b"".join(found[1] + b"\n" for found in re.finditer(rb"^L (.*)$", whole, re.M)))

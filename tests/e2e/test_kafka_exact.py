@@ -263,6 +263,59 @@ def test_refused_records_do_not_hold_up_the_rest(lab, kafka, topic, exact):
     assert len(read_all(kafka, topic + ".dead", "read_committed")) == 1
 
 
+def test_letters_that_are_refused_too(lab, kafka, topic, exact):
+    """The dead letter topic takes none of them: they are only counted, and the others come once."""
+    for name in (topic, topic + ".dead"):
+        kafka.create(name, max_message_bytes=2000)
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 500, WIDTH) + b"L" * 5000 + b"\n" + lines(500, 1000, WIDTH))
+    weir = ship_all(lab, kafka, path, topic, dead_letter_topic=topic + ".dead", rdkafka={"batch.size": "1500"}, **exact)
+    assert committed(kafka, topic) == list(range(1000))
+    assert read_all(kafka, topic + ".dead", "read_committed") == []
+    assert "takes no message: records that are refused are only counted" in weir.log_text()
+    assert "rejected 1 records" in weir.log_text()
+
+
+class Transaction:
+    """Of another host, open until it is ended: messages in the partition where that id's positions are, as many as kcat reads at once
+    and more."""
+
+    def __init__(self, kafka, topic, partition):
+        self.process = subprocess.Popen(
+            ["kcat", "-P", "-b", kafka.address, "-t", topic, "-p", str(partition), "-K", "|", "-X", "transactional.id=another",
+             "-X", "transaction.timeout.ms=60000", "-X", "linger.ms=0"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        before = len(read_all(kafka, topic, "read_uncommitted"))
+        self.process.stdin.write(b"another\tinput\tstream|1\t7\t0\t\n" * 5000)
+        self.process.stdin.flush()
+        until(lambda: len(read_all(kafka, topic, "read_uncommitted")) > before, "the other's message")
+
+    def commit(self):
+        self.process.stdin.close()
+        assert self.process.wait(60) == 0
+
+
+def test_another_hosts_open_transaction(lab, kafka, topic, exact):
+    """Positions behind it can't be read before it ends: they are waited for, and not taken for missing."""
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 1000, WIDTH))
+    weir = ship(lab, kafka, path, topic, **exact)
+    await_lines(weir, kafka, topic, 1000)
+    partition = read_all(kafka, exact["positions_topic"], "read_committed")[0].partition
+    other = Transaction(kafka, exact["positions_topic"], partition)
+    append(path, lines(1000, 2000, WIDTH))
+    await_lines(weir, kafka, topic, 2000)
+    weir.kill()
+    forget_checkpoint(lab)
+    append(path, lines(2000, 3000, WIDTH))
+    again = ship(lab, kafka, path, topic, name="again", **exact)
+    again.wait_log("another producer's transaction is open there")
+    assert len(committed(kafka, topic)) == 2000 and "is followed from" not in again.log_text()
+    other.commit()
+    await_lines(again, kafka, topic, 3000)
+    again.stop()
+
+
 def test_reload_hands_over(lab, kafka, topic, exact):
     """An output with other options follows on the old one, under load."""
     path = lab.path("in.log")

@@ -2,13 +2,16 @@
 """A broker that is killed, stands still, is not there or loses its leader: nothing is lost, and while weir lives
 nothing comes twice; memory stays within its bound."""
 import random
+import re
 import shutil
 import signal
+import subprocess
 import time
 
 import pytest
 
 import harness
+from exact import await_lines, committed
 from harness import Writer, append, lines, scaled, until
 from kafka_broker import FULL, MEBIBYTE, ask, bytes_read, cpu_seconds, hold, peak_memory, ship, ship_all
 
@@ -17,6 +20,7 @@ pytestmark = pytest.mark.kafka
 
 WIDTH = 200
 RATE = 10000 if not harness.SANITIZER else 2000
+LONG = pytest.mark.skipif(not FULL, reason="for WEIR_TEST_SCALE above 1")
 LIMIT = {"memory_limit": "16M"}
 # What the program takes by itself, and for each byte within the limit, with lines this short: the chunk, librdkafka's
 # record of the message, its copy in a request that waits for an answer, and what malloc loses between them. Measured:
@@ -178,6 +182,45 @@ def test_leader_of_three_goes(lab, cluster, topic, how):
     until(lambda: cluster.count(topic) > sent + RATE, "it goes on with the new leader")
     cluster.do("start" if how == "kill" else "resume", leader)
     load.finish()
+
+
+def java_hash(text):
+    """String.hashCode, by which Kafka finds the partition of a transactional id."""
+    found = 0
+    for character in text:
+        found = (31 * found + ord(character)) & 0xFFFFFFFF
+    return found if found < 1 << 31 else found - (1 << 32)
+
+
+def coordinator(kafka, transactional_id):
+    """The node that leads the partition of __transaction_state where that id is; -1 while none does."""
+    done = subprocess.run(["kcat", "-L", "-b", kafka.address, "-t", "__transaction_state"], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60, check=False)
+    leaders = dict(re.findall(r"partition (\d+), leader (-?\d+)", done.stdout))
+    return int(leaders[str((java_hash(transactional_id) & 0x7FFFFFFF) % len(leaders))]) if leaders else -1
+
+
+@pytest.mark.one_build
+@pytest.mark.parametrize("how", ["stop", pytest.param("kill", marks=LONG)])
+def test_coordinator_of_three_moves(lab, cluster, topic, exact, how):
+    """Another broker takes the transactions over, under load: committed are each line once and in order."""
+    path = lab.path("in.log")
+    path.write_bytes(b"")
+    cluster.create(topic)
+    weir = ship(lab, cluster, path, topic, transactional_id="mover", transaction_interval="20ms", rdkafka={"socket.timeout.ms": "5000"},
+                **exact)
+    writer = Writer(path, 2000, width=WIDTH)
+    until(lambda: len(committed(cluster, topic, WIDTH)) > 500, lambda: "load; log: " + weir.log_text())
+    for _ in range(2 if FULL else 1):
+        node = coordinator(cluster, "mover")
+        cluster.do(how, node)
+        until(lambda: coordinator(cluster, "mover") not in (node, -1), "another coordinator")
+        before = len(committed(cluster, topic, WIDTH))
+        until(lambda: len(committed(cluster, topic, WIDTH)) > before + 300, lambda: "it goes on; log: " + weir.log_text(), 60)
+        cluster.do("start", node)
+    count = writer.stop()
+    await_lines(weir, cluster, topic, count, width=WIDTH)
+    weir.stop()
 
 
 def test_topic_deleted_and_made_again(lab, kafka, topic):

@@ -2,29 +2,16 @@
 """An output that keeps positions, as weir's core sees one: a test plugin whose sink is a journal. What is committed there is
 every line once and in order, whatever was killed, aborted, or in doubt."""
 import random
-import re
 import time
 
 import pytest
 
 import harness
-from exact import forget_checkpoint
+from exact import forget_checkpoint, journal, keeper
 from harness import Writer, append, lines, numbers, scaled, until
 from reload import Reloaded, stdout, tail
 
 RATE = 3000
-
-
-def keeper(lab, **options):
-    return {"name": "keeper", "alias": "keeper", "match": "*", "path": lab.path("journal"), **options}
-
-
-def journal(lab):
-    """The lines of what is committed."""
-    path = lab.path("journal")
-    data = path.read_bytes() if path.exists() else b""
-    whole = data[:2] if data[:2] == b"C\n" else data[:data.rfind(b"\nC\n") + 3] if b"\nC\n" in data else b""
-    return numbers(b"".join(found[1] + b"\n" for found in re.finditer(rb"^L (.*)$", whole, re.M)))
 
 
 def await_lines(lab, weir, count):

@@ -10,6 +10,7 @@ import time
 import pytest
 
 import harness
+from exact import journal, keeper
 from harness import lines, numbers, run, until, whole_lines
 
 
@@ -76,7 +77,7 @@ def spooled(lab, outputs=None, service=None, **options):
     """The arguments of a weir with in_lines."""
     outputs = outputs or [{"name": "stdout", "match": "*", "format": "raw", "alias": "sink"}]
     source = {"name": "lines", "alias": "wire", "path": lab.path("in.sock"), "storage": "disk", **options}
-    return ["-c", lab.config([source], outputs, service, ["in_lines", "out_slow"])]
+    return ["-c", lab.config([source], outputs, service, ["in_lines", "out_keeper", "out_slow"])]
 
 
 def slow(lab, delay, name="slow"):
@@ -163,6 +164,30 @@ def test_sink_away(lab):
     weir.stop()
     assert numbers(weir.output(), 200) == list(range(101000))
     assert not segments(lab)
+
+
+def test_kill_with_a_keeper_of_positions(lab):
+    """What is spooled has no positions that it could keep: every acknowledged line comes, some twice after a kill, and in order."""
+    first, promised = 0, []
+    outputs = [keeper(lab, abort_every=3)]
+    for _ in range(5):
+        weir = lab.start(spooled(lab, outputs), name="weir")
+        client = Client(lab, first)
+        before = len(journal(lab))
+        until(lambda: client.put(50) and len(journal(lab)) > before, "commits")
+        weir.kill()
+        client.work()
+        client.close()
+        first = client.next
+        promised += range(client.first, client.acknowledged)
+    weir = lab.start(spooled(lab, outputs), name="weir")
+    client = Client(lab, first)
+    client.put(1)
+    until(lambda: client.work() and first in journal(lab), lambda: "the last line; " + weir.log_text()[-3000:])
+    weir.stop()
+    found = journal(lab)
+    assert set(promised) <= set(found)
+    assert sorted(set(found)) == list(dict.fromkeys(found)), "what comes for the first time is out of order"
 
 
 def test_orderly_restart_delivers_once(lab):

@@ -229,6 +229,20 @@ START_TEST(a_message_that_is_refused)
 }
 END_TEST
 
+/* librdkafka sends nothing more then, and would give the rest back after half a minute. */
+START_TEST(the_rest_of_a_chunk_is_not_waited_for)
+{
+    load("rdkafka.batch.size", "1000");
+    ANSWER(PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
+    int64_t begun = now_ms();
+    add_lines(in, "numbers", 0, 100, 100);
+    deliver(in);
+    ck_assert_int_lt(now_ms() - begun, 15000);
+    ck_assert_int_ge(metric("transactions_aborted"), 1);
+    ck_assert_uint_ge(rejects(in), 1);
+}
+END_TEST
+
 START_TEST(what_passes_is_waited_for)
 {
     ANSWER(INIT_PRODUCER_ID, 2, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
@@ -283,6 +297,7 @@ int main(void)
     tcase_add_test(t, shut_out_by_nobody);
     tcase_add_test(t, shut_out_by_another);
     tcase_add_test(t, a_message_that_is_refused);
+    tcase_add_test(t, the_rest_of_a_chunk_is_not_waited_for);
     tcase_add_test(t, what_passes_is_waited_for);
     tcase_add_test(t, a_topic_that_may_not_be_written);
     tcase_add_test(t, a_start_that_fails);
