@@ -48,29 +48,6 @@ def test_killed_in_an_open_transaction(lab, kafka, topic, exact):
     assert uncommitted(kafka, topic) == 5000
 
 
-POINTS = ["kafka-starting:1", "kafka-owner:1", "kafka-produced:2", "kafka-before-positions:2", "kafka-after-positions:2",
-          # The first one of these is the owner's.
-          "kafka-in-commit:3", "kafka-committed:2", "kafka-finished:2"]
-
-
-def test_kill_at_each_point(lab, kafka, topic, exact):
-    """kill -9 at each named point, under load; now and then without the local checkpoint."""
-    path = lab.path("in.log")
-    path.write_bytes(b"")
-    writer = Writer(path, RATE // 4, width=WIDTH)
-    for turn in range(scaled(1)):
-        for number, point in enumerate(POINTS):
-            source = {"name": "tail", "path": path, "tag": "t", "topic": topic, "read_from_head": True}
-            config = lab.config([source], [output(kafka, transaction_interval="20ms", **exact)])
-            lab.start(["-c", config], name="%d.%s" % (turn, point), env={"WEIR_KILL_POINT": point}).wait(-9)
-            if (turn + number) % 2:
-                forget_checkpoint(lab)
-    count = writer.stop()
-    ship_all(lab, kafka, path, topic, name="last", **exact)
-    assert committed(kafka, topic) == list(range(count))
-    assert uncommitted(kafka, topic) > count, "nothing came twice: this test could not fail"
-
-
 def test_truncated_between_kills(lab, kafka, topic, exact):
     """copytruncate, each time when all that was written is committed: what cannot be promised is only that moment."""
     path, count = lab.path("in.log"), 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exactly once through many kills: kill -9 at random moments while files are written, renamed, truncated after a copy, and come,
-go and change their topics through etcd. WEIR_EXACT_KILLS says how many kills (scripts/exactly-once runs the long form)."""
+"""Exactly once through many kills: kill -9 at each named point; and at random moments while files are written, renamed, truncated
+after a copy, and come, go and change their topics through etcd. WEIR_EXACT_KILLS and WEIR_EXACT_POINTS say how many
+(scripts/exactly-once runs the long form)."""
 import os
 import random
 import time
@@ -9,13 +10,14 @@ import pytest
 
 from etcd_agent import KEY, QUICK, entry
 from exact import WIDTH, Rotating, check_files, committed, forget_checkpoint, uncommitted
-from harness import append, lines, until
-from kafka_broker import output
+from harness import Writer, append, lines, until
+from kafka_broker import output, ship_all
 
 pytest_plugins = ["kafka_fixtures", "etcd_fixtures"]
 pytestmark = [pytest.mark.kafka, pytest.mark.one_build]
 
 KILLS = int(os.environ.get("WEIR_EXACT_KILLS", "4"))
+TURNS = int(os.environ.get("WEIR_EXACT_POINTS", "1"))
 RATE = 5000
 MOVING = 3  # files that etcd adds, removes, and sends elsewhere
 STEP = 200  # lines
@@ -144,3 +146,26 @@ def test_kills_with_everything(lab, kafka, topic, exact, etcd):
     print("%d kills, %d lines, once each; %d aborted and repeated, %d rotations, %d truncations, %d changes in etcd" % (
         KILLS, total, repeated, len(field.rotating.begins) - 1, field.cuts, field.changes))
     assert repeated > 0 or KILLS < 20, "nothing came twice: this test could not fail"
+
+
+POINTS = ["kafka-starting:1", "kafka-owner:1", "kafka-produced:2", "kafka-before-positions:2", "kafka-after-positions:2",
+          # The first one of these is the owner's.
+          "kafka-in-commit:3", "kafka-committed:2", "kafka-finished:2"]
+
+
+def test_kill_at_each_point(lab, kafka, topic, exact):
+    """kill -9 at each named point, under load; now and then without the local checkpoint."""
+    path = lab.path("in.log")
+    path.write_bytes(b"")
+    writer = Writer(path, RATE, width=WIDTH)
+    for turn in range(TURNS):
+        for number, point in enumerate(POINTS):
+            source = {"name": "tail", "path": path, "tag": "t", "topic": topic, "read_from_head": True}
+            config = lab.config([source], [output(kafka, transaction_interval="20ms", **exact)])
+            lab.start(["-c", config], name="%d.%s" % (turn, point), env={"WEIR_KILL_POINT": point}).wait(-9)
+            if (turn + number) % 2:
+                forget_checkpoint(lab)
+    count = writer.stop()
+    ship_all(lab, kafka, path, topic, name="last", **exact)
+    assert committed(kafka, topic) == list(range(count))
+    assert uncommitted(kafka, topic) > count, "nothing came twice: this test could not fail"
