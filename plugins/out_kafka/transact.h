@@ -48,6 +48,7 @@ struct transact {
     uint64_t limit; /* with so many it is committed; lower than the setting once inputs had to wait for it */
     uint64_t sent;  /* chunks ever: whether something came */
     uint64_t highest; /* id of a chunk that was sent before */
+    uint64_t first;   /* of those that were given back, until one is handed over again; 0: none */
     int64_t due;      /* ns */
     int64_t ended;    /* ns; when the last one was; 0: none */
     int64_t behind;   /* ns; how long after that this one began */
@@ -72,7 +73,8 @@ void transact_stop(struct transact *, bool cancelled);
 
 /*
  * Before a chunk is sent: waits for its place. 0: send it, leaving out what *ret_rest (to be freed) does not
- * name where it is not NULL, then call transact_leave; -EPIPE: BROKEN; -ECANCELED; -ENOMEM.
+ * name where it is not NULL, then call transact_leave; -EPIPE: BROKEN; -EAGAIN: not before others that were
+ * given back; -ECANCELED; -ENOMEM.
  */
 int transact_enter(struct transact *, struct weir_chunk *, struct remainder **ret_rest, bool *ret_repeated);
 void transact_leave(struct transact *, bool sent);

@@ -240,6 +240,15 @@ def test_refused_records_do_not_hold_up_the_rest(lab, kafka, topic, exact):
     assert len(read_all(kafka, topic + ".dead", "read_committed")) == 1
 
 
+def test_aborts_keep_the_order(lab, kafka, topic, exact):
+    """Where a transaction is aborted while the next chunk waits for it, that one does not go before those that come again."""
+    kafka.create(topic, max_message_bytes=20000)
+    path = lab.path("in.log")
+    path.write_bytes(b"".join(lines(first, first + 4000, WIDTH) + b"L" * 30000 + b"\n" for first in range(0, 20000, 4000)))
+    ship_all(lab, kafka, path, topic, transaction_size="64K", rdkafka={"batch.size": "15000"}, **exact)
+    assert committed(kafka, topic) == list(range(20000))
+
+
 def test_letters_that_are_refused_too(lab, kafka, topic, exact):
     """The dead letter topic takes none of them: they are only counted, and the others come once."""
     for name in (topic, topic + ".dead"):

@@ -44,6 +44,7 @@ struct keeper {
     size_t count;
     unsigned transactions;
     bool committing, doubt, stopping;
+    uint64_t first; /* of the chunks that went back, until one is written again; 0: none */
 };
 
 /* -- The journal -- */
@@ -234,6 +235,11 @@ static void *keeper_run(void *data)
         keeper->committing = true; /* nobody else touches the chunks */
         pthread_mutex_unlock(&keeper->lock);
         enum weir_result result = end_transaction(keeper);
+        if (result == WEIR_RETRY) {
+            pthread_mutex_lock(&keeper->lock);
+            keeper->first = keeper->chunks[0]->id;
+            pthread_mutex_unlock(&keeper->lock);
+        }
         for (size_t i = 0; i < keeper->count; i++)
             keeper->host->finish(keeper->instance, keeper->chunks[i], result);
         pthread_mutex_lock(&keeper->lock);
@@ -290,26 +296,39 @@ static int keeper_load(void *self)
     return r;
 }
 
+/* Takes the chunk, or says that it is to come again: after a doubt, and where it would go before those that
+ * went back, since weir had it in hand before they did. */
+static bool takes(struct keeper *keeper, struct weir_chunk *chunk, bool *ret_doubt)
+{
+    bool ahead;
+
+    pthread_mutex_lock(&keeper->lock);
+    while (keeper->committing || keeper->count == CHUNKS_MAX)
+        pthread_cond_wait(&keeper->changed, &keeper->lock);
+    *ret_doubt = keeper->doubt;
+    ahead = keeper->first && chunk->id > keeper->first;
+    keeper->doubt = false;
+    keeper->first = 0;
+    if (!ahead && !*ret_doubt) {
+        keeper->chunks[keeper->count++] = chunk;
+        pthread_cond_broadcast(&keeper->changed);
+    }
+    pthread_mutex_unlock(&keeper->lock);
+    return !ahead && !*ret_doubt;
+}
+
 static int keeper_write(void *self, struct weir_chunk *chunk)
 {
     struct keeper *keeper = self;
     bool doubt;
 
-    pthread_mutex_lock(&keeper->lock);
-    while (keeper->committing || keeper->count == CHUNKS_MAX)
-        pthread_cond_wait(&keeper->changed, &keeper->lock);
-    doubt = keeper->doubt;
-    keeper->doubt = false;
-    if (!doubt) {
-        keeper->chunks[keeper->count++] = chunk;
-        pthread_cond_broadcast(&keeper->changed);
-    }
-    pthread_mutex_unlock(&keeper->lock);
-    if (!doubt)
+    if (takes(keeper, chunk, &doubt))
         return WEIR_LATER;
-    keeper->host->log(keeper->instance, WEIR_LOG_WARN, "what was committed is read again");
-    if (tell_all(keeper))
-        keeper->host->fail(keeper->instance, "%s can't be read", keeper->config->path);
+    if (doubt) {
+        keeper->host->log(keeper->instance, WEIR_LOG_WARN, "what was committed is read again");
+        if (tell_all(keeper))
+            keeper->host->fail(keeper->instance, "%s can't be read", keeper->config->path);
+    }
     return WEIR_RETRY;
 }
 
