@@ -17,6 +17,7 @@ struct setting {
     char **values;
     size_t count;
     bool is_list;
+    bool expanded; /* something of it is a variable's value */
     struct origin origin;
 };
 

@@ -65,6 +65,7 @@ int config_file_read(const char *path, bool regular, struct config_file *ret)
         return r;
     }
     file.id = (struct config_file_id){st.st_dev, st.st_ino};
+    file.mode = st.st_mode;
     *ret = file;
     return 0;
 }

@@ -14,6 +14,7 @@ struct config_file_id {
 
 struct config_file {
     struct config_file_id id;
+    mode_t mode;
     char *text; /* not ending with NUL */
     size_t size;
 };

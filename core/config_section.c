@@ -96,8 +96,10 @@ static void load_values(struct config_loader *loader, struct setting *setting,
     for (size_t i = 0; i < count; i++) {
         const struct config_node *item = setting->is_list ? value->items[i] : value;
         const char *text = config_text_of(loader, item, setting->name);
-        if (text)
+        if (text) {
             config_append_value(loader->config, setting, text);
+            setting->expanded |= strcmp(text, item->text) != 0;
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <strings.h>
 #include "config_file.h"
 #include "option_private.h"
@@ -92,6 +93,26 @@ static void set_text(struct option_parse *parse, const struct option_slot *slot,
     store(slot, &copy, sizeof copy);
 }
 
+static void warn_of_readers(struct option_parse *parse, const struct option_slot *slot,
+                            const struct setting *setting, const char *path, mode_t mode)
+{
+    if (S_ISREG(mode) && (mode & S_IROTH))
+        problem_warn(
+            parse->problems, &setting->origin,
+            "%s: option '%s' is a secret, and everybody may read '%s': chmod o-r, or keep it in a file of its own",
+            parse->what, slot->row.name, path);
+}
+
+/* One that is written into the configuration itself. What came from a variable is somewhere else. */
+static void look_at_config(struct option_parse *parse, const struct option_slot *slot,
+                           const struct setting *setting)
+{
+    struct stat st;
+    if (!setting->expanded && setting->origin.file && setting->origin.line &&
+        stat(setting->origin.file, &st) == 0)
+        warn_of_readers(parse, slot, setting, setting->origin.file, st.st_mode);
+}
+
 /* A secret's file: what is in it never reaches a message. */
 static const char *read_secret(struct option_parse *parse, const struct option_slot *slot,
                                const struct setting *setting, const char *path)
@@ -114,6 +135,8 @@ static const char *read_secret(struct option_parse *parse, const struct option_s
                       parse->what, slot->row.name, path);
     else
         secret = arena_strndup(parse->arena, file.text, file.size);
+    if (secret)
+        warn_of_readers(parse, slot, setting, path, file.mode);
     config_file_free(&file);
     return secret;
 }
@@ -124,6 +147,7 @@ static void set_secret(struct option_parse *parse, const struct option_slot *slo
     static const char scheme[] = "file://";
     const char *value = setting->values[0];
     if (strncmp(value, scheme, strlen(scheme)) != 0) {
+        look_at_config(parse, slot, setting);
         set_text(parse, slot, value);
         return;
     }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From a chunk to text: json_lines, raw, or the records' own bytes. Owns one buffer, used again for
- * every piece. Output thread.
+ * every piece, and one more for what a terminal is shown. Output thread.
  */
 #include "encode.h"
+#include <stdio.h>
 
 int encode_init(struct encoder *encoder, const struct encode_settings *settings)
 {
@@ -18,6 +19,7 @@ void encode_finish(struct encoder *encoder)
 {
     weir_json_style_finish(&encoder->style);
     weir_json_finish(&encoder->text);
+    weir_json_finish(&encoder->shown);
 }
 
 void encode_begin(struct encoder *encoder, const struct weir_chunk *chunk)
@@ -82,14 +84,53 @@ static int refuse(const struct weir_record *record, struct encode_piece *ret)
     return 1;
 }
 
+/* DEL, or a C1 control in UTF-8: its code; 0: neither. What follows the text is a NUL or a newline. */
+static unsigned control_at(const unsigned char *p, const unsigned char *end)
+{
+    if (*p == 0x7f)
+        return 0x7f;
+    return *p == 0xc2 && p + 1 < end && p[1] < 0xa0 ? p[1] : 0;
+}
+
+/*
+ * JSON lets DEL and U+0080 to U+009F through, and a terminal obeys them: CSI is one of them. Strings are the
+ * only place where they stand, so each can be an escape, and what was written means the same.
+ */
+static int show(struct encoder *encoder)
+{
+    const unsigned char *at = (const unsigned char *)encoder->text.data, *plain = at;
+    const unsigned char *const end = at + encoder->text.size;
+    int rc = 0;
+
+    encoder->shown.size = 0;
+    while (!rc && at < end) {
+        unsigned code = control_at(at, end);
+        char escape[8];
+        if (!code) {
+            at++;
+            continue;
+        }
+        rc = weir_json_text(&encoder->shown, plain, (size_t)(at - plain));
+        snprintf(escape, sizeof(escape), "\\u%04x", code);
+        if (!rc)
+            rc = weir_json_text(&encoder->shown, escape, strlen(escape));
+        plain = at += code == 0x7f ? 1 : 2;
+    }
+    return rc ? rc : weir_json_text(&encoder->shown, plain, (size_t)(end - plain));
+}
+
 static int hand_out(struct encoder *encoder, struct encode_piece *ret)
 {
-    ret->data = encoder->text.data;
-    ret->size = encoder->text.size;
-    ret->records = 0;
-    ret->reason = NULL;
+    const struct weir_json *text = &encoder->text;
+
+    if (encoder->to_terminal && encoder->format == ENCODE_JSON_LINES) {
+        if (show(encoder))
+            return -ENOMEM;
+        text = &encoder->shown;
+    }
+    *ret = (struct encode_piece){.data = text->data, .size = text->size};
     encoder->handed_out = true;
-    return encoder->text.size > 0;
+    return text->size > 0;
 }
 
 static int hand_out_chunk(struct encoder *encoder, struct encode_piece *ret)

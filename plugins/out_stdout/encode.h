@@ -37,9 +37,11 @@ struct encoder {
     struct weir_json_style style;
     struct weir_json text;
     struct weir_cursor cursor;
-    uint32_t left;        /* records not read yet, as the chunk counts them */
-    uint64_t without_key; /* raw: records of the chunk so far that were written as JSON */
-    bool handed_out;      /* `text` was returned, and can be overwritten */
+    uint32_t left;          /* records not read yet, as the chunk counts them */
+    uint64_t without_key;   /* raw: records of the chunk so far that were written as JSON */
+    bool handed_out;        /* `text` was returned, and can be overwritten */
+    bool to_terminal;       /* set by who knows, before the first chunk */
+    struct weir_json shown; /* `text` as a terminal is given it */
 };
 
 /* The strings must stay. 0 or -ENOMEM; nothing is to be finished then. */

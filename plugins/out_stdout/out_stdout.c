@@ -114,6 +114,7 @@ static int stdout_start(void *self)
     struct stdout_output *out = self;
     int rc = sink_open(&out->sink, STDOUT_FILENO);
 
+    out->encoder.to_terminal = isatty(STDOUT_FILENO);
     if (!rc) {
         rc = turn_join();
         out->joined = rc == 0;

@@ -269,12 +269,12 @@ class Etcd:
 class Proxy(threading.Thread):
     """TCP to a port, which can be cut: connections are closed (or freeze), and new ones are refused."""
 
-    def __init__(self, target, port=None):
+    def __init__(self, target, port=None, host=HOST):
         super().__init__(daemon=True)
         self.target = target
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((HOST, port or 0))
+        self.listener.bind((host, port or 0))
         self.listener.listen(100)
         self.port = self.listener.getsockname()[1]
         self.lock = threading.Lock()

@@ -188,7 +188,7 @@ def test_nothing_but_reading(admin):
 def test_a_token_is_asked_for_and_never_shown(tmp_path):
     (tmp_path / "token").write_text("canary-7f3a\n")
     a = Admin(tmp_path, http_token="file://" + str(tmp_path / "token"), log_level="trace")
-    until(lambda: "admin" in a.weir.log_text() or "http" in a.weir.log_text(), "the address in the log")
+    until(lambda: "metrics, health and status at" in a.weir.log_text(), "the address in the log")
     for given in (None, "Bearer", "Bearer ", "Bearer canary-7f3", "Bearer canary-7f3aa", "Basic canary-7f3a"):
         headers = {"Authorization": given} if given is not None else {}
         code, answer, body = a.ask("/metrics", **headers)

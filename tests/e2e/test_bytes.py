@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a file says comes out byte for byte; as JSON it is always JSON."""
 import json
+import os
 import random
+import select
+import tty
 
 import pytest
 
 import harness
+from harness import append
 
 MEBIBYTE = 1 << 20
 
@@ -123,3 +127,37 @@ def test_message_key(lab):
         ["-i", "tail", "-p", "path=%s" % path, "-p", "read_from_head=true", "-p", "exit_on_eof=true", "-p", "key=text",
          "-o", "stdout", "-p", "format=raw", "-p", "message_key=text"], lab.folder)
     assert (status, out) == (0, b"x\ny\n"), err
+
+
+CONTROLS = b"a\x7fb" + "".join(chr(code) for code in range(0x80, 0xa0)).encode() + "\u00a0\u00e4\u20ac".encode() + b"\xc2"
+
+
+def read_terminal(near, wanted):
+    found = b""
+    while wanted not in found:
+        assert select.select([near], [], [], harness.DEADLINE)[0], found
+        found += os.read(near, 65536)
+    return found
+
+
+@pytest.mark.parametrize("format", ["json_lines", "raw"])
+def test_a_terminal_is_not_given_orders(lab, format):
+    """DEL and the C1 controls, which JSON lets through, are escapes there; elsewhere, and in raw, they are what they were."""
+    append(lab.path("a.log"), CONTROLS + b"\nend\n")
+    near, far = os.openpty()
+    tty.setraw(far)
+    weir = lab.tail(lab.path("a.log"), stdout=far, output={"format": format})
+    found = read_terminal(near, b"end")
+    weir.stop()
+    os.close(near)
+    os.close(far)
+    weir = lab.tail(lab.path("a.log"), name="file", output={"format": format}, service={"data_dir": lab.path("other")})
+    elsewhere = weir.wait_output(lambda data: b"end" in data)
+    weir.stop()
+    if format == "raw":
+        assert found.startswith(CONTROLS + b"\n") and elsewhere.startswith(CONTROLS + b"\n")
+        return
+    first, text = found.splitlines()[0], elsewhere.splitlines()[0]
+    assert b"\\u007f" in first and b"\\u009b" in first and b"\x7f" not in first and b"\xc2\x9b" not in first
+    assert b"\x7f" in text and b"\xc2\x9b" in text
+    assert json.loads(first)["log"] == json.loads(text)["log"] == CONTROLS[:-1].decode() + "\ufffd"

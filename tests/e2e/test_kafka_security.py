@@ -2,6 +2,7 @@
 """TLS with client certificates and SASL against a real broker; a secret comes from a file and is never printed."""
 import pytest
 
+from etcd_server import Proxy
 from harness import lines
 from kafka_broker import PASSWORD, ship, ship_all
 
@@ -82,3 +83,15 @@ def test_wrong_password(lab, secure_kafka, path):
     text = check_refused(lab, secure_kafka, path, secure_kafka.sasl,
                          sasl(secure_kafka, "SCRAM-SHA-256", "a-wrong-password"), "authentication failed")
     assert "a-wrong-password" not in text
+
+
+def test_wrong_host_name(lab, secure_kafka, path, topic):
+    """127.0.0.2 is not in the broker's certificate. That is looked at unless somebody turns it off."""
+    proxy = Proxy(int(secure_kafka.tls.rsplit(":", 1)[1]), host="127.0.0.2")
+    try:
+        brokers = "127.0.0.2:%d" % proxy.port
+        check_refused(lab, secure_kafka, path, brokers, tls(secure_kafka), "certificate verify failed")
+        check_arrives(lab, secure_kafka, path, topic, brokers,
+                      {**tls(secure_kafka), "ssl.endpoint.identification.algorithm": "none"})
+    finally:
+        proxy.end()

@@ -2,6 +2,7 @@
 """Secrets are in nothing that weir says: a canary for each is looked for in all of its outputs."""
 import http.client
 import itertools
+import os
 import socket
 
 import pytest
@@ -149,3 +150,25 @@ def test_secrets_file_that_is_wrong(tmp_path):
         (tmp_path / "s").write_bytes(content)
         code, out, err = run(["check", "-s", "http_token=file://%s" % (tmp_path / "s"), "-i", "tail", "-p", "path=/x", "-o", "stdout"], tmp_path)
         assert_clean("check %d" % number, out + err)
+
+
+@pytest.mark.parametrize("where", ["configuration", "file", "variable"])
+def test_a_secret_that_everybody_may_read(tmp_path, where):
+    """Said by weir check, and in the log at the start; not of what others can't read, nor of a variable."""
+    token = tmp_path / "token"
+    token.write_text("a-token\n")
+    value = {"configuration": "a-token", "file": "file://%s" % token, "variable": "${A_TOKEN}"}[where]
+    config = tmp_path / "weir.yaml"
+    config.write_text(config_text([{"name": "tail", "path": tmp_path / "a.log"}], [{"name": "stdout", "match": "*"}],
+                                  {"data_dir": tmp_path / "data", "http_token": value}))
+    read = token if where == "file" else config
+    row = 1 + next(i for i, text in enumerate(config.read_text().splitlines()) if "http_token" in text)
+    warning = "%s:%d:5: warning: service: option 'http_token' is a secret, and everybody may read '%s': chmod o-r, or keep it in " \
+        "a file of its own" % (config, row, read)
+    for mode in (0o644, 0o640):
+        token.chmod(mode)
+        config.chmod(mode)
+        status, _, err = run(["check", "-c", config], tmp_path, env={**os.environ, "A_TOKEN": "a-token"})
+        assert status == 0
+        assert (warning in err.decode().splitlines()) == (mode == 0o644 and where != "variable"), err.decode()
+        assert b"a-token" not in err

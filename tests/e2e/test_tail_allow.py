@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """allow_path: whatever a name leads to, only files that really are in allowed places are read."""
+import ctypes
 import os
 import threading
+import time
 
 import pytest
 
@@ -95,6 +97,34 @@ def test_a_file_found_again_after_a_restart_is_checked_too(lab, places):
     assert weir.output() == b""
 
 
+def swap_all_the_time(change, count, what):
+    """Calls change(number) in a thread as fast as it goes, `count` times at least."""
+    swaps = 0
+    done = threading.Event()
+
+    def swap():
+        nonlocal swaps
+        while not done.is_set():
+            change(swaps)
+            swaps += 1
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        until(lambda: swaps > count, what)
+    finally:
+        done.set()
+        thread.join()
+
+
+def check_nothing_leaked(lab, weir, allowed):
+    (allowed / "end.log").write_bytes(line(999))
+    weir.wait_output(lambda data: line(999) in data)
+    weir.stop()
+    assert b"canary" not in weir.output()
+    assert set(numbers(weir.output())) == set(range(50)) | {999}
+    assert "allow_path does not allow" in weir.log_text(), "it never led to the secret when it was opened"
+
+
 def test_a_link_swapped_all_the_time_leaks_nothing(lab, places):
     allowed, forbidden = places
     (allowed / "good").write_bytes(lines(0, 50))
@@ -102,27 +132,41 @@ def test_a_link_swapped_all_the_time_leaks_nothing(lab, places):
     link.symlink_to("good")
     weir = start(lab, allowed / "*.log", allowed, refresh_interval="1s", rotate_wait="100ms")
     weir.wait_line(49)
-    swaps = 0
-    done = threading.Event()
 
-    def swap():
-        nonlocal swaps
-        while not done.is_set():
-            os.symlink(forbidden / "secret.log" if swaps % 2 else "good", spare)
-            os.rename(spare, link)
-            swaps += 1
-    thread = threading.Thread(target=swap)
-    thread.start()
-    until(lambda: swaps > 20000, "20,000 swaps")
-    done.set()
-    thread.join()
+    def change(number):
+        os.symlink(forbidden / "secret.log" if number % 2 else "good", spare)
+        os.rename(spare, link)
+    swap_all_the_time(change, 20000, "20,000 swaps")
     link.unlink()
-    (allowed / "end.log").write_bytes(line(999))
-    weir.wait_output(lambda data: line(999) in data)
-    weir.stop()
-    assert b"canary" not in weir.output()
-    assert set(numbers(weir.output())) == set(range(50)) | {999}
-    assert "allow_path does not allow" in weir.log_text(), "the link never led to the secret when it was opened"
+    check_nothing_leaked(lab, weir, allowed)
+
+
+def exchange(one, other):
+    """Both names change places in one step."""
+    done = ctypes.CDLL(None, use_errno=True).renameat2(-100, os.fsencode(one), -100, os.fsencode(other), 2)
+    assert done == 0, os.strerror(ctypes.get_errno())
+
+
+@pytest.mark.one_build
+def test_a_directory_swapped_all_the_time_leaks_nothing(lab, places):
+    """One in the middle of the path, and a link to where the same name is the secret, change places."""
+    allowed, forbidden = places
+    (allowed / "sub").mkdir()
+    (allowed / "sub" / "secret.log").write_bytes(lines(0, 50))
+    (allowed / "other").symlink_to(forbidden)
+    weir = start(lab, [allowed / "sub" / "*.log", allowed / "*.log"], allowed, refresh_interval="100ms", rotate_wait="100ms")
+    weir.wait_line(49)
+
+    def change(number):
+        exchange(allowed / "sub", allowed / "other")
+        if number % 50 == 49:  # a moment to look, in which it may be either
+            time.sleep(0.002)
+    swap_all_the_time(change, 20000, "20,000 swaps")
+    if not (allowed / "sub").is_symlink():
+        exchange(allowed / "sub", allowed / "other")
+    weir.wait_log("allow_path does not allow")
+    exchange(allowed / "sub", allowed / "other")
+    check_nothing_leaked(lab, weir, allowed)
 
 
 @pytest.mark.parametrize("value", ["log/**", "*", "."])
