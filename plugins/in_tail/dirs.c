@@ -273,11 +273,12 @@ static struct tail_need *need_create(struct tail_instance *tail, const char *pat
 static void list(struct tail_need *need, const char *name)
 {
     struct tail_dir *dir = need->dir;
+    name = tail_parks(need->tail) ? NULL : name;
     bool same = need->listed && (!need->only || (name && strcmp(name, need->only) == 0));
     if (same || !need->tail->config->inotify_watcher) {
         return;
     }
-    name = need->listed || tail_parks(need->tail) ? NULL : name;
+    name = need->listed ? NULL : name;
     unlist(need);
     need->only = name;
     if (!name || tail_table_add(&dir->dirs->names, &need->named, name_hash(dir, name)) < 0) {

@@ -22,6 +22,13 @@
 
 static const uint32_t FILE_EVENTS = IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF;
 
+static _Thread_local size_t open_files; /* of all instances of the loop */
+
+size_t tail_files_open(void)
+{
+    return open_files;
+}
+
 static uint64_t inode_hash(const struct tail_identity *id)
 {
     return id->ino * 0x9e3779b97f4a7c15u ^ id->dev;
@@ -135,6 +142,7 @@ int tail_file_begin(struct tail_instance *tail, const char *path, int fd, const 
     }
     tail_file_touch(file);
     tail->host->metric_set(tail->numbers.files, (int64_t)++tail->open_count);
+    open_files++;
     tail->total += status->size > file->offset ? status->size - file->offset : 0;
     watch(file);
     file->rotated = !named;
@@ -151,6 +159,7 @@ static void detach(struct tail_file *file)
     struct tail_instance *tail = file->tail;
     tail_table_remove(&tail->by_inode, &file->by_inode);
     tail->host->metric_set(tail->numbers.files, (int64_t)--tail->open_count);
+    open_files--;
     file_free(file);
 }
 

@@ -63,6 +63,8 @@ void tail_file_touch(struct tail_file *);
  * it being opened again. False: it must stay open.
  */
 bool tail_file_park(struct tail_file *);
+/* How many are open, of all instances of this loop. */
+size_t tail_files_open(void);
 struct tail_file *tail_file_of(const struct tail_instance *, const struct tail_identity *);
 
 /* -- look.c -- */

@@ -293,6 +293,21 @@ void tail_hub_leave(struct tail_hub *hub, struct tail_worker *worker)
     }
 }
 
+bool tail_hub_make_room(struct tail_hub *hub, const struct tail_worker *self)
+{
+    for (struct beat *beat = hub->beats; beat; beat = beat->next) {
+        for (struct tail_link *l = beat->members.next; l != &beat->members; l = l->next) {
+            struct tail_worker *worker = TAIL_OF(l, struct tail_worker, member);
+            if (worker != self && worker->kind->give_way(worker)) {
+                tail_list_remove(l);
+                tail_list_add(&beat->members, l);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* -- Turns --------------------------------------------------------------------------------------------- */
 
 void tail_hub_queue(struct tail_hub *hub, struct tail_worker *worker)

@@ -34,6 +34,8 @@ struct tail_worker_kind {
     void (*overflow)(struct tail_worker *);
     /* The interval has gone by again. Must not leave the hub. */
     void (*refresh)(struct tail_worker *);
+    /* Another has no descriptor for a file: closes one that has nothing new. False: there is none. */
+    bool (*give_way)(struct tail_worker *);
 };
 
 /*
@@ -50,6 +52,8 @@ void tail_hub_queue(struct tail_hub *, struct tail_worker *);
 /* The same for looking, which is done in slices of half a millisecond, when those that read had their turn.
  */
 void tail_hub_scan(struct tail_hub *, struct tail_worker *);
+/* One of the others gives way, in turn. False: none can. */
+bool tail_hub_make_room(struct tail_hub *, const struct tail_worker *);
 /* Begins a slice of so many nanoseconds. */
 void tail_hub_slice(struct tail_hub *, uint64_t length);
 /* Whether the slice is over: the rest waits, so that nobody on the loop is held up. */

@@ -32,10 +32,15 @@ static bool is_last(int fd)
     return (rlim_t)fd >= limit.rlim_cur - kept;
 }
 
+static int open_any(const char *path)
+{
+    return open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 /* As open; EMFILE where one of the last descriptors would be used up. */
 static int open_file(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd = open_any(path);
     if (fd >= 0 && is_last(fd)) {
         close(fd);
         errno = EMFILE;
@@ -44,12 +49,37 @@ static int open_file(const char *path)
     return fd;
 }
 
+/* Where descriptors have run out, a file that has nothing new makes room. */
+static int open_somehow(struct tail_instance *tail, const char *path)
+{
+    int fd = tail->spare ? open_any(path) : open_file(path), error = errno;
+    tail->spare = false;
+    if (fd >= 0 || (error != EMFILE && error != ENFILE) || tail->config->exit_on_eof) {
+        return fd;
+    }
+    if (!tail->limited) {
+        tail_log(
+            tail, WARN,
+            "no more files can be opened (%s): from now on those that have nothing new are closed until they "
+            "change, as with max_open_files; raise LimitNOFILE or ulimit -n",
+            strerror(error));
+        tail_limit(tail);
+    }
+    /* one for one, and be it one of the last; and one file may always be open, or nothing would go on */
+    if (tail_park_one(tail) || tail_hub_make_room(tail->hub, &tail->worker) || tail_files_open() == 0) {
+        return open_any(path);
+    }
+    errno = error;
+    return -1;
+}
+
 /* False: there are no descriptors. */
 static bool refused(struct tail_instance *tail, const char *path, int error)
 {
     if (error == EMFILE || error == ENFILE) {
         tail_complain(tail, "",
-                      "no more files can be opened (%s): the rest waits; raise LimitNOFILE or ulimit -n",
+                      "no more files can be opened (%s), and none has nothing new: the rest waits; raise "
+                      "LimitNOFILE or ulimit -n",
                       strerror(error));
         tail->crowded = true;
         tail_retry(tail);
@@ -72,6 +102,9 @@ static bool refused(struct tail_instance *tail, const char *path, int error)
 static bool has_room(struct tail_instance *tail)
 {
     size_t max = (size_t)tail->config->max_open_files;
+    if (max == 0 && tail->limited && tail->crowded) {
+        return false;
+    }
     if (max == 0 || tail->open_count < max || tail->config->exit_on_eof) {
         return true;
     }
@@ -109,7 +142,7 @@ static int begin_new(struct tail_instance *tail, const char *path, int fd, const
 static bool begin(struct tail_instance *tail, const char *path)
 {
     struct tail_status status;
-    int fd = open_file(path);
+    int fd = open_somehow(tail, path);
     if (fd < 0) {
         return refused(tail, path, errno);
     }

@@ -87,6 +87,27 @@ void tail_end(struct tail_instance *tail)
     }
 }
 
+bool tail_park_one(struct tail_instance *tail)
+{
+    for (struct tail_link *l = tail->files.next, *next; l != &tail->files; l = next) {
+        next = l->next;
+        if (tail_file_park(TAIL_OF(l, struct tail_file, member))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The walk asks for the events that closed files need, and then compares each with what it was when closed.
+ */
+void tail_limit(struct tail_instance *tail)
+{
+    if (!tail->limited) {
+        tail->limited = true;
+        tail_rescan(tail);
+    }
+}
+
 /* -- Turns and timers --------------------------------------------------------------------------------------
  */
 
@@ -96,15 +117,24 @@ static void make_room(struct tail_instance *tail)
     if (tail_packed_hurry(tail)) {
         return;
     }
-    for (struct tail_link *l = tail->files.next, *next; tail_parks(tail) && l != &tail->files; l = next) {
-        next = l->next;
-        if (tail_file_park(TAIL_OF(l, struct tail_file, member))) {
-            tail->crowded = false;
-            tail_wake(tail);
-            return;
-        }
+    if (tail_parks(tail) && tail_park_one(tail)) {
+        tail->spare = tail->limited;
+        tail->crowded = false;
+        tail_wake(tail);
+    } else {
+        tail_retry(tail);
     }
-    tail_retry(tail);
+}
+
+/* Another instance of the loop has no descriptor. */
+static bool give_way(struct tail_worker *worker)
+{
+    struct tail_instance *tail = TAIL_OF(worker, struct tail_instance, worker);
+    if (tail->config->exit_on_eof || !tail_park_one(tail)) {
+        return false;
+    }
+    tail_limit(tail);
+    return true;
 }
 
 static void on_idle(void *data)
@@ -300,7 +330,7 @@ static int set_multiline(struct tail_instance *tail)
 }
 
 static const struct tail_worker_kind worker_kind = {
-    .work = work, .scan = scan, .overflow = overflow, .refresh = refresh};
+    .work = work, .scan = scan, .overflow = overflow, .refresh = refresh, .give_way = give_way};
 
 static int tail_create(const struct weir_host *host, struct weir_instance *instance, const void *config,
                        void **ret_self)

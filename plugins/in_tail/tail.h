@@ -93,7 +93,9 @@ struct tail_instance {
     bool first_start;   /* no stream is known: read_from_head counts */
     bool starting;      /* the walk of start goes on */
     bool rescan;        /* a walk is due */
+    bool spare;         /* a file was closed so that another may be open in its place */
     bool crowded;       /* files wait because no more can be open */
+    bool limited;       /* descriptors ran out once: from then on files that have nothing new make room */
     bool loose_inodes;  /* directories tell other inode numbers than files do */
     bool paused;        /* an output is full; resume will come */
     bool starved;       /* for want of memory */
@@ -109,7 +111,7 @@ struct tail_instance {
 /* Whether files that have nothing new are closed. */
 static inline bool tail_parks(const struct tail_instance *tail)
 {
-    return tail->config->close_inactive > 0 || tail->config->max_open_files > 0;
+    return tail->config->close_inactive > 0 || tail->config->max_open_files > 0 || tail->limited;
 }
 
 /* -- numbers.c -- */
@@ -121,6 +123,10 @@ void tail_count(const struct tail_instance *, enum tail_counted, uint64_t n);
 
 /* The clock of the day, s since 1970. */
 uint64_t tail_clock(void);
+/* Closes the file that is longest without news. False: all have some. */
+bool tail_park_one(struct tail_instance *);
+/* Descriptors ran out: from now on files that have nothing new may be closed. */
+void tail_limit(struct tail_instance *);
 /* There is work for the instance. */
 void tail_wake(struct tail_instance *);
 /* Something could not be opened now: the instance looks again in a second. */

@@ -381,6 +381,45 @@ def test_out_of_descriptors(lab):
     weir.stop()
 
 
+@pytest.mark.parametrize("patterns", [["*.log"], ["*%d.log" % end for end in range(10)]], ids=["one", "ten"])
+def test_more_files_than_descriptors(lab, patterns):
+    """Without max_open_files: those that have nothing new make room, those of other inputs, too; no line is missed."""
+    count, limit = 300, 128  # of which a quarter is left to others
+    config = lab.config([{"name": "tail", "path": lab.path(pattern), "tag": "t", "read_from_head": True,
+                          "rotate_wait": "100ms"} for pattern in patterns],
+                        [{"name": "stdout", "match": "*", "format": "raw"}])
+    paths = [lab.path("%03d.log" % index) for index in range(count)]
+    for number, path in enumerate(paths):
+        path.write_bytes(line(number))
+    total = count
+
+    def start():
+        return lab.start(["-c", config], wrapper=["sh", "-c", 'ulimit -n %d; exec "$0" "$@"' % limit])
+
+    weir = start()
+    all_of(weir, total)
+    assert "no more files can be opened" in weir.log_text()
+    for path in paths[::3] + paths[::7]:  # closed by now, or not
+        append(path, line(total))
+        total += 1
+    all_of(weir, total)
+    for path in paths[::11]:
+        append(path, line(total))
+        path.rename(path.with_suffix(".log.1"))
+        path.write_bytes(line(total + 1))
+        total += 2
+    all_of(weir, total)
+    weir.stop()
+    for path in paths[::2]:
+        append(path, line(total))
+        total += 1
+    weir = start()
+    all_of(weir, total)
+    append(paths[0], line(total))
+    all_of(weir, total + 1)
+    weir.stop()
+
+
 def test_watch_limit_reached(lab, need):
     """In a user namespace of its own, whose limit hurts nobody else."""
     unshare = need("unshare")
