@@ -70,15 +70,14 @@ static int add(struct tail_twins *twins, const char *key, uint64_t offset, uint6
     return 0;
 }
 
-/* What was not read yet has no fingerprint. */
+/* What was not read yet has no fingerprint, and may have grown since it was last looked at. */
 static bool file_begins_with(const struct tail_file *file, struct heads *heads)
 {
     struct tail_fingerprint now;
     if (file->fingerprint.length > 0) {
         return begins_with(heads, &file->fingerprint);
     }
-    return file->size > 0 && tail_fingerprint_read(file->fd, heads->size, &now) == 0 &&
-           begins_with(heads, &now);
+    return tail_fingerprint_read(file->fd, heads->size, &now) == 0 && begins_with(heads, &now);
 }
 
 /* It was truncated or rewritten, and nobody saw that yet: what its stream stands for is no longer there. */
