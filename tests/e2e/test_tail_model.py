@@ -141,6 +141,7 @@ class File:
         self.renamed = False    # was rotated: with a short rotate_wait no more is written to it
         self.linked = False     # had two names
         self.moved = False      # to another directory since the last clean stop
+        self.adrift = False     # the name that it was followed by is removed, and another is where nobody looks
         self.packed = False     # was compressed: nobody writes to it
         self.cut = False        # truncated, and not settled since: compressed now, it could come twice
 
@@ -233,6 +234,8 @@ class World:
                 left = next((line for line in file.lines if not line.came and not line.may), None)
                 if left and not unclean and not self.abandoned():
                     raise Wrong("line %d of a deleted file was not read before the stop" % left.number, file)
+                self.give_up(file)
+            elif file.adrift and not self.visible(file):
                 self.give_up(file)
             elif unclean and file.followed and not self.visible(file):
                 sure = file.known is not None and (file.known == 0 or now - file.known > COMMITTED)
@@ -647,6 +650,7 @@ class World:
                 held = self.process and not self.parks and self.held(file)
                 os.unlink(other)
                 self.drop_name(file, other)
+                file.adrift |= not self.visible(file)
                 if not held and not self.visible(file):
                     self.give_up(file)  # the name that weir may know it by is gone; the other is in another directory
         elif path in self.paths and other not in self.paths:
