@@ -100,7 +100,7 @@ def test_the_life_of_a_package(packages, system):
     system.do("rm", "-rf", "/var/lib/weir", "/etc/weir")
     system.install(packages["weir_0.9.0"])
     assert "adm" in system.do("id", "-nG", "weir").split()
-    assert system.do("stat", "-c", "%U %a", "/var/lib/weir").split() == ["weir", "750"]
+    assert system.do("stat", "-c", "%U %a", "/var/lib/weir").split() == ["weir", "700"]
     assert system.do("weir", "check", "-c", "/etc/weir/weir.yaml").endswith("ok, 1 input and 1 output\n")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
