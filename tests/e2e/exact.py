@@ -12,9 +12,10 @@ WIDTH = 100
 
 
 def read_all(kafka, topic, level):
+    """To the end, which kcat sees in an answer that holds nothing: where it is written all the time, one must not wait for more."""
     done = subprocess.run(
         ["kcat", "-C", "-q", "-b", kafka.address, "-t", topic, "-o", "beginning", "-e", "-X", "isolation.level=" + level,
-         "-f", "%p %o %K %S %h\n%k%s"], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
+         "-X", "fetch.wait.max.ms=1", "-f", "%p %o %K %S %h\n%k%s"], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
     return sorted(parse_messages(done.stdout), key=lambda message: message[:2]) if done.returncode == 0 else []
 
 
