@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,21 +15,9 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <weir/plugin.h>
+#include "fail.h"
 
 enum { BACKLOG = 64, PATIENCE_SECONDS = 10 };
-
-static int fail(char **ret_error, int rc, const char *format, ...) WEIR_PRINTF(3, 4);
-static int fail(char **ret_error, int rc, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    if (vasprintf(ret_error, format, args) < 0)
-        *ret_error = NULL;
-    va_end(args);
-    return rc;
-}
 
 /* -- A socket file ---------------------------------------------------------------------------------- */
 

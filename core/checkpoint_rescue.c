@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <weir/kill_point.h>
+#include "fail.h"
 
 #define BACKUP_INTERVAL (3600 * UINT64_C(1000000000)) /* ns */
 
@@ -117,7 +118,7 @@ static int copy_to(struct checkpoint_store *store, int fd, char **ret_error)
         return checkpoint_store_error(store, doing, ret_error);
     if (fsync(fd) < 0 || renameat(store->dir, CHECKPOINT_DB "-backup", store->dir, CHECKPOINT_BACKUP) < 0 ||
         fsync(store->dir) < 0)
-        return checkpoint_store_fail(ret_error, -errno, "%s: %s: %s", store->path, doing, strerror(errno));
+        return fail(ret_error, -errno, "%s: %s: %s", store->path, doing, strerror(errno));
     return 0;
 }
 
@@ -133,8 +134,7 @@ int checkpoint_store_backup(struct checkpoint_store *store, char **ret_error)
     unlinkat(store->dir, CHECKPOINT_DB "-backup", 0);
     int fd = openat(store->dir, CHECKPOINT_DB "-backup", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return checkpoint_store_fail(ret_error, -errno, "%s: no backup can be written now: %s", store->path,
-                                     strerror(errno));
+        return fail(ret_error, -errno, "%s: no backup can be written now: %s", store->path, strerror(errno));
     WEIR_KILL_POINT("checkpoint-backup");
     int r = copy_to(store, fd, ret_error);
     close(fd);

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <weir/kill_point.h>
+#include "fail.h"
 
 /* Rows are written, and read once: what SQLite keeps of them by itself (2 MB) is of no use. */
 #define CACHE_KIB       "256"
@@ -29,18 +29,6 @@
 #define BUSY_TIMEOUT_MS 250 /* someone looks into the file with sqlite3 */
 #define TEXT_OF(number) TEXT_OF_(number)
 #define TEXT_OF_(text)  #text
-
-int checkpoint_store_fail(char **ret_error, int r, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (vasprintf(ret_error, format, args) < 0)
-        *ret_error = NULL;
-    va_end(args);
-    return r;
-}
-
-#define fail checkpoint_store_fail
 
 /* ---- The directory and its lock -------------------------------------------------------------------- */
 

@@ -29,8 +29,7 @@ struct checkpoint_row {
 /* Makes the directory (0700, not its parents) where it is missing, and syncs the one that it is in. */
 int checkpoint_store_make_dir(const char *dir, char **ret_error);
 
-/* Does that, locks it and opens or creates the store.
- */
+/* Does that, locks it and opens or creates the store. */
 int checkpoint_store_open(const char *dir, struct checkpoint_store **ret, char **ret_error);
 
 /* Calls fn for every row, those of one input after each other. fn returns 0 or a negative errno, which ends

@@ -23,9 +23,6 @@ struct checkpoint_store {
     bool made; /* the database was not there before */
 };
 
-/* Returns r, and the sentence in *ret_error. */
-int checkpoint_store_fail(char **ret_error, int r, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 /* What SQLite has just refused, as an errno and a sentence: "FILE: DOING: WHY". */
 int checkpoint_store_error(struct checkpoint_store *, const char *doing, char **ret_error);
 

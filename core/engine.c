@@ -852,13 +852,12 @@ static int build_and_run(const struct config *config, struct registry *registry,
         e->load = load;
         e->load_data = load_data;
         e->sandbox = sandbox;
+        if (problems->errors == 0)
+            kill_point_check(registry, problems);
     } else {
         sandbox_destroy(sandbox);
-    }
-    if (!e)
         problem_error(problems, NULL, "no memory to start with");
-    else if (problems->errors == 0)
-        kill_point_check(registry, problems);
+    }
     if (e && problems->errors == 0)
         status = run(e, problems);
     engine_free(e);

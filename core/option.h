@@ -39,9 +39,11 @@ int option_parse(const struct section *, const char *what, const struct option_t
 bool option_same_value(const struct weir_option *row, const void *a, const void *b);
 bool option_same(const struct weir_option *, size_t row_size, const void *a, const void *b);
 
-/* Calls fn for each value of a row that has one of these flags (WEIR_OPTION_READS, WEIR_OPTION_WRITES) and a
- * path. */
-void option_each_path(const struct weir_option *, size_t row_size, const void *values, uint32_t flags,
+/* Copies that row's value from one structure to another; what it points to stays where it is. */
+void option_take(const struct weir_option *row, void *to, const void *from);
+
+/* Calls fn for each path among the values of rows that are WEIR_OPTION_READS or WEIR_OPTION_WRITES. */
+void option_each_path(const struct weir_option *, size_t row_size, const void *values,
                       void (*fn)(void *data, const struct weir_option *row, const char *path), void *data);
 
 /* Takes NULL. Secrets are overwritten first. */

@@ -55,7 +55,7 @@ static void each_of_row(const struct walk *w, const void *values)
     }
 }
 
-void option_each_path(const struct weir_option *options, size_t row_size, const void *values, uint32_t flags,
+void option_each_path(const struct weir_option *options, size_t row_size, const void *values,
                       void (*fn)(void *data, const struct weir_option *row, const char *path), void *data)
 {
     for (size_t i = 0; options; i++) {
@@ -64,7 +64,7 @@ void option_each_path(const struct weir_option *options, size_t row_size, const 
 
         if (!row.name)
             return;
-        if (row.flags & flags)
+        if (row.flags & (WEIR_OPTION_READS | WEIR_OPTION_WRITES))
             each_of_row(&walk, values);
     }
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether two structures say the same, however it was written: a reload leaves alone what does. Any thread.
+/*
+ * Whether two structures say the same, however it was written: a reload leaves alone what does; and a value
+ * of one taken over into another. Any thread.
  */
 #include <string.h>
 #include "option_private.h"
@@ -61,4 +63,9 @@ bool option_same(const struct weir_option *options, size_t row_size, const void 
             return false;
     }
     return true;
+}
+
+void option_take(const struct weir_option *row, void *to, const void *from)
+{
+    memcpy((char *)to + row->offset, (const char *)from + row->offset, option_type_size(row->type));
 }

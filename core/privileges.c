@@ -14,13 +14,13 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "fail.h"
 #include "option.h"
 
 /* A group's entry names all of its members; what is not touched costs nothing. */
@@ -140,8 +140,7 @@ static bool find_identity(const struct service *s, struct identity *ret)
     return s->group ? find_group(s->group, &ret->gid) : has_group;
 }
 
-/* -- What the configuration says --------------------------------------------------------------------------
- */
+/* -- What the configuration says ------------------------------------------------------------------------- */
 
 static void check_user(const struct service *s, const struct section *section, struct problems *problems)
 {
@@ -196,19 +195,7 @@ void privileges_check(const struct service *s, const struct section *section, st
         check_capabilities(s, section, problems);
 }
 
-/* -- What only root can do --------------------------------------------------------------------------------
- */
-
-static int fail(char **ret_error, int error, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    if (vasprintf(ret_error, format, args) < 0)
-        *ret_error = NULL;
-    va_end(args);
-    return error;
-}
+/* -- What only root can do ------------------------------------------------------------------------------- */
 
 /* Only what was made just now: where a directory is somebody else's, a name in it may be anything by now. */
 static int give(int fd, const char *path, const struct identity *to, char **ret_error)
@@ -252,8 +239,7 @@ static void bound_capabilities(uint64_t keep)
             return; /* the kernel has no more */
 }
 
-/* -- Becoming the user ------------------------------------------------------------------------------------
- */
+/* -- Becoming the user ----------------------------------------------------------------------------------- */
 
 static int set_groups(const struct identity *to)
 {
@@ -288,8 +274,7 @@ static int become(const struct identity *to, uint64_t keep)
     return rc;
 }
 
-/* -- Whether it can work like that ------------------------------------------------------------------------
- */
+/* -- Whether it can work like that ----------------------------------------------------------------------- */
 
 static int refuse_file(const char *dir, const char *name, int error, const struct service *s,
                        char **ret_error)

@@ -39,6 +39,13 @@ static void report_restart(struct reload *r, const struct service *now, const st
             reload_say(r, WEIR_LOG_WARN, "needs a restart: %s", row->name);
 }
 
+static void keep_until_restart(struct service *s, const struct service *old)
+{
+    for (const struct weir_option *row = config_service_options; row->name; row++)
+        if (needs_a_restart(row->name))
+            option_take(row, s, old);
+}
+
 static void apply_log(const struct service *s)
 {
     log_setup(s->log_level, (enum log_format)s->log_format);
@@ -53,17 +60,7 @@ static void apply_service(struct reload *r)
     report_restart(r, &old, &r->plan->config->service);
     e->service = r->plan->config->service;
     supervisor_name_hangs(e->supervisor, e->service.watchdog);
-    e->service.data_dir = old.data_dir;
-    e->service.input_threads = old.input_threads;
-    e->service.http_server = old.http_server;
-    e->service.http_listen = old.http_listen;
-    e->service.http_port = old.http_port;
-    e->service.user = old.user;
-    e->service.group = old.group;
-    e->service.keep_capabilities = old.keep_capabilities;
-    e->service.sandbox = old.sandbox;
-    e->service.sandbox_read = old.sandbox_read;
-    e->service.sandbox_write = old.sandbox_write;
+    keep_until_restart(&e->service, &old);
     atomic_store(&e->retry_base, e->service.retry_base);
     atomic_store(&e->retry_cap, e->service.retry_cap);
     gate_set_limit(pool_gate(e->pool), e->service.memory_limit);

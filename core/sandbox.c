@@ -8,13 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "engine_private.h"
+#include "fail.h"
 #include "log.h"
 #include "sandbox_kernel.h"
 #include "sandbox_places.h"
@@ -34,7 +34,6 @@ struct collector {
     struct problems *problems;
     const struct origin *origin;
     const char *owner;
-    bool write;
 };
 
 static const char *doing(bool write)
@@ -42,10 +41,23 @@ static const char *doing(bool write)
     return write ? "write to" : "read";
 }
 
-/* What becomes of a wish that can't be fulfilled, or more than was meant. */
-static void warn(const struct collector *c, const char *option, const struct wish *w)
+static bool is_written(const struct weir_option *row)
 {
-    if (w->missing && w->alone && c->write)
+    return row->flags & WEIR_OPTION_WRITES;
+}
+
+/* Of an instance, whose kind's common options have these values, too. */
+static void each_path(const struct weir_instance *i, const struct weir_option *common, const void *values,
+                      void (*fn)(void *data, const struct weir_option *row, const char *path), void *data)
+{
+    option_each_path(common, sizeof(*common), values, fn, data);
+    option_each_path(i->plugin->api.options, i->plugin->api.option_size, i->config, fn, data);
+}
+
+/* What becomes of a wish that can't be fulfilled, or more than was meant. */
+static void warn(const struct collector *c, const char *option, const struct wish *w, bool write)
+{
+    if (w->missing && w->alone && write)
         problem_error(
             c->problems, c->origin,
             "%s: option '%s': the sandbox can't let weir make %s without letting it write to all of that "
@@ -55,76 +67,65 @@ static void warn(const struct collector *c, const char *option, const struct wis
         problem_warn(
             c->problems, c->origin,
             "%s: option '%s': %s is not there, so the sandbox does not let weir %s it; when it is, restart weir",
-            c->owner, option, w->path, doing(c->write));
+            c->owner, option, w->path, doing(write));
     else if (w->alone)
         problem_warn(
             c->problems, c->origin,
             "%s: option '%s': of its directory the sandbox lets weir %s %s only, and not a file that takes its "
             "place: better give it a directory of its own",
-            c->owner, option, doing(c->write), w->path);
+            c->owner, option, doing(write), w->path);
     else if (!strcmp(w->path, "/"))
         problem_warn(c->problems, c->origin, "%s: option '%s': so the sandbox lets weir %s everything",
-                     c->owner, option, doing(c->write));
+                     c->owner, option, doing(write));
 }
 
-static void take(const struct collector *c, const char *option, int rc, const struct wish *w)
+/* What making the wish has returned, and the wish. */
+static void add(struct sandbox *s, int rc, const struct wish *w)
 {
-    if (rc < 0) {
-        c->sandbox->places.failed = true;
-        return;
-    }
-    warn(c, option, w);
-    places_add(&c->sandbox->places, w, false);
+    if (rc < 0)
+        s->places.failed = true;
+    else
+        places_add(&s->places, w, false);
+}
+
+static void take(const struct collector *c, const char *option, int rc, const struct wish *w, bool write)
+{
+    if (rc == 0)
+        warn(c, option, w, write);
+    add(c->sandbox, rc, w);
 }
 
 static void collect(void *data, const struct weir_option *row, const char *path)
 {
-    const struct collector *c = data;
     struct wish w;
-    int rc = wish_make(path, c->write, &w);
+    int rc = wish_make(path, is_written(row), &w);
 
-    take(c, row->name, rc, &w);
-}
-
-static void collect_table(struct collector *c, const struct weir_option *options, size_t row_size,
-                          const void *values)
-{
-    c->write = false;
-    option_each_path(options, row_size, values, WEIR_OPTION_READS, collect, c);
-    c->write = true;
-    option_each_path(options, row_size, values, WEIR_OPTION_WRITES, collect, c);
+    take(data, row->name, rc, &w, is_written(row));
 }
 
 static void collect_instance(struct sandbox *s, const struct weir_instance *i,
                              const struct weir_option *common, const void *values, struct problems *problems)
 {
-    struct collector c = {s, problems, &i->origin, i->alias->chars, false};
+    struct collector c = {s, problems, &i->origin, i->alias->chars};
 
-    collect_table(&c, common, sizeof(*common), values);
-    collect_table(&c, i->plugin->api.options, i->plugin->api.option_size, i->config);
+    each_path(i, common, values, collect, &c);
 }
 
 /* Files that weir itself opens, where what is missing is told of by whoever needs it. */
 static void add_file(void *data, const char *path)
 {
-    struct sandbox *s = data;
     struct wish w;
+    int rc = wish_make(path, false, &w);
 
-    if (wish_make(path, false, &w) < 0)
-        s->places.failed = true;
-    else
-        places_add(&s->places, &w, false);
+    add(data, rc, &w);
 }
 
 static void add_directory(void *data, const char *path)
 {
-    struct sandbox *s = data;
     struct wish w;
+    int rc = wish_make_exact(path, SANDBOX_READ, &w);
 
-    if (wish_make_exact(path, SANDBOX_READ, &w) < 0)
-        s->places.failed = true;
-    else
-        places_add(&s->places, &w, false);
+    add(data, rc, &w);
 }
 
 static void collect_config(struct sandbox *s, const struct engine *e)
@@ -142,30 +143,27 @@ static void collect_config(struct sandbox *s, const struct engine *e)
 }
 
 /* What is named for the sandbox alone is let through as it is. */
-static void collect_exact(struct collector *c, const char *option, const struct weir_list *list)
+static void collect_exact(const struct collector *c, const char *option, const struct weir_list *list,
+                          bool write)
 {
-    c->write = !strcmp(option, "sandbox_write");
     for (size_t i = 0; i < list->count; i++) {
         struct wish w;
-        int rc = wish_make_exact(list->items[i], c->write ? SANDBOX_OWN : SANDBOX_READ, &w);
-        take(c, option, rc, &w);
+        int rc = wish_make_exact(list->items[i], write ? SANDBOX_OWN : SANDBOX_READ, &w);
+        take(c, option, rc, &w, write);
     }
 }
 
 static void collect_own(struct sandbox *s, const char *path)
 {
     struct wish w;
+    int rc = wish_make_exact(path, SANDBOX_OWN, &w);
 
-    if (wish_make_exact(path, SANDBOX_OWN, &w) < 0) {
-        s->places.failed = true;
-        return;
-    }
     w.missing = false; /* it is made before the rules are */
-    places_add(&s->places, &w, false);
+    add(s, rc, &w);
 }
 
 /* The directory of the admin address's socket: what an earlier weir left there is removed. */
-static void collect_socket(struct collector *c, const struct service *service)
+static void collect_socket(const struct collector *c, const struct service *service)
 {
     static const char scheme[] = "unix:";
     char *path = service->http_server && !strncmp(service->http_listen, scheme, sizeof(scheme) - 1)
@@ -175,21 +173,20 @@ static void collect_socket(struct collector *c, const struct service *service)
 
     if (!path)
         return;
-    c->write = true;
     int rc = wish_make(path, true, &w);
     if (rc == 0)
         w.access = SANDBOX_OWN;
-    take(c, "http_listen", rc, &w);
+    take(c, "http_listen", rc, &w, true);
     free(path);
 }
 
 static void collect_service(struct sandbox *s, const struct engine *e, struct problems *problems)
 {
-    struct collector c = {s, problems, NULL, "service", false};
+    struct collector c = {s, problems, NULL, "service"};
 
-    collect_table(&c, config_service_options, sizeof(*config_service_options), &e->service);
-    collect_exact(&c, "sandbox_read", &e->service.sandbox_read);
-    collect_exact(&c, "sandbox_write", &e->service.sandbox_write);
+    option_each_path(config_service_options, sizeof(*config_service_options), &e->service, collect, &c);
+    collect_exact(&c, "sandbox_read", &e->service.sandbox_read, false);
+    collect_exact(&c, "sandbox_write", &e->service.sandbox_write, true);
     collect_socket(&c, &e->service);
     if (e->data_dir)
         collect_own(s, e->data_dir);
@@ -227,17 +224,6 @@ void sandbox_destroy(struct sandbox *s)
 }
 
 /* -- In force ------------------------------------------------------------------------------------------- */
-
-static int fail(char **ret_error, int error, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    if (vasprintf(ret_error, format, args) < 0)
-        *ret_error = NULL;
-    va_end(args);
-    return error;
-}
 
 static int refuse_kernel(int error, char **ret_error)
 {
@@ -323,7 +309,7 @@ struct judge {
     struct problems *problems;
     const struct origin *origin;
     const char *owner;
-    bool write, admits;
+    bool admits;
 };
 
 static void judge(void *data, const struct weir_option *row, const char *path)
@@ -331,7 +317,7 @@ static void judge(void *data, const struct weir_option *row, const char *path)
     struct judge *j = data;
     struct wish w;
 
-    if (wish_make(path, j->write, &w) < 0) {
+    if (wish_make(path, is_written(row), &w) < 0) {
         problem_error(j->problems, j->origin, "no memory");
         j->admits = false;
         return;
@@ -341,39 +327,29 @@ static void judge(void *data, const struct weir_option *row, const char *path)
             j->problems, j->origin,
             "%s: option '%s': a restart is needed: the sandbox lets weir %s what was configured, and there, when it "
             "started, and not %s",
-            j->owner, row->name, doing(j->write), w.path);
+            j->owner, row->name, doing(is_written(row)), w.path);
         j->admits = false;
     }
     free(w.path);
 }
 
-static void judge_table(struct judge *j, const struct weir_option *options, size_t row_size,
-                        const void *values)
-{
-    j->write = false;
-    option_each_path(options, row_size, values, WEIR_OPTION_READS, judge, j);
-    j->write = true;
-    option_each_path(options, row_size, values, WEIR_OPTION_WRITES, judge, j);
-}
-
 bool sandbox_admits(const struct sandbox *s, const struct weir_instance *i, const struct weir_option *common,
                     const void *values, struct problems *problems)
 {
-    struct judge j = {s, problems, &i->origin, i->alias->chars, false, true};
+    struct judge j = {s, problems, &i->origin, i->alias->chars, true};
 
     if (!s)
         return true;
-    judge_table(&j, common, sizeof(*common), values);
-    judge_table(&j, i->plugin->api.options, i->plugin->api.option_size, i->config);
+    each_path(i, common, values, judge, &j);
     return j.admits;
 }
 
 bool sandbox_admits_service(const struct sandbox *s, const struct service *service, struct problems *problems)
 {
-    struct judge j = {s, problems, NULL, "service", false, true};
+    struct judge j = {s, problems, NULL, "service", true};
 
     if (s)
-        judge_table(&j, config_service_options, sizeof(*config_service_options), service);
+        option_each_path(config_service_options, sizeof(*config_service_options), service, judge, &j);
     return j.admits;
 }
 

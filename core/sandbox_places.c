@@ -78,7 +78,7 @@ static bool is_shared(const char *real)
     return false;
 }
 
-static int make(const char *path, unsigned access, struct wish *ret)
+int wish_make_exact(const char *path, unsigned access, struct wish *ret)
 {
     *ret = (struct wish){.access = access};
     ret->path = real_path(path, &ret->missing);
@@ -91,7 +91,7 @@ static int make_beginning(const char *value, size_t fixed, bool write, struct wi
     while (fixed && value[fixed - 1] != '/')
         fixed--;
     char *path = strndup(value, fixed);
-    int rc = path ? make(path, write ? SANDBOX_OWN : SANDBOX_READ, ret) : -ENOMEM;
+    int rc = path ? wish_make_exact(path, write ? SANDBOX_OWN : SANDBOX_READ, ret) : -ENOMEM;
 
     free(path);
     return rc;
@@ -105,13 +105,13 @@ static int make_file(const char *value, bool write, struct wish *ret)
 
     if (above) {
         cut_last(above);
-        rc = make(above, write ? SANDBOX_WRITE : SANDBOX_READ, ret);
+        rc = wish_make_exact(above, write ? SANDBOX_WRITE : SANDBOX_READ, ret);
     }
     free(above);
     if (rc < 0 || !is_shared(ret->path))
         return rc;
     free(ret->path);
-    rc = make(value, write ? SANDBOX_WRITE : SANDBOX_READ, ret);
+    rc = wish_make_exact(value, write ? SANDBOX_WRITE : SANDBOX_READ, ret);
     ret->alone = true;
     return rc;
 }
@@ -124,13 +124,8 @@ int wish_make(const char *value, bool write, struct wish *ret)
     if (value[fixed])
         return make_beginning(value, fixed, write, ret);
     if (stat(value, &st) == 0 && S_ISDIR(st.st_mode))
-        return make(value, write ? SANDBOX_OWN : SANDBOX_READ, ret);
+        return wish_make_exact(value, write ? SANDBOX_OWN : SANDBOX_READ, ret);
     return make_file(value, write, ret);
-}
-
-int wish_make_exact(const char *path, unsigned access, struct wish *ret)
-{
-    return make(path, access, ret);
 }
 
 /* -- Places --------------------------------------------------------------------------------------------- */
@@ -193,12 +188,20 @@ static void add_system(struct places *p, const char *path, unsigned access)
 {
     struct wish wish;
 
-    if (make(path, access, &wish) < 0)
+    if (wish_make_exact(path, access, &wish) < 0)
         p->failed = true;
     else if (wish.missing)
         free(wish.path);
     else
         places_add(p, &wish, true);
+}
+
+/* What a real file, there or not (NULL), lies in. Takes the path over. */
+static void add_directory_of(struct places *p, char *file)
+{
+    if (file && cut_last(file) && !is_shared(file))
+        add_system(p, file, SANDBOX_READ);
+    free(file);
 }
 
 /* Libraries, character sets and time zones; what the process is; random numbers. */
@@ -233,21 +236,16 @@ static bool may_read_all_of_etc(void)
  * own. */
 static void add_resolver(struct places *p)
 {
-    char *real = realpath("/etc/resolv.conf", NULL);
-
-    if (real && cut_last(real) && !is_shared(real))
-        add_system(p, real, SANDBOX_READ);
-    free(real);
+    add_directory_of(p, realpath("/etc/resolv.conf", NULL));
 }
 
 static int add_library(struct dl_phdr_info *info, size_t size, void *data)
 {
-    char *path = info->dlpi_name && info->dlpi_name[0] == '/' ? strdup(info->dlpi_name) : NULL;
+    const char *path = info->dlpi_name;
 
     (void)size;
-    if (path && strncmp(path, "/proc/", 6) != 0 && cut_last(path) && !is_shared(path))
-        add_system(data, path, SANDBOX_READ);
-    free(path);
+    if (path && *path == '/' && strncmp(path, "/proc/", 6) != 0)
+        add_directory_of(data, strdup(path));
     return 0;
 }
 
@@ -274,20 +272,18 @@ static void add_terminals(struct places *p)
 
 static void add_program(struct places *p)
 {
-    char *real = realpath("/proc/self/exe", NULL);
-
-    if (real && cut_last(real) && !is_shared(real))
-        add_system(p, real, SANDBOX_READ);
-    free(real);
+    add_directory_of(p, realpath("/proc/self/exe", NULL));
 }
 
 void places_add_system(struct places *p)
 {
+    const bool all_of_etc = may_read_all_of_etc();
+
     for (size_t i = 0; i < sizeof(everywhere) / sizeof(*everywhere); i++)
         add_system(p, everywhere[i], SANDBOX_READ);
-    for (size_t i = 0; i < sizeof(of_etc) / sizeof(*of_etc) && !may_read_all_of_etc(); i++)
+    for (size_t i = 0; i < sizeof(of_etc) / sizeof(*of_etc) && !all_of_etc; i++)
         add_system(p, of_etc[i], SANDBOX_READ);
-    if (may_read_all_of_etc())
+    if (all_of_etc)
         add_system(p, "/etc", SANDBOX_READ);
     add_system(p, "/dev/null", SANDBOX_DEVICE);
     add_resolver(p);

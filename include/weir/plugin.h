@@ -446,8 +446,8 @@ struct weir_host {
      *   - it gets a chunk when every other output of the route is done with it, so that what it keeps is
      *     never ahead of them; a chunk whose positions it has already is not written to it;
      *   - what it gives back (WEIR_RETRY) comes again in order, but for one chunk that weir may have in hand
-     * just then and writes first: that one must be given back as well, or its positions go before the
-     * others';
+     *     just then and writes first: that one must be given back as well, or its positions go before the
+     *     others';
      *   - what `kept` told goes before the local checkpoint, where it is further on.
      * A route has one keeper at most. 0, or -ENOTSUP: not from within create. Control.
      */

@@ -111,10 +111,10 @@ int tail_fingerprint_read(int fd, size_t limit, struct tail_fingerprint *ret)
 int tail_fingerprint_check(int fd, const struct tail_fingerprint *known)
 {
     struct tail_fingerprint now;
-    int r = known->length ? tail_fingerprint_read(fd, known->length, &now) : 1;
-    if (r > 0) {
-        return r;
+    if (known->length == 0) {
+        return 1;
     }
+    int r = tail_fingerprint_read(fd, known->length, &now);
     return r < 0 ? r : now.length == known->length && now.hash == known->hash;
 }
 

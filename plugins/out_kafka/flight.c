@@ -279,8 +279,7 @@ int flights_pause(struct flights *flights, unsigned ms)
     return rc == -ETIMEDOUT ? 0 : rc;
 }
 
-/* Until no flight is left, or at most `bytes` of their chunks. */
-static bool await_ebb(struct flights *flights, long bytes, int ms)
+bool flights_ebb(struct flights *flights, long bytes, int ms)
 {
     int64_t end = clock_ns() / 1000000 + ms;
 
@@ -299,12 +298,7 @@ static bool await_ebb(struct flights *flights, long bytes, int ms)
 
 bool flights_drain(struct flights *flights, int ms)
 {
-    return await_ebb(flights, -1, ms);
-}
-
-bool flights_ebb(struct flights *flights, long bytes, int ms)
-{
-    return await_ebb(flights, bytes, ms);
+    return flights_ebb(flights, -1, ms);
 }
 
 /* -- What is left of chunks that were given back -- */

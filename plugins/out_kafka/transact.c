@@ -295,11 +295,10 @@ static void settle(struct transact *t)
     enum end end = transact_end(t);
 
     t->ended = clock_ns();
-    if (end != END_COMMITTED)
-        take_back(t);
-    else
+    if (end == END_COMMITTED) {
         flights_drain(t->flights, -1);
-    if (end != END_COMMITTED) {
+    } else {
+        take_back(t);
         pthread_mutex_lock(&t->lock);
         t->first = t->chunks[0]->id;
         pthread_mutex_unlock(&t->lock);
