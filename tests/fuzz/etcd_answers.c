@@ -3,6 +3,7 @@
 #include "fuzz.h"
 
 #include <errno.h>
+#include "base64.h"
 #include "frames.h"
 #include "gateway.h"
 
@@ -76,6 +77,17 @@ static void stream(const uint8_t *data, size_t size, size_t step)
     etcd_frames_clear(&pieces);
 }
 
+/* What is sent comes back as it was. */
+static void encode(const uint8_t *data, size_t size)
+{
+    char *back = NULL, *text = etcd_base64_encode(data, size);
+    size_t back_size = 0;
+    FUZZ_CHECK(text && etcd_base64_decode(text, strlen(text), &back, &back_size) == 0);
+    FUZZ_CHECK(back_size == size && (size == 0 || !memcmp(back, data, size)));
+    free(text);
+    free(back);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = {data, size};
@@ -90,5 +102,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     take_others(body, in.size);
     free(body);
     stream(in.data, in.size, step);
+    encode(in.data, in.size);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include <weir/event.h>
+#include "encoding.h"
 #include "lines.h"
 
 enum { ROOM = 1 << 16 };
@@ -114,6 +115,19 @@ static bool same_bytes(const struct text *text, const uint8_t *data, size_t used
     return at == text->size;
 }
 
+/* Of an encoding, what comes out is not known beforehand: it is UTF-8, moves on, and stays in its room. */
+static void feed_encoded(struct tail_format format, const uint8_t *data, size_t size, size_t step)
+{
+    static const char *const names[] = {"utf-16", "utf-32", "latin1", "gbk"};
+    struct text got = {malloc(ROOM * 8), 0};
+    format.encoding = tail_encoding_create(names[step % 4]);
+    FUZZ_CHECK(got.data && format.encoding);
+    tail_encoding_of_text(format.encoding, data, size);
+    feed(&got, &format, data, size, step);
+    tail_encoding_destroy(format.encoding);
+    free(got.data);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = {data, size};
@@ -136,6 +150,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else if (format.long_lines != TAIL_SPLIT) {
         model(&expected, &format, in.data, in.size);
         FUZZ_CHECK(got.size == expected.size && !memcmp(got.data, expected.data, got.size));
+    }
+    if (flags & 0x20) {
+        feed_encoded(format, in.data, in.size, step);
     }
     free(got.data);
     free(expected.data);
