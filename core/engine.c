@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +27,7 @@
 #include "process.h"
 #include "reload.h"
 #include "sandbox.h"
+#include "signals.h"
 #include "spool_feed.h"
 #include "spools.h"
 
@@ -572,24 +572,9 @@ static void on_signal(void *data, int fd, uint32_t events)
     }
 }
 
-/* Before any thread is made, also by a plugin's create or a library of its: they inherit it, and a thread
- * that takes the signal itself ends the process. */
-static sigset_t block_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGUSR1);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    return set;
-}
-
 static int take_signals(struct engine *e)
 {
-    const sigset_t set = block_signals();
+    const sigset_t set = signals_block();
 
     e->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (e->signal_fd < 0)
@@ -873,7 +858,7 @@ int engine_run(const struct config *config, struct registry *registry, engine_lo
     callback_handle_crashes();
     callback_thread_begin();
     process_prepare();
-    block_signals();
+    signals_block();
     if (config->service.sandbox)
         status = enter_sandbox(config, registry, &sandbox, problems);
     if (status == EXIT_STOPPED)

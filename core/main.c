@@ -23,6 +23,7 @@
 #include "plugin.h"
 #include "privileges.h"
 #include "problem.h"
+#include "signals.h"
 
 /*
  * A standard descriptor that is closed would be given to the next file that is opened, and be written to by
@@ -244,9 +245,14 @@ static struct config *load_again(void *data, struct problems *problems)
 
 static int with_config(struct cli *cli, struct problems *problems)
 {
+    bool runs = cli->command == CLI_RUN;
+    if (runs)
+        signals_hold();
     if (!load_config(cli, problems))
         return no_memory();
     struct config *config = cli->config;
+    if (runs)
+        signals_block(); /* a plugin's file may make threads when it is loaded */
     add_files(cli, config, problems);
     return problems->errors ? EXIT_CONFIG : with_registry(cli, config, problems);
 }

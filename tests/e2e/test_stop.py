@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ends, exit statuses, what is left behind, and what weir does while nothing happens."""
+import os
 import re
 import signal
 import time
@@ -30,6 +31,59 @@ def test_signal_right_after_start(lab):
         time.sleep(turn * 0.001)  # the moment, not a wait
         weir.signal(signal.SIGTERM)
         assert weir.wait(None) in (0, -signal.SIGTERM)
+
+
+@pytest.fixture
+def waiting(lab):
+    """A weir that waits for its configuration: reading it may take any time, here it comes through a pipe. And the writer's end."""
+    path = lab.path("late.yaml")
+    os.mkfifo(path)
+    weir = lab.start(["-c", path])
+    with open(path, "w") as pipe:  # which waits until weir opens it, too
+        yield weir, pipe
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_while_the_configuration_is_read(waiting, number):
+    weir, _ = waiting
+    weir.signal(number)
+    weir.wait(0)
+    assert weir.output() == b""
+
+
+def test_early_sighup_is_a_reload(lab, waiting):
+    """And an early SIGUSR1 is what it always is."""
+    weir, pipe = waiting
+    weir.signal(signal.SIGUSR1)
+    weir.signal(signal.SIGHUP)
+    lab.path("in.log").write_bytes(line(0))
+
+    def config(alias):
+        sources = [{"name": "tail", "path": lab.path("in.log"), "read_from_head": True, "alias": alias}]
+        outputs = [{"name": "stdout", "match": "*", "format": "raw"}]
+        return harness.config_text(sources, outputs, {"log_file": lab.path("weir.log"), "data_dir": lab.path("data")})
+
+    def said():
+        log = lab.path("weir.log")
+        return log.read_text() if log.exists() else weir.log_text()
+
+    def opened():
+        """The pipe once more, when weir reads from it again."""
+        try:
+            return os.open(lab.path("late.yaml"), os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return None
+
+    pipe.write(config("first"))
+    pipe.close()
+    until(lambda: "starting" in said(), said)  # it has closed the pipe
+    again = until(opened, said)
+    os.write(again, config("second").encode())
+    os.close(again)
+    until(lambda: "generation 2 is in force" in said(), said)
+    assert "SIGUSR1: the log file is opened anew" in said()
+    weir.wait_line(0)
+    weir.stop()
 
 
 def test_unusable_data_dir_is_status_2(lab):
