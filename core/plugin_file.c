@@ -18,14 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "code_range.h"
-#include "option.h"
+#include "plugin_check.h"
 
-enum { LONGEST_NAME = 32, LARGEST_FILE = 1 << 30 };
+enum { LARGEST_FILE = 1 << 30 };
 
-static const char symbol[] = "weir_plugin_descriptor";
-
-/* What a descriptor of version 1 had: all up to and with destroy. */
-static const size_t smallest_plugin = offsetof(struct weir_plugin, destroy) + sizeof(void (*)(void *));
+static const char symbol[] = PLUGIN_SYMBOL;
 
 char *plugin_message(const char *fmt, ...)
 {
@@ -46,7 +43,7 @@ const char *plugin_kind_name(enum weir_kind kind)
 bool plugin_is_name(const char *name)
 {
     size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
-    return !name[length] && name[0] >= 'a' && name[0] <= 'z' && length <= LONGEST_NAME;
+    return !name[length] && name[0] >= 'a' && name[0] <= 'z' && length <= PLUGIN_LONGEST_NAME;
 }
 
 /* -- Trust: code that others can replace is code that others can run -- */
@@ -70,31 +67,10 @@ static char *check_directory(const char *path)
 
 /* -- Wholeness: the dynamic linker crashes on a file that ends too early, as one that is being copied -- */
 
-/* The end of the last byte that the file's program headers want, or 0 where they can't be read. */
-static uint64_t wanted_size(int fd)
-{
-    ElfW(Ehdr) head;
-    ElfW(Phdr) part;
-    uint64_t size = 0;
-    if (pread(fd, &head, sizeof head, 0) != sizeof head || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
-        head.e_phentsize != sizeof part)
-        return 0;
-    for (unsigned i = 0; i < head.e_phnum; i++) {
-        uint64_t end;
-        if (__builtin_add_overflow(head.e_phoff, (uint64_t)i * sizeof part, &end) || end > INT64_MAX ||
-            pread(fd, &part, sizeof part, (off_t)end) != sizeof part ||
-            __builtin_add_overflow(part.p_offset, part.p_filesz, &end))
-            return UINT64_MAX;
-        if (part.p_type == PT_LOAD && end > size)
-            size = end;
-    }
-    return size;
-}
-
 /* What is no ELF file at all is left to the dynamic linker to name. */
 static char *check_whole(const char *path, int fd, off_t size)
 {
-    if (wanted_size(fd) <= (uint64_t)size)
+    if (plugin_wanted_size(fd) <= (uint64_t)size)
         return NULL;
     return plugin_message("%s: is not whole: it ends after %lld bytes", path, (long long)size);
 }
@@ -219,65 +195,6 @@ static size_t size_of_symbol(const void *address)
     return entry->st_size;
 }
 
-static char *check_size(const char *path, const struct weir_plugin *theirs)
-{
-    size_t real = size_of_symbol(theirs);
-    if (real < 3 * sizeof(uint32_t) || (real < smallest_plugin && real < theirs->struct_size))
-        return plugin_message("%s: is no weir plugin: its %s has only %zu bytes", path, symbol, real);
-    if (theirs->abi_version != WEIR_ABI_VERSION)
-        return plugin_message("%s: is built for version %u of the plugin interface, this weir has version %u",
-                              path, theirs->abi_version, WEIR_ABI_VERSION);
-    if (theirs->struct_size < smallest_plugin)
-        return plugin_message(
-            "%s: its descriptor is too small: %u bytes, where %zu are the least (is WEIR_ABI first "
-            "in it?)",
-            path, theirs->struct_size, smallest_plugin);
-    if (theirs->struct_size > real)
-        return plugin_message("%s: its descriptor claims %u bytes and has %zu", path, theirs->struct_size,
-                              real);
-    return NULL;
-}
-
-/* An input without resume is one that begins no chunks, such as a source of configuration. */
-static const char *missing_callback(const struct weir_plugin *api)
-{
-    if (!api->create)
-        return "create";
-    if (!api->destroy)
-        return "destroy";
-    if (api->kind == WEIR_OUTPUT && !api->write)
-        return "write";
-    return NULL;
-}
-
-static char *check_options(const char *path, const struct weir_plugin *api)
-{
-    if (!api->options)
-        return NULL;
-    if (api->option_size < option_smallest_row())
-        return plugin_message(
-            "%s: the rows of its option table are too small: %u bytes, where %zu are the least", path,
-            api->option_size, option_smallest_row());
-    char *fault = option_check_table(api->options, api->option_size, api->config_size);
-    char *error = fault ? plugin_message("%s: bad option table: %s", path, fault) : NULL;
-    free(fault);
-    return error;
-}
-
-static char *check_api(const char *path, const struct weir_plugin *api)
-{
-    const char *missing = missing_callback(api);
-    if (api->kind != WEIR_INPUT && api->kind != WEIR_OUTPUT)
-        return plugin_message("%s: is neither an input nor an output (kind %d)", path, (int)api->kind);
-    if (!api->name || !plugin_is_name(api->name))
-        return plugin_message("%s: its name is not of the form [a-z][a-z0-9_]*, at most %d long", path,
-                              LONGEST_NAME);
-    if (missing)
-        return plugin_message("%s: the %s '%s' lacks the callback '%s'", path, plugin_kind_name(api->kind),
-                              api->name, missing);
-    return check_options(path, api);
-}
-
 /* -- Opening -- */
 
 /* dlerror's text without the name that was given to dlopen, which it usually begins with. */
@@ -333,12 +250,7 @@ static char *read_descriptor(struct plugin *plugin)
     const struct weir_plugin *theirs = dlsym(plugin->handle, symbol);
     if (!theirs)
         return plugin_message("%s: is no weir plugin: it does not define %s", plugin->path, symbol);
-    char *error = check_size(plugin->path, theirs);
-    if (error)
-        return error;
-    size_t size = theirs->struct_size < sizeof plugin->api ? theirs->struct_size : sizeof plugin->api;
-    memcpy(&plugin->api, theirs, size);
-    error = check_api(plugin->path, &plugin->api);
+    char *error = plugin_check_descriptor(plugin->path, theirs, size_of_symbol(theirs), &plugin->api);
     if (!error)
         code_range_add(theirs, plugin->api.name);
     return error;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The signals that weir takes while it runs: SIGTERM, SIGINT, SIGHUP, SIGUSR1. From the first line of a run on
- * none of them ends the process by its default action. Control thread, before there are others.
+ * The signals that weir takes while it runs: SIGTERM, SIGINT, SIGHUP, SIGUSR1. From the first line of a run
+ * on none of them ends the process by its default action. Control thread, before there are others.
  */
 #ifndef WEIR_CORE_SIGNALS_H
 #define WEIR_CORE_SIGNALS_H
@@ -16,8 +16,9 @@
 void signals_hold(void);
 
 /*
- * All of them wait for the engine. Before any thread is made, also by a plugin's file, its create or a library
- * of its: they inherit it, and a thread that takes the signal itself ends the process. Returns the set.
+ * All of them wait for the engine. Before any thread is made, also by a plugin's file, its create or a
+ * library of its: they inherit it, and a thread that takes the signal itself ends the process. Returns the
+ * set.
  */
 sigset_t signals_block(void);
 

@@ -224,6 +224,7 @@ static int fill(struct tail_gzip *g, uint64_t limit)
     size_t want = sizeof(g->input) - g->z.avail_in;
     if (g->z.avail_in) {
         memmove(g->input, g->z.next_in, g->z.avail_in);
+        g->z.next_in = g->input;
     }
     if (limit <= g->raw) {
         return 0;

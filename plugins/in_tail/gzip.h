@@ -31,8 +31,8 @@ struct tail_gzip *tail_gzip_create(int fd);
 void tail_gzip_destroy(struct tail_gzip *); /* takes NULL */
 
 /*
- * Sets what may be asked for again: from `keep` on, at most `most` bytes of it; of what lies further ahead
- * only the last few kilobytes stay.
+ * Sets what may be asked for again: from `keep` on, at most `most` bytes of it (1 at least); of what lies
+ * further ahead only the last few kilobytes stay.
  */
 void tail_gzip_keep(struct tail_gzip *, uint64_t keep, size_t most);
 

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an etcd, or something that pretends to be one, answers: whole bodies, and a stream in pieces. */
+/*
+ * What an etcd, or something that pretends to be one, answers: whole bodies, and a stream in pieces. And what
+ * is asked of it, with any bytes for keys and values.
+ */
 #include "fuzz.h"
 
 #include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
 #include "base64.h"
+#include "document.h"
 #include "frames.h"
 #include "gateway.h"
 
@@ -77,6 +83,8 @@ static void stream(const uint8_t *data, size_t size, size_t step)
     etcd_frames_clear(&pieces);
 }
 
+/* -- What is asked ------------------------------------------------------------------------------------- */
+
 /* What is sent comes back as it was. */
 static void encode(const uint8_t *data, size_t size)
 {
@@ -88,20 +96,168 @@ static void encode(const uint8_t *data, size_t size)
     free(back);
 }
 
+/* A member of a message that is bytes, decoded; to be freed. */
+static char *bytes_of(const json_t *object, const char *name, size_t *ret_size)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    char *bytes = NULL;
+    FUZZ_CHECK(text && etcd_base64_decode(text, strlen(text), &bytes, ret_size) == 0);
+    return bytes;
+}
+
+/* A key with all that begin with it: the range ends behind them, and they are in it. */
+static void check_target(const json_t *json, const struct etcd_target *target)
+{
+    size_t size, end_size;
+    char *key = bytes_of(json, "key", &size);
+    FUZZ_CHECK(size == strlen(target->key) && !memcmp(key, target->key, size));
+    FUZZ_CHECK(target->prefix == (json_object_get(json, "range_end") != NULL));
+    if (target->prefix) {
+        char *end = bytes_of(json, "range_end", &end_size);
+        size_t common = end_size < size ? end_size : size;
+        FUZZ_CHECK((end_size == 1 && !*end) || memcmp(end, key, common) > 0);
+        free(end);
+    }
+    free(key);
+}
+
+static json_t *parse(char *body)
+{
+    json_t *root = body ? json_loads(body, 0, NULL) : NULL;
+    FUZZ_CHECK(json_is_object(root));
+    free(body);
+    return root;
+}
+
+static void ask_for(char *key, bool prefix)
+{
+    const struct etcd_target targets[] = {{key, prefix}, {key, false}};
+    json_t *root = parse(etcd_body_read(targets, 2, prefix));
+    const json_t *operations = json_object_get(root, "success");
+    FUZZ_CHECK(json_array_size(operations) == 2);
+    for (size_t i = 0; i < 2; i++) {
+        check_target(json_object_get(json_array_get(operations, i), "request_range"), &targets[i]);
+    }
+    json_decref(root);
+    root = parse(etcd_body_watch(targets, 1, INT64_MAX));
+    const json_t *create = json_object_get(root, "create_request");
+    check_target(create, &targets[0]);
+    FUZZ_CHECK(!strcmp(json_string_value(json_object_get(create, "start_revision")), "9223372036854775807"));
+    json_decref(root);
+}
+
+static void ask(const uint8_t *data, size_t size)
+{
+    char *key = fuzz_text(data, size);
+    size_t value_size;
+    encode(data, size);
+    ask_for(key, size & 1);
+    json_t *root = parse(etcd_body_put(key, (const char *)data, size, 7));
+    char *value = bytes_of(root, "value", &value_size);
+    FUZZ_CHECK(value_size == size && (size == 0 || !memcmp(value, data, size)));
+    free(value);
+    json_decref(root);
+    json_decref(parse(etcd_body_grant(size)));
+    json_decref(parse(etcd_body_keepalive(-(int64_t)size)));
+    char *body = etcd_body_authenticate("weir", key); /* a password that is no UTF-8 can't be sent */
+    if (body) {
+        root = parse(body);
+        FUZZ_CHECK(!strcmp(json_string_value(json_object_get(root, "password")), key));
+        json_decref(root);
+    }
+    free(key);
+}
+
+/* -- Long strings -------------------------------------------------------------------------------------- */
+
+enum { LONG_TEXT = 4200 }; /* which document.c takes out; whole groups of base64 */
+
+/* Each '~' becomes a long text. NULL: it would be too much. */
+static char *stretch(const char *body, size_t size, size_t *ret_size)
+{
+    size_t room = size + 1;
+    for (size_t i = 0; i < size; i++) {
+        room += body[i] == '~' ? LONG_TEXT - 1 : 0;
+    }
+    char *text = room < 20 * LONG_TEXT ? malloc(room) : NULL, *to = text;
+    for (size_t i = 0; text && i < size; i++) {
+        size_t n = body[i] == '~' ? LONG_TEXT : 1;
+        memset(to, body[i] == '~' ? 'A' : body[i], n);
+        to += n;
+    }
+    if (text) {
+        *to = 0;
+        *ret_size = (size_t)(to - text);
+    }
+    return text;
+}
+
+/* Wherever a string was left, it is the one that a parser of the whole makes of it. */
+static void compare(const struct etcd_document *d, const json_t *ours, const json_t *whole)
+{
+    const char *key;
+    struct etcd_text text;
+    json_t *inner;
+    size_t i;
+    if (json_is_string(whole)) {
+        FUZZ_CHECK(*json_string_value(whole) == 1 ||
+                   (etcd_document_string(d, ours, &text) == 0 && text.size == json_string_length(whole) &&
+                    !memcmp(text.text, json_string_value(whole), text.size)));
+        return;
+    }
+    FUZZ_CHECK(json_typeof(ours) == json_typeof(whole) && etcd_document_string(d, ours, &text) == -EBADMSG);
+    json_array_foreach(whole, i, inner)
+    {
+        compare(d, json_array_get(ours, i), inner);
+    }
+    json_object_foreach((json_t *)whole, key, inner)
+    {
+        if (strlen(key) < LONG_TEXT && *key != 1) {
+            FUZZ_CHECK(json_object_get(ours, key));
+            compare(d, json_object_get(ours, key), inner);
+        }
+    }
+}
+
+static void read_document(const char *body, size_t size)
+{
+    struct etcd_document d;
+    json_t *whole = json_loadb(body, size, 0, NULL);
+    int r = etcd_document_read(&d, body, size);
+    FUZZ_CHECK(r == 0 || r == -EBADMSG);
+    if (json_is_object(whole)) {
+        FUZZ_CHECK(r == 0);
+        compare(&d, d.root, whole);
+    }
+    etcd_document_finish(&d);
+    json_decref(whole);
+}
+
+static void take_all(const char *body, size_t size)
+{
+    take_read(body, size);
+    take_watch(body, size);
+    take_others(body, size);
+    read_document(body, size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = {data, size};
-    size_t step = 1 + fuzz_byte(&in) % 16;
+    size_t step = 1 + fuzz_byte(&in) % 16, long_size;
     /* as http.c gives it: with a NUL behind it */
     char *body = malloc(in.size + 1);
     FUZZ_CHECK(body);
     memcpy(body, in.size ? in.data : (const uint8_t *)"", in.size);
     body[in.size] = 0;
-    take_read(body, in.size);
-    take_watch(body, in.size);
-    take_others(body, in.size);
+    take_all(body, in.size);
+    char *stretched = memchr(body, '~', in.size) ? stretch(body, in.size, &long_size) : NULL;
+    if (stretched) {
+        take_all(stretched, long_size);
+    }
+    free(stretched);
     free(body);
     stream(in.data, in.size, step);
-    encode(in.data, in.size);
+    ask(in.data, in.size);
     return 0;
 }
