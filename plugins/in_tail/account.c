@@ -158,9 +158,12 @@ void tail_account_sample(struct tail_file *file, uint64_t end)
     account->samples[account->sample_count++] = (struct tail_sample){end, account->news};
 }
 
-static uint64_t waiting_since(const struct tail_file *file, uint64_t committed)
+static uint64_t waiting_since(const struct tail_file *file, uint64_t committed, uint64_t now)
 {
     const struct tail_account *account = &file->account;
+    if (!file->packed && file->size <= committed && tail_list_empty(&file->ready)) {
+        return now; /* only this look has found something: its notice has not come yet */
+    }
     for (unsigned i = 0; i < account->sample_count; i++) {
         if (account->samples[i].end > committed) {
             return account->samples[i].time;
@@ -192,7 +195,7 @@ void tail_account_figures(struct tail_file *file, bool look, struct tail_figures
     ret->delivered = done - ret->abandoned;
     ret->lag = end > done ? end - done : 0;
     if (ret->lag) {
-        uint64_t since = waiting_since(file, done);
+        uint64_t since = waiting_since(file, done, now);
         ret->wait = now > since ? now - since : 0;
     }
 }

@@ -5,8 +5,8 @@ import json
 import re
 
 import harness
-from etcd_server import free_ports
 from harness import until
+from ports import free_port
 
 
 KEY = "logAgentConf"
@@ -25,7 +25,7 @@ class Agent:
     def __init__(self, lab, endpoints, name="weir", topics=(), service=None, preload=None, env=None, **options):
         self.lab = lab
         self.topics = list(topics)
-        self.port = free_ports(1)[0]
+        self.port = free_port()
         if "key" not in options and "prefix" not in options:
             options["key"] = "logAgentConf"
         source = {"name": "etcd", "alias": "source", "endpoints": endpoints, "tag": "src", **options}
@@ -59,7 +59,7 @@ class Agent:
         return json.loads(until(look, "the status"))
 
     def source(self):
-        return self.status()["etcd"][0]
+        return until(lambda: self.status().get("etcd"), "the source in the status")[0]
 
     def inputs(self):
         """{alias without the source's: input} of those that etcd asked for."""

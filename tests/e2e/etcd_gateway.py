@@ -34,7 +34,10 @@ class Gateway:
             def do_POST(self):
                 gateway.serve(self, self.rfile.read(int(self.headers["Content-Length"])))
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 128  # one that does not fit is tried again after a second, which others take for a failure
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.server.handle_error = lambda request, address: None  # clients hang up, that is what tests do
         self.port = self.server.server_port

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import random
 import selectors
 import shutil
 import signal
@@ -18,31 +17,12 @@ import pytest
 
 import harness
 from harness import until
-
-HOST = "127.0.0.1"
+from ports import HOST, free_ports
 
 
 def missing(reason):
     """In CI everything must be there; elsewhere what can't run is skipped."""
     (pytest.fail if harness.IN_CI else pytest.skip)(reason)
-
-
-def free_ports(count):
-    """Ports in a row that nobody listens at, below those that the system hands out by itself."""
-    dice = random.Random(os.getpid() ^ time.time_ns())
-    for _ in range(100):
-        first = dice.randrange(12000, 30000)
-        probes = [socket.socket() for _ in range(count)]
-        try:
-            for offset, probe in enumerate(probes):
-                probe.bind((HOST, first + offset))
-            return list(range(first, first + count))
-        except OSError:
-            continue
-        finally:
-            for probe in probes:
-                probe.close()
-    raise AssertionError("no free ports")
 
 
 def b64(text):
@@ -204,10 +184,13 @@ class Etcd:
 
     def put(self, key, value):
         """The value: text as it is, or something for JSON."""
+        if not self.tls and not self.user:
+            return self.quick_put(key, value)
         return self.ctl("put", key, "--", value if isinstance(value, str) else json.dumps(value, default=str))
 
     def delete(self, key):
-        return self.ctl("del", key)
+        """The revision."""
+        return self.once(key, {"request_delete_range": {"key": b64(key)}}, lambda kept: not kept)
 
     def get(self, key):
         """The value, or None."""
@@ -221,10 +204,35 @@ class Etcd:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
             return json.loads(answer.read())
 
-    def quick_put(self, key, value):
+    def quick_put(self, key, value, node=0):
         """The revision."""
         text = value if isinstance(value, (str, bytes)) else json.dumps(value, default=str)
-        return int(self.post("/v3/kv/put", {"key": b64(key), "value": b64(text)})["header"]["revision"])
+        put = {"request_put": {"key": b64(key), "value": b64(text)}}
+        return self.once(key, put, lambda kept: kept and kept[0].get("value", "") == b64(text), node)
+
+    def once(self, key, change, is_done, node=0):
+        """A change of one key that takes effect once, and the revision that it made. A member that has lost its leader, or that
+        stands still for a while, lets a call run out of time; what was asked may be done all the same, at any time later, and
+        a plain call would then take back what was done since."""
+        get = {"request_range": {"key": b64(key)}}
+        deadline = 60
+
+        def try_post(path, body):
+            try:
+                return self.post(path, body, node)
+            except OSError:  # refused, out of time, or an error that etcd tells
+                assert self.processes[node].poll() is None, "member %d has ended" % node
+                return None
+        found = until(lambda: try_post("/v3/kv/range", get["request_range"]), "an answer of member %d" % node, deadline)
+        before = found["kvs"][0]["mod_revision"] if found.get("kvs") else "0"
+        same = {"key": b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": before}
+        body = {"compare": [same], "success": [change], "failure": [get]}
+        answer = until(lambda: try_post("/v3/kv/txn", body), "a change through member %d" % node, deadline)
+        if answer.get("succeeded"):
+            return int(answer["header"]["revision"])
+        kept = answer["responses"][0]["response_range"].get("kvs", [])  # an earlier call of these was done
+        assert is_done(kept), "somebody else has changed %s" % key
+        return int(kept[0]["mod_revision"] if kept else answer["header"]["revision"])
 
     def compact(self, node=0):
         """All history before now."""
@@ -237,6 +245,9 @@ class Etcd:
 
     def leader(self):
         """The member that leads, as the others (those that run) see it."""
+        return until(lambda: [node] if (node := self._leader()) is not None else None, "a leader", deadline=60)[0]
+
+    def _leader(self):
         for node, process in enumerate(self.processes):
             if process.poll() is not None:
                 continue
@@ -251,7 +262,7 @@ class Etcd:
                         return other
                 except (OSError, urllib.error.URLError):
                     continue
-        raise AssertionError("no leader")
+        return None
 
     # -- Users --
 

@@ -19,9 +19,22 @@ def read_all(kafka, topic, level):
     return sorted(parse_messages(done.stdout), key=lambda message: message[:2]) if done.returncode == 0 else []
 
 
+def read_some(kafka, topic, level="read_committed"):
+    """The same where there must be some, now or in a moment."""
+    return until(lambda: read_all(kafka, topic, level), "messages in " + topic)
+
+
 def committed(kafka, topic, width=WIDTH):
     found = read_all(kafka, topic, "read_committed")
     return numbers(b"".join(message.value + b"\n" for message in found), width)
+
+
+def check_committed(kafka, topic, count, text="", width=WIDTH):
+    """So many lines, each once and in order. A producer is told that its transaction is committed before the mark of it stands in
+    every partition, and only then readers see it."""
+    until(lambda: len(committed(kafka, topic, width)) >= count, lambda: "%d lines committed, which are %d %s" % (
+        count, len(committed(kafka, topic, width)), text), 60)
+    assert committed(kafka, topic, width) == list(range(count)), text
 
 
 def uncommitted(kafka, topic):

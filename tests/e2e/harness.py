@@ -6,6 +6,7 @@ Nothing here sleeps for a number of seconds to let something happen: `until` loo
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -82,6 +83,20 @@ def numbers(data, width=0):
 def whole_lines(data):
     """Without what follows the last newline: a kill may cut the last write."""
     return data[: data.rfind(b"\n") + 1]
+
+
+def kept_offsets(data_dir):
+    """{input and key of a stream: up to where it was acknowledged}, as the store in data_dir has it; None: can't be read now."""
+    try:
+        store = sqlite3.connect("file:%s?mode=ro" % (data_dir / "checkpoint.db"), uri=True, timeout=0.1)
+    except sqlite3.Error:
+        return None
+    try:
+        return {(name, key): offset for name, key, offset in store.execute('SELECT input, "key", "offset" FROM stream')}
+    except sqlite3.Error as error:
+        return {} if "no such table" in str(error) else None
+    finally:
+        store.close()
 
 
 def append(path, data):
@@ -175,24 +190,37 @@ class Weir:
         return self.wait(-9)
 
     def wait_output(self, condition, what="output"):
-        """Waits until condition(bytes so far) holds; returns them."""
+        """Waits until condition(bytes so far) holds; returns those bytes. They may end within a line: what weir writes at once
+        may be seen in parts."""
+        found = []
+
         def look():
-            data = self.output()
-            if condition(data):
-                return data or b"\n"
-            assert self.running() or condition(self.output()), "weir has ended: " + self.log_text()[-4000:]
-            return None
+            ended = not self.running()
+            found[:] = [self.output()]
+            if condition(found[0]):
+                return True
+            assert not ended, "weir has ended: " + self.log_text()[-4000:]
+            return False
         until(look, lambda: "%s; %d bytes, ending in %r; log: %s" % (
             what, len(self.output()), self.output()[-120:], self.log_text()[-2000:]))
-        return self.output()
+        return found[0]
 
     def wait_line(self, number, width=0):
-        """Waits until that line is the last one of the output; returns the output."""
+        """Waits until that line is the last one of the output; returns the output. Only where nothing else may come behind it: of
+        several files, or after a kill, any order will do."""
         end = line(number, width)
         return self.wait_output(lambda data: data.endswith(end), "line %d" % number)
 
     def wait_log(self, text):
         until(lambda: text in self.log_text(), lambda: "'%s' in the log, which is: %s" % (text, self.log_text()))
+
+    def freeze(self):
+        """Until thaw. A signal is on its way for a moment: here every thread stands still."""
+        self.signal(signal.SIGSTOP)
+        until(lambda: all(self.kernel_status(task)["State"].startswith("T") for task in self.threads()), "that it stands still")
+
+    def thaw(self):
+        self.signal(signal.SIGCONT)
 
     # -- What the kernel says of it --
 
@@ -207,6 +235,10 @@ class Weir:
         """/proc/PID/status (or that of one of its threads) as {name: text}"""
         path = Path("/proc/%d/%sstatus" % (self.pid, "task/%s/" % task if task else ""))
         return dict(row.split(":\t", 1) for row in path.read_text().splitlines() if ":\t" in row)
+
+    def bytes_read(self):
+        """By all its reads, of whatever."""
+        return int(Path("/proc/%d/io" % self.pid).read_text().split()[1])
 
     def threads(self):
         return os.listdir("/proc/%d/task" % self.pid)

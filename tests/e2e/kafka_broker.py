@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Kafka (scripts/kafka), what it holds as an independent reader sees it, and weir sending to it."""
 import os
-import random
 import re
 import socket
 import struct
@@ -14,6 +13,7 @@ import pytest
 
 import harness
 from harness import until
+from ports import free_ports
 
 SCRIPT = harness.ROOT / "scripts" / "kafka"
 PASSWORD = "weir-secret"  # of the user weir, as scripts/kafka makes it
@@ -32,19 +32,8 @@ def missing(reason):
 
 
 def free_port(nodes):
-    """The first of ports that scripts/kafka will want, below those that the system hands out by itself."""
-    dice = random.Random(os.getpid() ^ time.time_ns())
-    for _ in range(100):
-        port = dice.randrange(15000, 30000, 50)
-        wanted = [port + 10 * node + which for node in range(nodes) for which in range(4)]
-        if not any(_listens(number) for number in wanted):
-            return port
-    raise AssertionError("no free ports")
-
-
-def _listens(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    """The first of ports that scripts/kafka will want: four of ten for each node."""
+    return free_ports(10 * nodes)[0]
 
 
 class Kafka:
@@ -103,7 +92,7 @@ class Kafka:
             return None
         return sorted(parse_messages(done.stdout), key=lambda message: message[:2])
 
-    def messages(self, topic, least=0):
+    def messages(self, topic, least=0, deadline=None):
         """The same, waiting until there are at least so many of them."""
         found = []
 
@@ -111,7 +100,7 @@ class Kafka:
             found[:] = [self.read(topic)]
             return found[0] is not None and len(found[0]) >= least
         until(look, lambda: "%d messages in %s, which has %s" % (
-            least, topic, found[0] if found[0] is None else len(found[0])))
+            least, topic, found[0] if found[0] is None else len(found[0])), deadline)
         return found[0]
 
     def values(self, topic, least=0):
@@ -127,6 +116,10 @@ class Kafka:
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
         found = re.search(rb"offset (\d+)", done.stdout)
         return int(found[1]) if found else 0
+
+    def sure_count(self, topic):
+        """The same where there is something: waits for an answer."""
+        return until(lambda: self.count(topic), "an answer of the broker about " + topic, deadline=60)
 
     def leader(self, topic):
         done = subprocess.run(["kcat", "-L", "-b", self.address, "-t", topic], stdin=subprocess.DEVNULL,
@@ -211,10 +204,6 @@ def peak_memory(weir):
 def cpu_seconds(weir):
     fields = Path("/proc/%d/stat" % weir.pid).read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def bytes_read(weir):
-    return int(Path("/proc/%d/io" % weir.pid).read_text(encoding="utf-8").split()[1])
 
 
 def hold(weir, seconds):

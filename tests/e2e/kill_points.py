@@ -128,7 +128,12 @@ class Field:
         weir.log.unlink()
         self.lab.started.remove(weir)
 
-    def disturb(self, weir, patience):
+    def has_had(self, weir, turns):
+        """A rotation and a reload, if so many are wanted: on a busy machine some seconds may be too few for one."""
+        text = weir.log_text()
+        return bool(text) and text.count(" is in force") >= turns and text.count(" is followed from") >= 2 * turns
+
+    def disturb(self, weir, patience, turns):
         """Lines, rotations and reloads until it is dead; after so many seconds it is asked to stop. Whether it was killed."""
         begin = time.monotonic()
         due, reloads = begin + 0.03, 0
@@ -143,7 +148,7 @@ class Field:
                 if not asked:
                     weir.signal(signal.SIGHUP)
                 due = now + 0.06
-            if not asked and now > begin + patience * (3 if harness.SANITIZER else 1) and weir.log_text():
+            if not asked and now > begin + patience * (3 if harness.SANITIZER else 1) and self.has_had(weir, turns):
                 weir.signal(signal.SIGTERM)
                 asked = True
             assert now < begin + harness.DEADLINE, weir.log_text()[-3000:]
@@ -154,10 +159,10 @@ class Field:
 
     def kill_at(self, point):
         """One death at that point, at a random pass; at the first where it is not passed so often."""
-        for passes, patience in ((self.dice.randint(1, 4), self.dice.uniform(0.1, 0.5)), (1, self.dice.uniform(0.1, 0.5)),
-                                 (1, 0.5), (1, 1)):
+        for passes, patience, turns in ((self.dice.randint(1, 4), self.dice.uniform(0.1, 0.5), 0),
+                                        (1, self.dice.uniform(0.1, 0.5), 0), (1, 0.5, 0), (1, 1, 3)):
             weir = self.start("%s:%d" % (point, passes))
-            killed = self.disturb(weir, patience)
+            killed = self.disturb(weir, patience, turns)
             self.count(weir)
             text = weir.log_text()
             self.end(weir)

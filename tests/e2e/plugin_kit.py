@@ -21,7 +21,7 @@ class Kit:
 
     def run(self, *command, cwd, status=0):
         done = subprocess.run([str(word) for word in command], cwd=cwd, env=self.env, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600, check=False)
         assert done.returncode == status, "%s\n%s" % (command, done.stdout)
         return done.stdout
 

@@ -10,13 +10,8 @@ import socket
 import pytest
 
 import harness
-from harness import Weir, append, config_text, lines, numbers, run, until
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from harness import Weir, append, config_text, lines, numbers, run, until, whole_lines
+from ports import free_port
 
 
 class Admin:
@@ -105,7 +100,7 @@ def test_files_leave_the_last_descriptors_to_others(admin, tmp_path, monkeypatch
     a.weir.wait_log("no more files can be opened")
     assert 100 < sum(file["state"] == "open" for file in a.status("?files=1000")["inputs"][0]["files"]) < 150
     resource.prlimit(a.weir.pid, resource.RLIMIT_NOFILE, (4096, 4096))
-    a.weir.wait_output(lambda data: len(set(numbers(data))) == 300)
+    a.weir.wait_output(lambda data: len(set(numbers(whole_lines(data)))) == 300)
 
 
 def test_a_page_of_files(admin):

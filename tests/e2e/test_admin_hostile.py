@@ -3,7 +3,6 @@
 import http.client
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -37,8 +36,10 @@ def delay(a, number):
     return time.monotonic() - begin
 
 
-def median_delay(a, first, count=15):
-    return sorted(delay(a, first + i) for i in range(count))[count // 2]
+def median_delays(beset, alone, first, count=15):
+    """Of both in turn, so that whatever else the machine does concerns both."""
+    found = [(delay(beset, first + i), delay(alone, i)) for i in range(count)]
+    return [sorted(column)[count // 2] for column in zip(*found)]
 
 
 def connect(a):
@@ -64,21 +65,31 @@ def drip(client, data):
         pass
 
 
+@pytest.fixture
+def alone(tmp_path):
+    """Another weir, whose address nobody asks."""
+    (tmp_path / "alone").mkdir()
+    a = Admin(tmp_path / "alone").ready()
+    yield a
+    if a.weir.running():
+        a.weir.stop()
+
+
 @pytest.mark.one_build
-def test_a_thousand_slow_clients(admin):
+def test_a_thousand_slow_clients(admin, alone):
     a = admin
-    quiet, memory = median_delay(a, 0), resident(a.weir.pid)
+    memory = resident(a.weir.pid)
     clients = [connect(a) for _ in range(1000)]
     for number, client in enumerate(clients):
         drip(client, (b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nX: ", b"G", b"", b"GET /metrics HTTP/1.1\r\n")[number % 4])
-    writer = Writer(a.file, 20000, first=15)
+    writer = Writer(a.file, 20000)
     for _ in range(5):
         for client in clients:
             drip(client, b"x")
     end = until(lambda: writer.written > 20000 and writer.stop(), "20,000 lines written")
     data = a.weir.wait_output(lambda data: data.endswith(line(end - 1)))
     assert numbers(data) == list(range(end))
-    slow = median_delay(a, end)
+    slow, quiet = median_delays(a, alone, end)
     assert slow < quiet + 0.05, (quiet, slow)
     for client in clients:
         client.close()
@@ -98,10 +109,10 @@ def test_all_that_are_let_in_leave_at_once(admin):
         clients.extend(connect(a) for _ in range(32))  # faster than those are sent away who say nothing
         return let_in(a) == 128
     until(is_full, "all that are let in")
-    a.weir.signal(signal.SIGSTOP)
+    a.weir.freeze()
     for client in clients:
         client.close()
-    a.weir.signal(signal.SIGCONT)
+    a.weir.thaw()
     assert a.ask("/healthz")[0] == 200
 
 
@@ -119,9 +130,13 @@ def test_a_head_in_drops(admin):
     thread = threading.Thread(target=drips, daemon=True)
     thread.start()
     until(lambda: let_in(a) > 96, "as many as make it impatient")
-    begin = time.monotonic()
-    assert a.ask("/healthz")[0] == 200
-    assert time.monotonic() - begin < 8 * (4 if SANITIZER else 1)
+
+    def seconds():
+        begin = time.monotonic()
+        assert a.ask("/healthz")[0] == 200
+        return time.monotonic() - begin
+    # The machine itself may stand still once.
+    assert any(seconds() < 8 * (4 if SANITIZER else 1) for _ in range(3))
     dripping.set()
     thread.join()
     for client in clients:

@@ -67,7 +67,7 @@ def check(lab, plugin, *args):
 
 
 def broken(lab, plugin, fault, words):
-    limit = "400ms" if fault.startswith(("hangs", "ignores")) else "10s"
+    limit = "1s" if fault.startswith(("hangs", "ignores")) else "10s"
     status, said = check(lab, plugin, "--option", "fault=" + fault, "--cycles", "200", "--limit", limit)
     assert status == 1 and "wrong: " in said and words in said, said
 

@@ -3,7 +3,6 @@
 import http.client
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 
@@ -11,7 +10,7 @@ import pytest
 
 import harness
 from harness import append, line, lines, numbers, until
-from test_admin import free_port
+from ports import free_port
 
 
 @pytest.fixture
@@ -61,10 +60,10 @@ def test_full_disk_holds_no_line_up_and_passes(lab, small_disk):
     append(path, lines(number, number + 1000))
     number += 1000
     weir.wait_line(number - 1)
-    assert "checkpoint: positions can't be written now" in reasons(port)
+    until(lambda: "checkpoint: positions can't be written now" in reasons(port), lambda: "a complaint: " + reasons(port))
     os.unlink(ballast)
     weir.wait_log("positions are written again")
-    assert "checkpoint" not in reasons(port)
+    until(lambda: "checkpoint" not in reasons(port), lambda: "no complaint any more: " + reasons(port))
     weir.kill()
     append(path, line(number))
     again = lab.tail(path, name="again", service=service)
@@ -216,9 +215,9 @@ def test_removed_while_running_is_written_anew(lab, what):
     log = lab.path("data") / "checkpoint.db-wal"
     until(log.exists, "the first positions")
     old = log.open("rb")  # kept open: its inode is not another file's meanwhile
-    weir.signal(signal.SIGSTOP)
+    weir.freeze()
     what(lab.path("data"))
-    weir.signal(signal.SIGCONT)
+    weir.thaw()
     number = 10
     while "were removed or replaced while weir runs: they are written anew" not in weir.log_text():
         append(path, line(number))
@@ -259,7 +258,7 @@ def test_damaged_while_running(lab):
     path.write_bytes(lines(0, 10))
     weir = lab.tail(path, service={"checkpoint_interval": "20ms"})
     weir.wait_line(9)
-    until(lambda: (lab.path("data") / "checkpoint.db-wal").exists(), "the first positions")
+    until(lambda: (lab.path("data") / "checkpoint.backup").exists(), "the backup, which comes after the first positions")
     for name in ("checkpoint.db", "checkpoint.db-wal"):
         with open(lab.path("data") / name, "r+b") as file:
             file.write(b"\xa5" * max(8192, os.fstat(file.fileno()).st_size))

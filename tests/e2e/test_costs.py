@@ -42,8 +42,11 @@ def test_no_allocation_in_steady_state(lab, form):
                     env={"MALLOC_COUNT": str(counter)}, service={"checkpoint_interval": "1h"},
                     output={"format": form})
     os.close(writer)
-    out, sent = Reader(reader), 0
     piece = lines(0, PIECE, WIDTH)
+    # Nobody takes anything yet, so that once there are as many chunks as can be under way at a time.
+    append(path, piece)
+    until(lambda: weir.bytes_read() > len(piece), "it has read a whole piece")
+    out, sent = Reader(reader), PIECE
 
     def count():
         return struct.unpack("=Q", counter.read_bytes())[0]

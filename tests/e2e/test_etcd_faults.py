@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever happens to etcd and on the way to it, weir ends at the newest configuration, and files go on meanwhile."""
-import base64
-import json
 import shutil
 import subprocess
 
@@ -9,8 +7,8 @@ import pytest
 
 from etcd_agent import KEY, QUICK, Agent, entry
 from etcd_gateway import Gateway
-from etcd_server import b64, free_ports
 from harness import Writer, append, lines, numbers, scaled, until
+from ports import free_ports
 
 pytest_plugins = ["etcd_fixtures"]
 
@@ -25,8 +23,7 @@ def files(lab):
 
 def final(weir, etcd, files, node=0):
     """Puts a last value and waits until it is what is in force, exactly."""
-    revision = int(json.loads(etcd.ctl("put", KEY, json.dumps([entry(path) for path in files[2:]]), "-w", "json",
-                                       node=node))["header"]["revision"])
+    revision = etcd.quick_put(KEY, [entry(path) for path in files[2:]], node)
     weir.wait_applied(revision)
     weir.wait_inputs(files[2:])
     return revision
@@ -39,14 +36,14 @@ def test_cut_off_while_the_key_changes_and_history_is_compacted(lab, etcd, files
     weir = Agent(lab, ["http://127.0.0.1:%d" % proxy.port], topics=["one"], **QUICK)
     weir.wait_inputs(files[:1])
     if how == "stopped":
-        weir.weir.signal(19)
+        weir.weir.freeze()
     else:
         {"dropped": proxy.cut, "frozen": proxy.freeze}[how]()
     for i in range(30):
         revision = etcd.quick_put(KEY, [entry(path) for path in files[i % 5:]])
     etcd.compact()
     if how == "stopped":
-        weir.weir.signal(18)
+        weir.weir.thaw()
     elif how == "frozen":
         until(lambda: not weir.source()["connected"], "that the silence is noticed")
         append(files[0], lines(100, 101))
@@ -102,35 +99,11 @@ def test_one_of_three_is_killed(lab, make_etcd, files):
     weir = Agent(lab, etcd.endpoints(), topics=["one"], **QUICK)
     weir.wait_inputs(files[:1])
     etcd.kill(0)
-    revision = until(lambda: try_put(etcd, [entry(files[1])], 1), "a put to the others", deadline=60)
-    weir.wait_applied(revision)
+    revision = etcd.quick_put(KEY, [entry(files[1])], 1)
+    weir.wait_applied(revision, deadline=60)
     weir.wait_inputs(files[1:2])
     final(weir, etcd, files, node=2)
     weir.weir.stop()
-
-
-def try_put(etcd, value, node):
-    """The revision that the value got, from this call or from one before, or None: then it is to be called again.
-
-    Takes effect once. A put that ran out of time may still lie with a member that does not run: it proposes it when it
-    goes on, and a plain put would then replace what was put since.
-    """
-    key = b64(KEY)
-    text = json.dumps(value, default=str)
-    put = {"request_put": {"key": key, "value": b64(text)}}
-    get = {"request_range": {"key": key}}
-    # The key was put once, by the test's beginning.
-    once = {"compare": [{"key": key, "target": "VERSION", "result": "EQUAL", "version": "1"}], "success": [put],
-            "failure": [get]}
-    try:
-        answer = etcd.post("/v3/kv/txn", once, node)
-    except OSError:
-        return None
-    if answer.get("succeeded"):
-        return int(answer["header"]["revision"])
-    kept = answer["responses"][0]["response_range"]["kvs"][0]
-    assert base64.b64decode(kept["value"]).decode() == text
-    return int(kept["mod_revision"])
 
 
 def test_cluster_that_loses_its_leader(lab, make_etcd, files):
@@ -141,7 +114,7 @@ def test_cluster_that_loses_its_leader(lab, make_etcd, files):
     leader = etcd.leader()
     etcd.pause(leader)
     other = (leader + 1) % 3
-    revision = until(lambda: try_put(etcd, [entry(files[1])], other), "a new leader", deadline=60)
+    revision = etcd.quick_put(KEY, [entry(files[1])], other)  # once there is another leader
     weir.wait_applied(revision, deadline=60)
     etcd.resume(leader)
     final(weir, etcd, files, node=other)
@@ -162,7 +135,7 @@ def test_member_that_is_cut_off_from_the_others(lab, make_etcd, make_proxy, file
     until(lambda: not weir.source()["connected"], "that a member without a leader is left", deadline=60)
     for proxy in proxies[1:]:
         proxy.mend()
-    revision = until(lambda: try_put(etcd, [entry(files[1])], 1), "a leader of the other two", deadline=60)
+    revision = etcd.quick_put(KEY, [entry(files[1])], 1)  # once the other two have a leader
     weir.wait_applied(revision, deadline=60)
     weir.wait_inputs(files[1:2])
     proxies[0].mend()
@@ -276,7 +249,8 @@ def test_watch_that_says_nothing(lab, etcd, files):
         silent.append(1)
         until(lambda: not silent, "the end", deadline=60)
     gateway.watch = watch
-    weir = Agent(lab, [gateway.url], topics=["one"], **QUICK)
+    # A request that ran out of time would have it watch again.
+    weir = Agent(lab, [gateway.url], topics=["one"], **{**QUICK, "request_timeout": "60s"})
     until(lambda: silent, "the watch")
     for path in files[:3]:
         etcd.quick_put(KEY, [entry(path)])
@@ -307,7 +281,7 @@ def test_leader_is_asked_for(lab, etcd, files):
     gateway = Gateway(etcd.ports[0])
     weir = Agent(lab, [gateway.url], topics=["one"])
     until(lambda: weir.source().get("connected"), "the connection")
-    assert [headers.get("Grpc-Metadata-hasleader") for path, headers in gateway.asked if path.endswith("/watch")] == ["true"]
+    assert {headers.get("Grpc-Metadata-hasleader") for path, headers in gateway.asked if path.endswith("/watch")} == {"true"}
     weir.weir.stop()
     gateway.end()
 
@@ -325,10 +299,18 @@ def test_older_gateway(lab, etcd, files):
 # -- Without etcd -----------------------------------------------------------------------------------------
 
 
+def wait_kept(lab, path):
+    """Until the configuration that names that path is kept; where."""
+    kept = lab.path("data") / "etcd.source.json"
+    until(lambda: kept.exists() and str(path) in kept.read_text(), "the kept configuration")
+    return kept
+
+
 def test_boots_without_etcd(lab, etcd, files):
     etcd.quick_put(KEY, [entry(files[0]), entry(files[1])])
     weir = Agent(lab, etcd.endpoints(), topics=["one"], **QUICK)
-    weir.wait_inputs(files[:2])
+    until(lambda: sorted(numbers(weir.lines("one"))) == [0, 1], "what is there")
+    wait_kept(lab, files[1])
     weir.weir.stop()
     etcd.kill()
     append(files[0], lines(10, 20))
@@ -346,8 +328,7 @@ def test_boots_without_etcd_after_kill(lab, etcd, files):
     etcd.quick_put(KEY, [entry(files[0])])
     weir = Agent(lab, etcd.endpoints(), topics=["one"], **QUICK)
     weir.wait_inputs(files[:1])
-    kept = lab.path("data") / "etcd.source.json"
-    until(lambda: kept.exists() and str(files[0]) in kept.read_text(), "the kept configuration")
+    wait_kept(lab, files[0])
     weir.weir.kill()
     etcd.kill()
     later = Agent(lab, etcd.endpoints(), topics=["one"], name="later", **QUICK)
@@ -360,6 +341,7 @@ def test_first_boot_without_etcd(lab, etcd, files):
     etcd.kill()
     weir = Agent(lab, etcd.endpoints(), topics=["one"], **QUICK)
     weir.weir.wait_log("nothing is followed until it does")
+    weir.source()  # it answers by now
     assert weir.ask("/readyz")[0] == 503
     etcd.start()
     weir.wait_inputs(files[:1])
@@ -372,9 +354,9 @@ def test_kept_configuration_that_is_none(lab, etcd, files, damage):
     etcd.quick_put(KEY, [entry(files[0])])
     weir = Agent(lab, etcd.endpoints(), topics=["one"], **QUICK)
     weir.wait_inputs(files[:1])
+    kept = wait_kept(lab, files[0])
     weir.weir.stop()
     etcd.kill()
-    kept = lab.path("data") / "etcd.source.json"
     text = kept.read_text()
     if damage != "other keys":
         kept.write_bytes({"cut": text[:-5].encode(), "garbage": b"\x00" * 1000, "empty": b""}[damage])

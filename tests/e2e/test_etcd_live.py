@@ -4,7 +4,7 @@ import json
 import socket
 
 from etcd_agent import KEY, Agent, entry
-from harness import Writer, append, line, lines, numbers, scaled, until
+from harness import Writer, append, line, lines, numbers, scaled, until, whole_lines
 
 pytest_plugins = ["etcd_fixtures"]
 
@@ -24,7 +24,7 @@ def test_add_and_remove(lab, etcd, agent):
     weir.wait_lines("one", lines(0, 20))
     etcd.put(KEY, [entry(b, "two")])
     weir.wait_inputs([b])
-    assert not weir.weir.has_open(a)
+    until(lambda: not weir.weir.has_open(a), "the file is closed")
     append(b, lines(10, 20))
     weir.wait_lines("two", lines(0, 20))
     weir.weir.stop()
@@ -127,7 +127,7 @@ def test_several_keys_are_merged(lab, etcd, agent):
     for topic in ("one", "two", "three"):
         weir.wait_lines(topic, lines(0, 10))
     # the second entry for a.log and its topic says nothing new
-    assert [name for name, _ in weir.refused()] == [OWN + "[2]"]
+    until(lambda: [name for name, _ in weir.refused()] == [OWN + "[2]"], lambda: str(weir.refused()))
     etcd.delete(KEY)
     until(lambda: not weir.refused(), "the other key's entry in its place")
     append(a, lines(10, 20))
@@ -179,8 +179,10 @@ def test_prefix(lab, etcd, agent):
     etcd.put("/other/1", entry(paths[1]))
     weir = agent(prefix="/files/", topics=["one"])
     weir.wait_inputs(paths[:1])
+    weir.wait_lines("one", lines(0, 10))  # what is not read when its input goes waits in the file
     etcd.put("/files/2", [entry(paths[2]), entry(paths[3])])
     weir.wait_inputs([paths[0], paths[2], paths[3]])
+    until(lambda: len(weir.lines("one")) == 3 * len(lines(0, 10)), "the lines of all three")
     etcd.delete("/files/0")
     weir.wait_inputs(paths[2:])
     assert weir.metric("weir_etcd_emptied_total") == 0
@@ -206,8 +208,11 @@ def test_neighbours_change_a_thousand_times(lab, etcd, agent):
         some = [entry(path, "one" if (i >> n) & 1 else "two", skip_empty_lines=bool(i & 2))
                 for n, path in enumerate(others) if (i * 7 + n) % 3]
         some.insert(i % (len(some) + 1), entry(kept, "kept"))
-        revision = etcd.quick_put(KEY, some)
+        etcd.quick_put(KEY, some)
+    # Some are not among those of the last value, and those before it need not have been in force at all.
+    revision = etcd.quick_put(KEY, [entry(kept, "kept")] + [entry(path) for path in others])
     weir.wait_applied(revision)
+    until(lambda: len(weir.lines("one") + weir.lines("two")) >= len(lines(0, 5)) * len(others), "the neighbours' lines")
     written = writer.stop()
     until(lambda: len(weir.lines("kept")) >= len(lines(0, written)), "all lines of the file that did not change")
     weir.weir.stop()
@@ -246,12 +251,12 @@ def test_events_as_records(lab, etcd, agent):
     etcd.put(KEY, [entry(a, exclude_path=["*.gz", "*.bz2"])])
     weir.wait_lines("one", lines(0, 1))
     etcd.put(KEY, [entry(a, "two", exclude_path=["*.gz", "*.bz2"])])
-    until(lambda: weir.inputs()[str(a)]["topic"] == "two", "the new topic")
+    until(lambda: weir.inputs().get(str(a), {}).get("topic") == "two", "the new topic")
     etcd.put(KEY, "[]")
     weir.wait_inputs([])
 
     def events():
-        records = [json.loads(text) for text in weir.weir.output().splitlines() if text.endswith(b"}")]
+        records = [json.loads(text) for text in whole_lines(weir.weir.output()).splitlines()]
         return [one for one in records if "history" in one]
     until(lambda: len(events()) == 3, "three changes")
     weir.weir.stop()
@@ -271,10 +276,11 @@ def test_status_key(lab, etcd, agent):
 
     def value():
         return json.loads(etcd.get("/status/127.0.0.1") or "{}")
-    until(lambda: value().get("applied_revision", 0) >= revision and value().get("files"), lambda: "the status: %s" % value())
-    until(lambda: value()["files"] == [{"path": str(a), "topic": "one", "lag": 0}], lambda: "the file: %s" % value())
-    assert value()["host"] == socket.gethostname() and value()["connected"]
-    assert "absolute" in value()["refused"][0]["error"]
+    wanted = [{"path": str(a), "topic": "one", "lag": 0}]
+    found = until(lambda: (lambda v: v.get("applied_revision", 0) >= revision and v["files"] == wanted and v)(value()),
+                  lambda: "the status: %s" % value())
+    assert found["host"] == socket.gethostname() and found["connected"]
+    assert "absolute" in found["refused"][0]["error"]
     weir.weir.kill()
     until(lambda: etcd.get("/status/127.0.0.1") is None, "the lease's end")
 

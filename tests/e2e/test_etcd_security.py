@@ -41,7 +41,7 @@ def test_role_that_may_read_its_key_only(lab, make_etcd, file):
     other = Agent(lab, etcd.endpoints(), key=[KEY, "/logagent/10.0.0.1/collect_config"], user="weir", password=SECRET,
                   name="other", **QUICK)
     other.weir.wait_log("permission denied")
-    assert "permission denied" in other.status()["inputs"][0]["error"]
+    until(lambda: "permission denied" in (other.status()["inputs"][0]["error"] or ""), "the same in the status")
     never_shown(other, SECRET)
     other.weir.stop()
 

@@ -101,11 +101,16 @@ def test_directory(lab, examples):
     config = lab.config([{"name": "directory", "path": inputs}], [{"name": "stdout", "match": "*", "format": "raw"}],
                         plugins=[str(examples / "in_directory")])
     weir = lab.start(["-c", config])
-    inputs.joinpath("a.conf").write_text("name = tail\npath = %s\nread_from_head = on\ntag = x\n" % lab.path("a.log"))
+
+    def put(name, text):
+        """At once: what is written in place may be read before it is whole."""
+        lab.path("half").write_text(text)
+        lab.path("half").rename(inputs / name)
+    put("a.conf", "name = tail\npath = %s\nread_from_head = on\ntag = x\n" % lab.path("a.log"))
     weir.wait_line(9)
-    inputs.joinpath("b.conf").write_text("name = tail\npth = /x\n")
+    put("b.conf", "name = tail\npth = /x\n")
     weir.wait_log("is refused: ")
-    inputs.joinpath("c.conf").write_text("name = nonsense\n")
+    put("c.conf", "name = nonsense\n")
     weir.wait_log("no input 'nonsense'")
     append(lab.path("a.log"), lines(10, 20))
     assert weir.wait_line(19) == lines(0, 20)  # which nothing of that has touched

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import harness
-from harness import Writer, append, line, lines, scaled
+from harness import Writer, append, kept_offsets, line, lines, scaled, until
 from kafka_broker import output, runs_of, ship, ship_all
 
 pytest_plugins = ["kafka_fixtures"]
@@ -98,33 +98,50 @@ def test_ten_kills_lose_nothing(lab, kafka, topic):
     kafka.create(topic)
     writer = Writer(path, 100000 if not harness.SANITIZER else 10000)
     service = {"checkpoint_interval": "50ms"}
-    kills = scaled(10, 4)
+    kills, kept = scaled(10, 4), [0]
     for turn in range(kills):
         weir = ship(lab, kafka, path, topic, name="kill%d" % turn, service=service)
+        if turn % 2:
+            until(lambda: kept_number(lab) > kept[-1], lambda: "another position is kept: " + weir.log_text()[-3000:])
         time.sleep(dice.uniform(0.05, 1.5) * (3 if harness.SANITIZER else 1))  # the moment of the kill, not a wait
         weir.kill()
+        kept.append(kept_number(lab))
     count = writer.stop()
     ship_all(lab, kafka, path, topic, name="last", service=service)
-    check_runs(kafka.numbers(topic), count, kills, seed)
+    check_runs(kafka.numbers(topic), count, kept, seed)
 
     # After that clean end: exactly once.
-    before = kafka.count(topic)
+    before = kafka.sure_count(topic)
     append(path, lines(count, count + 1000))
     ship_all(lab, kafka, path, topic, name="after", service=service)
-    assert kafka.count(topic) == before + 1000
+    assert kafka.sure_count(topic) == before + 1000
 
 
-def check_runs(found, count, kills, seed):
-    """Each start goes back to what was acknowledged: a kill repeats, it never skips, and not from the very head."""
+def kept_number(lab):
+    """The line that a start would go on with."""
+    if not (lab.path("data") / "checkpoint.db").exists():
+        return 0
+    found = []
+
+    def look():
+        found[:] = [kept_offsets(lab.path("data"))]
+        return found[0] is not None
+    until(look, "the positions")
+    return max(found[0].values(), default=0) // len(line(0))
+
+
+def check_runs(found, count, kept, seed):
+    """Each start goes back to what was kept as acknowledged: a kill repeats what was in flight, and never skips."""
     text = "(seed %d)" % seed
     missing = set(range(count)) - set(found)
     assert not missing, "lost %d lines, first %d %s" % (len(missing), min(missing), text)
     runs = runs_of(found)
-    assert len(runs) <= kills + 1, "out of order: %s %s" % (runs[:40], text)
+    assert len(runs) <= len(kept), "out of order: %s %s" % (runs[:40], text)
     for before, after in zip(runs, runs[1:]):
         assert after[0] <= before[1] + 1, "a gap: %s %s" % (runs, text)
-    assert len(found) < 2 * count, "repeated more than was in flight: %s %s" % (runs, text)
-    assert sum(1 for run in runs if run[0] == 0) <= 3, "positions are not kept: %s %s" % (runs, text)
+    starts = [run[0] for run in runs]
+    assert set(starts) <= set(kept), "repeated more than was in flight: %s, kept were %s %s" % (runs, kept, text)
+    assert starts == sorted(starts), "an older position is kept: %s %s" % (runs, text)
 
 
 @pytest.mark.parametrize("acks", ["0", "1", "all"])
@@ -143,8 +160,12 @@ def test_idle_line_arrives_at_once(lab, kafka, topic):
     path.write_bytes(line(0))
     weir = ship(lab, kafka, path, topic)
     kafka.messages(topic, 1)
-    append(path, line(1))
-    begin = time.monotonic()
-    harness.until(lambda: kafka.count(topic) == 2, "the line", deadline=5)
-    assert time.monotonic() - begin < 1.0
+    took = []
+    for number in range(1, 6):
+        begin = time.monotonic()
+        append(path, line(number))
+        until(lambda: kafka.count(topic) == number + 1, "the line")
+        took.append(time.monotonic() - begin)
     weir.stop()
+    # A timer would hold every one of them up; a busy machine does not.
+    assert min(took) < 1.0, took

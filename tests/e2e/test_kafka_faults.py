@@ -13,7 +13,7 @@ import pytest
 import harness
 from exact import await_lines, committed
 from harness import Writer, append, lines, scaled, until
-from kafka_broker import FULL, MEBIBYTE, ask, bytes_read, cpu_seconds, hold, peak_memory, ship, ship_all
+from kafka_broker import FULL, MEBIBYTE, ask, cpu_seconds, hold, peak_memory, ship, ship_all
 
 pytest_plugins = ["kafka_fixtures"]
 pytestmark = pytest.mark.kafka
@@ -132,7 +132,7 @@ def test_broker_gone_while_weir_ends(lab, kafka, topic, number):
     kafka.do("kill")
     append(path, lines(count, 2 * count, WIDTH))
     weir = ship(lab, kafka, path, topic, name="second", service=service)
-    until(lambda: bytes_read(weir) >= count * WIDTH, "it reads what has come")
+    until(lambda: weir.bytes_read() >= count * WIDTH, "it reads what has come")
     weir.wait_log("127.0.0.1:%d" % kafka.port)
     weir.signal(number)
     weir.wait(0 if number == signal.SIGTERM else -9)
@@ -159,7 +159,7 @@ def test_random_faults(lab, kafka, topic):
         hold(weir, dice.uniform(0.2, 4))
         kafka.do("start" if fault == "kill" else "resume")
     count = writer.stop()
-    found = kafka.messages(topic, count)
+    found = kafka.messages(topic, count, deadline=90)
     bounded(weir)
     weir.stop()
     assert len(kafka.messages(topic)) == len(found)
@@ -177,9 +177,9 @@ def test_leader_of_three_goes(lab, cluster, topic, how):
     load = Load(lab, cluster, topic, rdkafka={"socket.timeout.ms": "5000"})
     leader = cluster.leader(topic)
     cluster.do(how, leader)
-    until(lambda: cluster.leader(topic) not in (leader, -1), "another leader")
-    sent = cluster.count(topic)
-    until(lambda: cluster.count(topic) > sent + RATE, "it goes on with the new leader")
+    until(lambda: cluster.leader(topic) not in (leader, -1), "another leader", 90)
+    sent = cluster.sure_count(topic)
+    until(lambda: cluster.count(topic) > sent + RATE, "it goes on with the new leader", 90)
     cluster.do("start" if how == "kill" else "resume", leader)
     load.finish()
 
@@ -214,7 +214,7 @@ def test_coordinator_of_three_moves(lab, cluster, topic, exact, how):
     for _ in range(2 if FULL else 1):
         node = coordinator(cluster, "mover")
         cluster.do(how, node)
-        until(lambda: coordinator(cluster, "mover") not in (node, -1), "another coordinator")
+        until(lambda: coordinator(cluster, "mover") not in (node, -1), "another coordinator", 90)
         before = len(committed(cluster, topic, WIDTH))
         until(lambda: len(committed(cluster, topic, WIDTH)) > before + 300, lambda: "it goes on; log: " + weir.log_text(), 60)
         cluster.do("start", node)

@@ -103,8 +103,8 @@ def check_rejected(lab, weir, bad, *words):
 def numbers_in(path):
     """The lines within the records of a dead letter file."""
     data = path.read_bytes() if path.exists() else b""
-    parts = data.split(b"\xa3log")[1:]
     size = len(line(0)) - 1
+    parts = [part for part in data.split(b"\xa3log")[1:] if len(part) > size]  # the last one may be on its way
     return sorted(numbers(b"".join(part[1:1 + size] + b"\n" for part in parts)))
 
 
@@ -144,7 +144,7 @@ def test_broker_with_a_wrong_certificate(lab, secure_kafka):
         "name": "stdout", "match": "*", "format": "raw"}], service)])
     weir.wait_line(99)
     weir.wait_log(secure_kafka.tls)
-    assert "certificate verify failed" in weir.log_text()
+    weir.wait_log("certificate verify failed")
     weir.stop()
     assert secure_kafka.values("certified") == []
     ship_all(lab, secure_kafka, path, "certified", **{key: value for key, value in sink("ca.pem").items()

@@ -3,7 +3,7 @@
 import pytest
 
 from etcd_server import Proxy
-from harness import lines
+from harness import lines, until
 from kafka_broker import PASSWORD, ship, ship_all
 
 pytest_plugins = ["kafka_fixtures"]
@@ -69,7 +69,7 @@ def check_refused(lab, kafka, path, brokers, rdkafka, *words):
     """weir says so, keeps running, and has lost nothing once it is let in."""
     weir = ship(lab, kafka, path, "refused", brokers=brokers, rdkafka=rdkafka, service={"grace": "200ms"})
     weir.wait_log(brokers)
-    assert any(word in weir.log_text().lower() for word in words), weir.log_text()
+    until(lambda: any(word in weir.log_text().lower() for word in words), weir.log_text)
     assert weir.running()
     weir.stop()
     return weir.log_text()

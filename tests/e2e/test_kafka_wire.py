@@ -68,13 +68,13 @@ def test_msgpack(lab, kafka, topic):
 def test_key_and_headers(lab, kafka, topic):
     """Path and offset travel with the message; messages of one key are in one partition, in order."""
     kafka.create(topic, partitions=4)
-    names = ["file-%s.log" % (letter * (index + 1)) for index, letter in enumerate("abcdef")]
+    names = ["file-%s.log" % (letter * (index + 1)) for index, letter in enumerate("abcdefghijklmnop")]  # not all of one hash
     for name in names:
         lab.path(name).write_bytes(lines(0, 200))
     ship_all(lab, kafka, lab.path("*.log"), topic, tail={"path_key": "path", "offset_key": "offset", "tag": "my.tag"},
              message_key_field="path", headers={"file": "$${path}", "at": "$${offset}", "tag": "${tag}", "fixed": "x"})
     found = kafka.messages(topic)
-    assert len(found) == 6 * 200
+    assert len(found) == len(names) * 200
     partitions = {}
     for message in found:
         partitions.setdefault(message.key.decode(), []).append(message)

@@ -41,7 +41,7 @@ def test_from_the_build_tree(lab, need):
     build = lab.path("p") / "build"
     for command in (["cmake", "-S", lab.path("p"), "-B", build, "-Dweir_DIR=%s" % (harness.BUILD / "kit")],
                     ["cmake", "--build", build], ["ctest", "--test-dir", build]):
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -46,7 +46,7 @@ def test_a_stalled_output_stops_only_its_inputs(lab):
     config = lab.config(inputs, outputs, QUICK, plugins=["out_flaky"])
     weir = lab.start(["-c", config], name="second")
     until(lambda: taken(sink).endswith(line(2 * count - 1, WIDTH)), "the stalled output's lines")
-    weir.wait_line(2 * count - 1, WIDTH)
+    weir.wait_output(lambda data: line(2 * count - 1, WIDTH) in data)
     weir.stop()
     assert numbers(taken(sink), WIDTH) == list(range(count, 2 * count))
     both = lab.path("first.out").read_bytes() + lab.path("second.out").read_bytes()
@@ -79,6 +79,7 @@ def test_an_output_that_finishes_later(lab):
         weir.kill()
     count = writer.stop()
     weir = lab.start(["-c", config], name="last")
+    weir.wait_log("is followed from")  # the last line may be there already
     until(lambda: taken(sink).endswith(line(count - 1)), "the last line")
     weir.stop()
     # A kill may have cut a line in the middle; what stands whole must be every line.
@@ -131,7 +132,7 @@ def test_third_party_input_gets_at_least_once(lab):
         weir.kill()
     weir = lab.start(["-c", config], name="last")
     outs.append(weir)
-    weir.wait(0)
+    weir.wait(0, deadline=120)  # thousands of chunks, each with a pause
     every = {b"%d" % number for number in range(count)}
     assert set().union(*(whole_lines(weir.output()).split() for weir in outs)) >= every
     assert set(taken(sink).split()) >= every

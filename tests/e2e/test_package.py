@@ -5,13 +5,13 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 
 import pytest
 
 from harness import BUILD, IN_CI, ROOT, run, until
+from ports import free_port
 
 pytestmark = pytest.mark.one_build
 
@@ -39,7 +39,7 @@ class System:
         return ["nsenter", "-t", str(self.holder.pid), "-m", *(["chroot", str(self.root)] if chroot else []), *map(str, args)]
 
     def call(self, *args, chroot=True):
-        return subprocess.run(self._command(args, chroot), capture_output=True, text=True, timeout=120, check=False,
+        return subprocess.run(self._command(args, chroot), capture_output=True, text=True, timeout=600, check=False,
                               env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
 
     def do(self, *args):
@@ -63,7 +63,7 @@ class System:
 
     def stop(self):
         self.running.terminate()
-        assert self.running.wait(20) == 0, (self.folder.parent / "service.err").read_text()
+        assert self.running.wait(120) == 0, (self.folder.parent / "service.err").read_text()
         self.running = None
 
     def close(self):
@@ -81,7 +81,7 @@ def packages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packages")
     for version in ("0.9.0", "0.9.1"):
         done = subprocess.run(["cpack", "-D", "CPACK_PACKAGE_VERSION=" + version, "-D", "CPACK_PACKAGE_DIRECTORY=%s" % folder],
-                              cwd=BUILD, umask=0o022, capture_output=True, text=True, timeout=120, check=False)
+                              cwd=BUILD, umask=0o022, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     return {path.name.rsplit("_", 1)[0]: path for path in folder.glob("*.deb")}
 
@@ -102,9 +102,7 @@ def test_the_life_of_a_package(packages, system):
     assert "adm" in system.do("id", "-nG", "weir").split()
     assert system.do("stat", "-c", "%U %a", "/var/lib/weir").split() == ["weir", "700"]
     assert system.do("weir", "check", "-c", "/etc/weir/weir.yaml").endswith("ok, 1 input and 1 output\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     system.do("sed", "-i", "s/http_port: 2020/http_port: %d/" % port, "/etc/weir/weir.yaml")
     system.start()
     until(lambda: system.call("weir", "status", "-c", "/etc/weir/weir.yaml").returncode == 0, "that it answers")

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from browser import Browser, binary
-from harness import IN_CI, Weir, append, lines, until
+from harness import IN_CI, Weir, Writer, append, lines, until
 from test_admin import Admin
 
 pytestmark = pytest.mark.one_build
@@ -49,8 +49,10 @@ def test_shows_what_happens_without_a_reload(browser, page):
     a.weir.wait_output(lambda data: data.endswith(lines(4999, 5000, 100)))
     browser.wait("document.querySelector('#outputs').innerText.includes('5,000')", "5,000 records delivered")
     browser.wait("document.querySelectorAll('#plot path.line-in')[0].getAttribute('d').length > 10", "a plot")
-    browser.wait("/^[1-9]/.test(document.querySelector('#tile-out').innerText)", "a rate")
     assert str(a.file) in browser.text("#files") and "488\u202fKiB" in browser.text("#files")
+    writer = Writer(a.file, 1000, first=5000, width=100)  # the rate is that of the last seconds
+    browser.wait("/^[1-9]/.test(document.querySelector('#tile-out').innerText)", "a rate")
+    writer.stop()
     assert not browser.said
     assert all(url.startswith(("http://127.0.0.1:%d/" % a.port, "data:")) for url in browser.requests), browser.requests
 

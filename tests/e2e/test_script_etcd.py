@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 import etcd_server
+from ports import free_ports
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "etcd"
 
@@ -29,17 +30,7 @@ def script(tmp_path):
 
 def free_first_port(nodes):
     """Each member has two ports, ten above those of the one before."""
-    for _ in range(100):
-        first = etcd_server.free_ports(2)[0]
-        try:
-            for node in range(1, nodes):
-                for offset in (0, 1):
-                    with etcd_server.socket.socket() as probe:
-                        probe.bind((etcd_server.HOST, first + 10 * node + offset))
-            return first
-        except OSError:
-            continue
-    raise AssertionError("no free ports")
+    return free_ports(10 * nodes)[0]
 
 
 @pytest.mark.one_build

@@ -9,7 +9,7 @@ import pytest
 
 import harness
 from harness import Weir, append, config_text, lines, run, until
-from test_admin import free_port
+from ports import free_port
 
 CANARIES = {"kafka": b"canary-Kafka-77", "etcd": b"canary-Etcd-88", "token": b"canary-Token-99", "inline": b"canary-Inline-55",
             "sasl": b"canary-Sasl-44"}

@@ -12,6 +12,7 @@ import pytest
 import harness
 from exact import journal, keeper
 from harness import lines, numbers, run, until, whole_lines
+from ports import free_port
 
 
 class Client:
@@ -292,12 +293,6 @@ def test_damage_is_passed_over(lab):
     weir.stop()
     assert numbers(weir.output()) == [*range(10), *range(20, 30)]
     assert len(list(folder(lab).glob("damaged-*"))) == 1
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def get(port, path):

@@ -43,6 +43,28 @@ START_TEST(partial_line_waits)
 }
 END_TEST
 
+static bool never(void *data)
+{
+    (void)data;
+    return false;
+}
+
+/* A status that comes before inotify's notice: what only it has found has not waited since the last news. */
+START_TEST(found_by_a_status)
+{
+    append("f", "one\n");
+    struct weir_instance *i = start_head("f");
+    expect("one\n");
+    fake_until(host, never, NULL, 50);
+    append("f", "two\n");
+    char *text = weir_fake_details(i);
+    ck_assert_msg(text && strstr(text, "\"lag\":4,\"lag_seconds\":0.000"), "%s", text ? text : "none");
+    free(text);
+    expect("two\n");
+    fake_stop(i);
+}
+END_TEST
+
 /* Not even a poll: inotify must tell. */
 START_TEST(renamed_and_created)
 {
@@ -634,6 +656,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, begins_at_the_end_or_the_head);
     tcase_add_test(tests, partial_line_waits);
+    tcase_add_test(tests, found_by_a_status);
     tcase_add_test(tests, renamed_and_created);
     tcase_add_test(tests, rotated_name_matches_too);
     tcase_add_test(tests, several_rotations_between_two_looks);
