@@ -293,7 +293,8 @@ static struct chunk_slot *slot_of(struct output *o, struct weir_chunk *view)
     return &c->slots[n];
 }
 
-void output_finish(struct output *o, struct weir_chunk *view, enum weir_result result)
+/* `at_once`: write returned it. Then one that had to let others go before it has not failed. */
+static void finish(struct output *o, struct weir_chunk *view, enum weir_result result, bool at_once)
 {
     struct chunk_slot *s = slot_of(o, view);
     bool exhausted = false;
@@ -301,7 +302,8 @@ void output_finish(struct output *o, struct weir_chunk *view, enum weir_result r
     pthread_mutex_lock(&o->lock);
     slot_list_remove(&o->in_flight, s);
     if (result == WEIR_RETRY) {
-        s->attempts++;
+        s->attempts += !(at_once && o->passed);
+        o->passed |= view->id < o->in_hand;
         exhausted = o->attempts_max && s->attempts >= o->attempts_max;
         if (!exhausted)
             schedule_retry(o, s);
@@ -323,6 +325,11 @@ void output_finish(struct output *o, struct weir_chunk *view, enum weir_result r
     } else if (exhausted) {
         reject_chunk(o, s, "retry_limit was reached");
     }
+}
+
+void output_finish(struct output *o, struct weir_chunk *view, enum weir_result result)
+{
+    finish(o, view, result, false);
 }
 
 /* -- Dead letters ----------------------------------------------------------------------------------- */
@@ -413,6 +420,8 @@ static struct chunk_slot *next_slot(struct output *o)
         }
         slot_list_remove(from, s);
         slot_list_append(&o->in_flight, s);
+        o->in_hand = s->chunk->view.id;
+        o->passed = false;
         return s;
     }
     return NULL;
@@ -438,7 +447,7 @@ static void write_chunks(struct output *o)
         int result = api->write(o->base.self, view);
         callback_leave(before);
         if (result != WEIR_LATER) /* then the chunk may be gone already */
-            output_finish(o, view, (enum weir_result)result);
+            finish(o, view, (enum weir_result)result, true);
     }
 }
 

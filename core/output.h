@@ -61,6 +61,8 @@ struct output {
     struct slot_list queued;    /* not written yet */
     struct slot_list in_flight; /* being written, or to be finished later */
     struct slot_list retry;     /* to be written again, before anything queued */
+    uint64_t in_hand;           /* id of the chunk that was last given to write */
+    bool passed;                /* since then one that goes before it has come back */
     unsigned failures;          /* in a row */
     uint64_t not_before;        /* end of the pause after a failure; loop_now's clock */
 

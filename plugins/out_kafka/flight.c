@@ -123,6 +123,7 @@ struct flight *flights_begin(struct flights *flights, struct weir_chunk *chunk, 
     flight->messages = messages;
     flight->phase = FLIGHT_MESSAGES;
     flight->topic = NULL;
+    atomic_store_explicit(&flight->missing, NULL, memory_order_relaxed);
     flight->text_count = 0;
     flight->failure_count = 0;
     flight->forgotten = false;
@@ -183,6 +184,8 @@ void flight_fail(struct flight *flight, const struct failure *failure)
 {
     struct failure *place;
 
+    if (outcome_is_missing(failure->error))
+        atomic_store(&flight->missing, failure->topic);
     pthread_mutex_lock(&flight->owner->lock);
     if (flight->phase == FLIGHT_LETTERS) {
         outcome_letter_failed(flight, failure->index, failure->error);
@@ -223,6 +226,8 @@ static void finish(struct flight *flight, enum weir_result result)
             flights->delivered(flights->data);
     }
     give_back(flights, flight);
+    if (!flights->landed && result == WEIR_RETRY)
+        turn_give_back(&flights->turn, chunk->id);
     if (!flights->landed)
         flights->link.host->finish(flights->link.instance, chunk, result);
     atomic_fetch_sub(&flights->messages, messages);

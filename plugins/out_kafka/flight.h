@@ -18,6 +18,7 @@
 #include <weir/json.h>
 #include "settings.h"
 #include "topic.h"
+#include "turn.h"
 
 enum fate {
     FATE_AGAIN,  /* it is to be sent again */
@@ -44,7 +45,9 @@ struct flight {
     atomic_uint open; /* messages without a report, and one for who still sends */
     uint32_t messages;
     enum flight_phase phase;
-    struct topic *topic;     /* of its last message */
+    struct topic *topic; /* of its last message */
+    /* A topic that was found unknown: what is for it is not sent either, lest it overtakes what failed. */
+    _Atomic(struct topic *) missing;
     struct weir_json *texts; /* what was written for it: messages point into them */
     size_t text_count, text_capacity;
     struct failure *failures; /* under the owner's lock while reports come */
@@ -84,6 +87,7 @@ struct flights {
     atomic_long bytes;    /* of their chunks */
     atomic_int count;     /* flights that are not finished */
     atomic_bool moved;    /* a report has come since that was last cleared */
+    struct turn turn;     /* without `landed` */
 
     pthread_mutex_t lock; /* guards all below, and the flights' failures; a leaf */
     struct flight *pool;

@@ -586,7 +586,7 @@ static int kafka_write(void *self, struct weir_chunk *chunk)
 
     if (kafka_is_exact(out->settings))
         return write_exact(out, chunk);
-    if (make_ready(out) || wait_for_room(out, chunk))
+    if (make_ready(out) || wait_for_room(out, chunk) || turn_is_ahead(&out->flights.turn, chunk->id))
         return WEIR_RETRY;
     remainder = flights_take_remainder(&out->flights, chunk->id);
     result = send_chunk(&out->sender, out->producer.rk, chunk, remainder);

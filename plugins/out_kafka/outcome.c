@@ -31,6 +31,11 @@ bool outcome_is_final(rd_kafka_resp_err_t error)
     }
 }
 
+bool outcome_is_missing(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
+
 /* -- Records by number -- */
 
 void finder_init(struct finder *finder, const struct weir_chunk *chunk)

@@ -31,5 +31,7 @@ bool finder_go(struct finder *, uint32_t index, struct weir_record *ret);
 /* Whether the error says that the broker will never take this message, for a reason of the message or its
  * topic. */
 bool outcome_is_final(rd_kafka_resp_err_t);
+/* Whether it says that the topic is unknown: to librdkafka, or to a broker. */
+bool outcome_is_missing(rd_kafka_resp_err_t);
 
 #endif

@@ -4,6 +4,7 @@
  * headers or a time of their own one by one. Output thread.
  */
 #include "send.h"
+#include "outcome.h"
 
 /* Waiting for a topic's metadata must not hold up a stop. */
 #define REFRESH_MS 500
@@ -76,10 +77,16 @@ rd_kafka_resp_err_t send_one(rd_kafka_t *rk, rd_kafka_topic_t *handle, const rd_
 
 static void produce_each(struct sender *sender, rd_kafka_topic_t *handle, unsigned from)
 {
+    rd_kafka_resp_err_t missing = RD_KAFKA_RESP_ERR_NO_ERROR;
+
     sticky_get(&sender->sticky, sender->topic); /* perhaps it is another one's turn */
     for (unsigned i = from; i < sender->count; i++) {
         rd_kafka_message_t *message = &sender->messages[i];
-        message->err = send_one(sender->rk, handle, message, sender->made[i].time, sender->headers[i]);
+        message->err = missing;
+        if (!missing)
+            message->err = send_one(sender->rk, handle, message, sender->made[i].time, sender->headers[i]);
+        if (outcome_is_missing(message->err))
+            missing = message->err;
         if (message->err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
             return;
         if (message->err && sender->headers[i])
@@ -106,6 +113,11 @@ static void produce_batch(struct sender *sender, rd_kafka_topic_t *handle, unsig
         produce_some(sender, handle, partition, from, 1);
         if (sender->messages[from].err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
             return;
+        if (outcome_is_missing(sender->messages[from].err)) {
+            for (unsigned i = from + 1; i < sender->count; i++)
+                sender->messages[i].err = sender->messages[from].err;
+            return;
+        }
         partition = atomic_load_explicit(&sender->topic->partition, memory_order_relaxed);
         from++;
         count--;
@@ -166,6 +178,12 @@ static void drop_headers(struct sender *sender, unsigned i)
     sender->headers[i] = NULL;
 }
 
+/* What is for the batch's topic has failed since that is unknown. It may be known by now. */
+static bool is_missing(const struct sender *sender)
+{
+    return atomic_load(&sender->flight->missing) == sender->topic;
+}
+
 /* Sends the batch. Whatever can't be sent now fails, to be sent again. */
 static void flush(struct sender *sender)
 {
@@ -177,17 +195,18 @@ static void flush(struct sender *sender)
     resolve(sender);
     if (!sender->halted)
         handle = topic_handle(sender->topic, sender->rk);
-    if (handle)
-        refresh(sender, handle);
-    else
+    if (!handle)
         sender->halted = true;
-    while (next < sender->count && !sender->halted) {
+    else if (!is_missing(sender))
+        refresh(sender, handle);
+    while (next < sender->count && !sender->halted && !is_missing(sender)) {
         next = produce(sender, handle, next);
         if (next < sender->count && !sender->halted)
             sender->halted = flights_pause(sender->flights, FULL_MS) != 0;
     }
     for (; next < sender->count; next++) {
-        fail(sender, next, RD_KAFKA_RESP_ERR__PURGE_QUEUE);
+        fail(sender, next,
+             sender->halted ? RD_KAFKA_RESP_ERR__PURGE_QUEUE : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC);
         drop_headers(sender, next);
     }
     sender->flight->topic = sender->topic;

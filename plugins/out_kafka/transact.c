@@ -153,19 +153,6 @@ static bool takes_more(const struct transact *t)
     return t->state == TRANSACT_OPEN && t->bytes < t->limit && !t->again && clock_ns() < t->due;
 }
 
-/*
- * Lock held. What was given back comes again in order, but for one chunk that weir may have taken from its
- * queue before: it must not be committed before the others, so it is given back as well. Once: it is in order
- * then, and the others may come no more (weir has rejected them).
- */
-static bool is_ahead(struct transact *t, const struct weir_chunk *chunk)
-{
-    bool ahead = t->first && chunk->id > t->first;
-
-    t->first = 0;
-    return ahead;
-}
-
 int transact_enter(struct transact *t, struct weir_chunk *chunk, struct remainder **ret_rest,
                    bool *ret_repeated)
 {
@@ -188,7 +175,7 @@ int transact_enter(struct transact *t, struct weir_chunk *chunk, struct remainde
             pthread_mutex_lock(&t->lock);
         }
     }
-    if (!r && is_ahead(t, chunk))
+    if (!r && turn_is_ahead(&t->turn, chunk->id))
         r = -EAGAIN;
     if (!r)
         r = refusals_rest(&t->refusals, chunk, ret_rest);
@@ -299,9 +286,7 @@ static void settle(struct transact *t)
         flights_drain(t->flights, -1);
     } else {
         take_back(t);
-        pthread_mutex_lock(&t->lock);
-        t->first = t->chunks[0]->id;
-        pthread_mutex_unlock(&t->lock);
+        turn_give_back(&t->turn, t->chunks[0]->id);
     }
     t->link.host->metric_add(end == END_COMMITTED ? t->committed : t->aborted, 1);
     finish_chunks(t, end);

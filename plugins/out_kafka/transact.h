@@ -23,6 +23,7 @@
 #include "message.h"
 #include "producer.h"
 #include "refused.h"
+#include "turn.h"
 
 enum transact_state { TRANSACT_IDLE, TRANSACT_OPEN, TRANSACT_COMMITTING, TRANSACT_BROKEN };
 
@@ -38,6 +39,7 @@ struct transact {
     pthread_t thread;
     bool running;
     int wake; /* eventfd: readable when the writer is to look again */
+    struct turn turn;
 
     pthread_mutex_t lock; /* guards all below; a leaf */
     pthread_cond_t changed;
@@ -48,7 +50,6 @@ struct transact {
     uint64_t limit; /* with so many it is committed; lower than the setting once inputs had to wait for it */
     uint64_t sent;  /* chunks ever: whether something came */
     uint64_t highest; /* id of a chunk that was sent before */
-    uint64_t first;   /* of those that were given back, until one is handed over again; 0: none */
     int64_t due;      /* ns */
     int64_t ended;    /* ns; when the last one was; 0: none */
     int64_t behind;   /* ns; how long after that this one began */

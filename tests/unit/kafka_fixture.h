@@ -143,6 +143,37 @@ static inline bool is_under_way(const struct weir_instance *in, size_t chunk)
     return weir_fake_attempts(in, chunk) > 0 && weir_fake_result(in, chunk) == WEIR_LATER;
 }
 
+struct comeback {
+    const struct weir_instance *in;
+    size_t chunk;
+};
+
+/* As another one's write begins: goes on once the chunk was given back, and whoever did that has returned. */
+static inline void await_comeback(void *data, const char *callback)
+{
+    const struct comeback *c = data;
+    struct timespec pause = {0, 20000000};
+
+    if (!callback || strcmp(callback, "write") != 0)
+        return;
+    for (int64_t until = now_ms() + DEADLINE_MS;
+         weir_fake_result(c->in, c->chunk) != WEIR_RETRY && now_ms() < until;)
+        nanosleep(&pause, NULL);
+    ck_assert_int_eq(weir_fake_result(c->in, c->chunk), WEIR_RETRY);
+    nanosleep(&pause, NULL);
+}
+
+/* Writes the next chunk, which weir had in hand when that one came back. */
+static inline int write_in_hand(struct weir_instance *in, size_t chunk)
+{
+    struct comeback comeback = {in, chunk};
+
+    weir_fake_on_callback(fake, await_comeback, &comeback);
+    int result = weir_fake_write_next(in);
+    weir_fake_on_callback(fake, NULL, NULL);
+    return result;
+}
+
 /* Writes every chunk until all are delivered. */
 static inline void deliver(struct weir_instance *in)
 {

@@ -3,6 +3,7 @@
  * out_kafka against librdkafka's mock cluster: what arrives, and what becomes of errors. The instance's
  * thread is the test's.
  */
+#include <dlfcn.h>
 #include <pthread.h>
 #include "kafka_fixture.h"
 
@@ -345,12 +346,42 @@ START_TEST(fatal_error)
     deliver(in);
     rd_kafka_mock_push_request_errors(cluster.mock, PRODUCE, 1,
                                       RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
-    for (unsigned i = 1; i < 20; i++)
+    /* All in one request: of two the mock would take the second, which a broker refuses for its sequence. */
+    rd_kafka_mock_broker_set_down(cluster.mock, 1);
+    for (unsigned i = 1; i < 20; i++) {
         add_lines(in, "numbers", i * 100, 100, 10);
+        ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
+    }
+    rd_kafka_mock_broker_set_up(cluster.mock, 1);
     deliver(in);
     ck_assert_uint_eq(rejects(in), 0);
     ck_assert_msg(logged("built anew") == 1, "%s", weir_fake_log(fake));
     check_numbers(&cluster, "numbers", 0, 2000);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
+/* One chunk was taken from the queue before others came back: it does not go before them. */
+START_TEST(one_in_hand_does_not_overtake)
+{
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    struct weir_instance *in = begin(raw, cluster.brokers);
+    add_lines(in, "numbers", 0, 100, 10);
+    deliver(in);
+    rd_kafka_mock_push_request_errors(cluster.mock, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    /* One message: of two requests the mock would take the second, which a broker refuses for its sequence.
+     */
+    size_t back = add_lines(in, "numbers", 100, 1, 10);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
+    add_lines(in, "numbers", 101, 199, 10);
+    ck_assert_int_eq(write_in_hand(in, back), WEIR_RETRY);
+    deliver(in);
+    check_numbers(&cluster, "numbers", 0, 300);
     end(in);
     cluster_end(&cluster);
 }
@@ -528,6 +559,62 @@ START_TEST(topic_gone_for_a_while)
 }
 END_TEST
 
+/* In place of librdkafka's function: the first call is in vain, before the next one the topic is there again.
+ */
+static struct cluster *restored_by_asking;
+static unsigned asked;
+
+rd_kafka_resp_err_t rd_kafka_metadata(rd_kafka_t *rk, int all, rd_kafka_topic_t *topic,
+                                      const struct rd_kafka_metadata **ret, int ms)
+{
+    rd_kafka_resp_err_t (*real)(rd_kafka_t *, int, rd_kafka_topic_t *, const struct rd_kafka_metadata **,
+                                int);
+
+    *(void **)&real = dlsym(RTLD_NEXT, "rd_kafka_metadata");
+    if (restored_by_asking && asked++ == 0)
+        return RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (restored_by_asking)
+        rd_kafka_mock_topic_set_error(restored_by_asking->mock, "numbers", RD_KAFKA_RESP_ERR_NO_ERROR);
+    return real(rk, all, topic, ret, ms);
+}
+
+/* It comes back between two batches of a chunk: what failed of the chunk goes before the rest all the same.
+ */
+static void check_topic_back(const struct setting *settings)
+{
+    struct cluster cluster;
+    struct timespec pause = {0, 500000000};
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "numbers");
+    struct weir_instance *in = begin(settings, cluster.brokers);
+    add_lines(in, "numbers", 0, 30, 10);
+    deliver(in);
+    rd_kafka_mock_topic_set_error(cluster.mock, "numbers", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    nanosleep(&pause, NULL); /* librdkafka must have seen it */
+    size_t back = add_lines(in, "numbers", 30, 1000, 10);
+    weir_fake_write_next(in);
+    for (int64_t until = now_ms() + DEADLINE_MS; is_under_way(in, back) && now_ms() < until;)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    ck_assert_int_eq(weir_fake_result(in, back), WEIR_RETRY);
+    restored_by_asking = &cluster;
+    asked = 0; /* once for the first batch of the second attempt */
+    deliver(in);
+    restored_by_asking = NULL;
+    check_numbers(&cluster, "numbers", 0, 1030);
+    end(in);
+    cluster_end(&cluster);
+}
+
+START_TEST(topic_back_in_the_midst_of_a_chunk)
+{
+    const struct setting often = {"rdkafka.topic.metadata.refresh.interval.ms", "100"};
+
+    check_topic_back((struct setting[]){{"format", "raw"}, often, {NULL, NULL}});
+    check_topic_back((struct setting[]){{"format", "raw"}, {"headers.x", "y"}, often, {NULL, NULL}});
+}
+END_TEST
+
 START_TEST(statistics)
 {
     struct cluster cluster;
@@ -572,11 +659,13 @@ int main(void)
     tcase_add_test(tcase, dead_letters);
     tcase_add_test(tcase, batches_too_large);
     tcase_add_test(tcase, fatal_error);
+    tcase_add_test(tcase, one_in_hand_does_not_overtake);
     tcase_add_test(tcase, broker_away_at_start);
     tcase_add_test(tcase, cancelled);
     tcase_add_test(tcase, cancelled_while_full);
     tcase_add_test(tcase, unknown_topic);
     tcase_add_test(tcase, topic_gone_for_a_while);
+    tcase_add_test(tcase, topic_back_in_the_midst_of_a_chunk);
     tcase_add_test(tcase, statistics);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -268,6 +268,20 @@ START_TEST(a_topic_that_may_not_be_written)
 }
 END_TEST
 
+/* What is aborted comes again; the chunk that weir had in hand meanwhile is not committed before it. */
+START_TEST(one_in_hand_does_not_overtake)
+{
+    load(NULL, NULL);
+    ANSWER(ADD_PARTITIONS, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    size_t back = add_lines(in, "numbers", 0, 100, 20);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
+    add_lines(in, "numbers", 100, 100, 20);
+    ck_assert_int_eq(write_in_hand(in, back), WEIR_RETRY);
+    deliver(in);
+    check_numbers(&cluster, "numbers", 0, 200);
+}
+END_TEST
+
 /* A producer that can't go on at the very start: another one can. */
 START_TEST(a_start_that_fails)
 {
@@ -300,6 +314,7 @@ int main(void)
     tcase_add_test(t, the_rest_of_a_chunk_is_not_waited_for);
     tcase_add_test(t, what_passes_is_waited_for);
     tcase_add_test(t, a_topic_that_may_not_be_written);
+    tcase_add_test(t, one_in_hand_does_not_overtake);
     tcase_add_test(t, a_start_that_fails);
     suite_add_tcase(suite, t);
     runner = srunner_create(suite);

@@ -326,6 +326,35 @@ START_TEST(a_later_retry_waits_for_the_others)
 }
 END_TEST
 
+/* The first stays under way; in the midst of writing the second it comes back. */
+static int give_back_both(struct weir_chunk *c)
+{
+    if (fake.writes == 1)
+        return keep(c);
+    if (fake.writes > 2)
+        return WEIR_DELIVERED;
+    output_finish(output, fake.kept[0], WEIR_RETRY);
+    return WEIR_RETRY;
+}
+
+START_TEST(one_that_lets_others_go_first_has_not_failed)
+{
+    char limit[] = "no_retries", *limits[] = {limit};
+    struct setting extra = {.name = (char *)"retry_limit", .values = limits, .count = 1};
+
+    begin_world(give_back_both, &extra, 1);
+    send_chunk(0);
+    send_chunk(1);
+    output_drain(output);
+    await(INSTANCE_STOPPED);
+    ck_assert_int_eq(metric_value(output->rejected), 1);
+    ck_assert_int_eq(metric_value(output->records), 1);
+    ck_assert_uint_eq(fake.writes, 3);
+    ck_assert_uint_eq(fake.log[2], ids[1]);
+    end_world();
+}
+END_TEST
+
 static int retry_for_ever(struct weir_chunk *c)
 {
     (void)c;
@@ -528,6 +557,7 @@ int main(void)
     tcase_add_test(t, retries_keep_the_order);
     tcase_add_test(t, later_in_any_order_commits_in_order);
     tcase_add_test(t, a_later_retry_waits_for_the_others);
+    tcase_add_test(t, one_that_lets_others_go_first_has_not_failed);
     tcase_add_test(t, retry_limit_rejects_into_the_dead_letter_file);
     tcase_add_test(t, cancelled_leaves_the_rest_uncommitted);
     tcase_add_test(t, cancel_ends_a_wait);
