@@ -80,6 +80,11 @@ class Kafka:
             key.replace("_", "."), value))]
         self.tool("topics", "--create", "--topic", topic, "--partitions", partitions, *config)
 
+    def create_and_wait(self, topic):
+        """Also until its leader knows of it: that is after the answer, and what is sent without acknowledgements before it is lost."""
+        self.create(topic)
+        until(lambda: self.read(topic) == [], "the new topic %s can be read" % topic)
+
     # -- What it holds --
 
     def read(self, topic):
@@ -122,9 +127,11 @@ class Kafka:
         return until(lambda: self.count(topic), "an answer of the broker about " + topic, deadline=60)
 
     def leader(self, topic):
+        """The node that leads partition 0; -1 if none does, or if the broker that was asked does not answer."""
         done = subprocess.run(["kcat", "-L", "-b", self.address, "-t", topic], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=60, check=True)
-        return int(done.stdout.split("leader ")[1].split(",")[0])
+                              capture_output=True, text=True, timeout=60, check=False)
+        found = re.search(r"partition 0, leader (-?\d+)", done.stdout)
+        return int(found[1]) if found else -1
 
     def batches(self, topic):
         """The batches of partition 0 as the broker keeps them: as they came over the wire."""

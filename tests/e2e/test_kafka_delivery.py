@@ -131,15 +131,19 @@ def kept_number(lab):
 
 
 def check_runs(found, count, kept, seed):
-    """Each start goes back to what was kept as acknowledged: a kill repeats what was in flight, and never skips."""
+    """Each start goes back to what was kept as acknowledged: a kill repeats what was in flight, and never skips. What the killed one
+    had sent last may be taken by a busy broker when the next one sends already: then there are pieces that go on where another ended."""
     text = "(seed %d)" % seed
     missing = set(range(count)) - set(found)
     assert not missing, "lost %d lines, first %d %s" % (len(missing), min(missing), text)
     runs = runs_of(found)
-    assert len(runs) <= len(kept), "out of order: %s %s" % (runs[:40], text)
-    for before, after in zip(runs, runs[1:]):
-        assert after[0] <= before[1] + 1, "a gap: %s %s" % (runs, text)
-    starts = [run[0] for run in runs]
+    starts, ends = [], set()
+    for begin, end in runs:
+        assert begin <= max(ends, default=-1) + 1, "a gap: %s %s" % (runs, text)
+        if begin - 1 not in ends:
+            starts.append(begin)
+        ends.add(end)
+    assert len(starts) <= len(kept) and len(runs) <= 3 * len(kept), "out of order: %s %s" % (runs[:40], text)
     assert set(starts) <= set(kept), "repeated more than was in flight: %s, kept were %s %s" % (runs, kept, text)
     assert starts == sorted(starts), "an older position is kept: %s %s" % (runs, text)
 
@@ -148,8 +152,10 @@ def check_runs(found, count, kept, seed):
 def test_acks(lab, kafka, topic, acks):
     path = lab.path("in.log")
     path.write_bytes(lines(0, 5000))
-    ship_all(lab, kafka, path, topic, acks=acks)
+    kafka.create_and_wait(topic)
+    weir = ship(lab, kafka, path, topic, acks=acks)
     found = kafka.numbers(topic, 5000)
+    weir.stop()  # not before: without acknowledgements, what is on its way when the connection goes may be lost
     assert found == list(range(5000))
     assert all((batch.producer >= 0) == (acks == "all") for batch in kafka.batches(topic))
 

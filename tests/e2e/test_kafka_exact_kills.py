@@ -12,11 +12,13 @@ from etcd_agent import KEY, QUICK, entry
 from exact import WIDTH, Rotating, check_committed, check_files, committed, forget_checkpoint, uncommitted
 from harness import Writer, append, lines, until
 from kafka_broker import output, ship_all
+from test_spool import Client, spooled
 
 pytest_plugins = ["kafka_fixtures", "etcd_fixtures"]
 pytestmark = [pytest.mark.kafka, pytest.mark.one_build]
 
 KILLS = int(os.environ.get("WEIR_EXACT_KILLS", "4"))
+SPOOL_KILLS = int(os.environ.get("WEIR_EXACT_KILLS", "2"))
 TURNS = int(os.environ.get("WEIR_EXACT_POINTS", "1"))
 RATE = 5000
 MOVING = 3  # files that etcd adds, removes, and sends elsewhere
@@ -146,6 +148,57 @@ def test_kills_with_everything(lab, kafka, topic, exact, etcd):
     print("%d kills, %d lines, once each; %d aborted and repeated, %d rotations, %d truncations, %d changes in etcd" % (
         KILLS, total, repeated, len(field.rotating.begins) - 1, field.cuts, field.changes))
     assert repeated > 0 or KILLS < 20, "nothing came twice: this test could not fail"
+
+
+def check_spooled(found, promised, kills, text):
+    """Every acknowledged line, in order; a kill may go back once, by what was committed just before it."""
+    missing = set(promised) - set(found)
+    assert not missing, "%d acknowledged lines are lost, first %d %s" % (len(missing), min(missing), text)
+    first_times = list(dict.fromkeys(found))
+    assert first_times == sorted(first_times), "what comes for the first time is out of order " + text
+    back = sum(1 for before, after in zip(found, found[1:]) if after <= before)
+    assert back <= kills, "%d times back, after %d kills %s" % (back, kills, text)
+
+
+def test_kills_with_a_spool(lab, kafka, topic, exact):
+    """Lines from a socket, which are acknowledged once they are on disk (`storage: disk`), in transactions to Kafka. They have no
+    position that Kafka could keep: what was committed just before a kill may come again, and nothing else does."""
+    seed = int(os.environ.get("WEIR_SEED", time.time_ns() & 0xFFFFFFFF))
+    print("seed %d" % seed)
+    dice, text, promised, first = random.Random(seed), "(seed %d)" % seed, [], 0
+    sinks = [output(kafka, transaction_interval="50ms", **exact)]
+    for turn in range(SPOOL_KILLS):
+        weir = lab.start(spooled(lab, sinks, topic=topic), name="spool%d" % turn)
+        client = Client(lab, first, WIDTH)
+        for _ in range(20):
+            client.put(dice.randrange(1, 200))
+        client.settle()
+        if dice.random() < 0.6:  # the others are killed before Kafka has anything
+            before = kafka.count(topic)
+            until(lambda: client.put(20) and kafka.count(topic) > before, lambda: "it sends; " + text + weir.log_text()[-3000:])
+        time.sleep(dice.uniform(0, 0.2))  # the moment of the kill, not a wait
+        weir.kill()
+        client.work()
+        client.close()
+        promised += range(client.first, client.acknowledged)
+        first = client.next  # of those that were not acknowledged some may come, and some not
+    weir = lab.start(spooled(lab, sinks, topic=topic), name="last")
+    client = Client(lab, first, WIDTH)
+    client.put(1)
+    until(lambda: client.work() and first in committed(kafka, topic), lambda: "the last line; " + text + weir.log_text()[-3000:], 90)
+    before = committed(kafka, topic)
+    weir.stop()
+    # After an orderly end nothing comes again.
+    weir = lab.start(spooled(lab, sinks, topic=topic), name="after")
+    client = Client(lab, first + 1, WIDTH)
+    client.put(1)
+    until(lambda: client.work() and first + 1 in committed(kafka, topic), lambda: "one more; " + text + weir.log_text()[-3000:])
+    weir.stop()
+    found = committed(kafka, topic)
+    assert found == before + [first + 1], text
+    check_spooled(found, [*promised, first, first + 1], SPOOL_KILLS, text)
+    print("%d kills, %d lines that were acknowledged, none lost; %d committed again" % (
+        SPOOL_KILLS, len(promised), len(found) - len(set(found))))
 
 
 POINTS = ["kafka-starting:1", "kafka-owner:1", "kafka-produced:2", "kafka-before-positions:2", "kafka-after-positions:2",

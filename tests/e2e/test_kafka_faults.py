@@ -175,7 +175,7 @@ def test_random_faults(lab, kafka, topic):
 @pytest.mark.parametrize("how", ["kill", "pause"])
 def test_leader_of_three_goes(lab, cluster, topic, how):
     load = Load(lab, cluster, topic, rdkafka={"socket.timeout.ms": "5000"})
-    leader = cluster.leader(topic)
+    leader = until(lambda: max(0, cluster.leader(topic)), "a leader")
     cluster.do(how, leader)
     until(lambda: cluster.leader(topic) not in (leader, -1), "another leader", 90)
     sent = cluster.sure_count(topic)
@@ -212,7 +212,7 @@ def test_coordinator_of_three_moves(lab, cluster, topic, exact, how):
     writer = Writer(path, 2000, width=WIDTH)
     until(lambda: len(committed(cluster, topic, WIDTH)) > 500, lambda: "load; log: " + weir.log_text())
     for _ in range(2 if FULL else 1):
-        node = coordinator(cluster, "mover")
+        node = until(lambda: max(0, coordinator(cluster, "mover")), "a coordinator")
         cluster.do(how, node)
         until(lambda: coordinator(cluster, "mover") not in (node, -1), "another coordinator", 90)
         before = len(committed(cluster, topic, WIDTH))

@@ -105,8 +105,10 @@ def test_messages_without_a_key_use_every_partition(lab, kafka, topic):
     sent = [0]
 
     def all_used():
-        append(path, lines(sent[0], sent[0] + 100))
-        sent[0] += 100
+        for _ in range(10):
+            append(path, lines(sent[0], sent[0] + 10))
+            sent[0] += 10
+            time.sleep(0.02)  # so that each has a choice of its own
         return len({message.partition for message in kafka.read(topic) or []}) == 4
     until(all_used, "all partitions are used")
     weir.stop()
