@@ -174,10 +174,12 @@ static struct input *create_with(struct engine *e, struct input *owner, const st
 
     if (section && alias)
         in = input_create(e, plugin, section, alias, problems);
-    if (in)
+    if (in) {
         take_texts(in, kept, s);
-    else
+        input_drop_config(in); /* sets are compared by the texts */
+    } else {
         free(kept);
+    }
     free(alias);
     spec_section_free(section);
     if (in && take_over(in, owner, s->id) < 0) {

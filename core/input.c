@@ -171,13 +171,24 @@ static int set_up_storage(struct input *in, const struct section *section, struc
     return in->feed ? 0 : -ENOMEM;
 }
 
+static struct option_table common_table(struct input *in)
+{
+    return (struct option_table){.options = input_options,
+                                 .row_size = sizeof(struct weir_option),
+                                 .values = &in->options,
+                                 .values_size = sizeof(in->options)};
+}
+
+static void take_common(struct input *in)
+{
+    in->tag = in->options.tag ? in->options.tag : in->base.alias->chars;
+    in->topic = in->options.topic ? in->options.topic : "";
+}
+
 static int set_up(struct input *in, struct engine *engine, const struct plugin *plugin,
                   const struct section *section, const char *default_alias, struct problems *problems)
 {
-    struct option_table common = {.options = input_options,
-                                  .row_size = sizeof(struct weir_option),
-                                  .values = &in->options,
-                                  .values_size = sizeof(in->options)};
+    struct option_table common = common_table(in);
     int rc = instance_init(&in->base, engine, plugin, section, &common, problems);
 
     if (rc < 0)
@@ -185,9 +196,8 @@ static int set_up(struct input *in, struct engine *engine, const struct plugin *
     rc = instance_set_alias(&in->base, in->options.alias, default_alias, problems);
     if (rc < 0)
         return rc;
-    in->tag = in->options.tag ? in->options.tag : in->base.alias->chars;
+    take_common(in);
     in->tag_origin = section_origin(section, "tag");
-    in->topic = in->options.topic ? in->options.topic : "";
     rc = set_up_storage(in, section, problems);
     if (rc < 0)
         return rc;
@@ -273,6 +283,16 @@ struct input *input_create(struct engine *engine, const struct plugin *plugin, c
     if (in->feed)
         add_spool_metrics(in);
     return in;
+}
+
+void input_drop_config(struct input *in)
+{
+    struct option_table common = common_table(in);
+
+    if (!(in->base.plugin->api.flags & WEIR_PLUGIN_COPIES_CONFIG))
+        return;
+    instance_drop_config(&in->base, &common);
+    take_common(in);
 }
 
 void input_destroy(struct input *in)

@@ -82,6 +82,8 @@ extern const struct weir_option input_options[];
  */
 struct input *input_create(struct engine *, const struct plugin *, const struct section *,
                            const char *default_alias, struct problems *);
+/* What it was made of is kept elsewhere, or nobody will compare it: what is not needed any more is freed. */
+void input_drop_config(struct input *);
 /* True once INSTANCE_STOPPED was told and nothing posted to the loop for it is left; else tells
  * INSTANCE_STOPPED again. */
 bool input_is_quiet(struct input *);

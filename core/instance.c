@@ -77,6 +77,14 @@ int instance_create(struct weir_instance *i, struct problems *problems)
     return rc;
 }
 
+void instance_drop_config(struct weir_instance *i, const struct option_table *common)
+{
+    if (option_keep_only(common, &i->memory) < 0)
+        return;
+    free(i->config);
+    i->config = NULL;
+}
+
 void instance_finish(struct weir_instance *i)
 {
     if (!i->engine) /* never came as far as instance_init */

@@ -38,7 +38,7 @@ struct weir_instance {
     struct rcstring *alias;
     struct origin origin; /* of its section; the file name lives as long as the engine */
     struct origin alias_origin;
-    void *config; /* what `create` was given */
+    void *config; /* what `create` was given, until it is dropped */
     struct option_memory *memory;
     void *self;
     char *error; /* host->error's last text, or NULL; under one lock for all instances */
@@ -57,6 +57,11 @@ int instance_set_alias(struct weir_instance *, const char *written, const char *
                        struct problems *);
 /* Calls the plugin's create; a refusal goes to problems with the place of the section. Control thread. */
 int instance_create(struct weir_instance *, struct problems *);
+/*
+ * Frees the configuration that create was given; `common` is the table of instance_init. For a plugin that
+ * allows it, of an instance whose configuration is not compared. Control thread.
+ */
+void instance_drop_config(struct weir_instance *, const struct option_table *common);
 /* Calls destroy where create succeeded, and frees what instance_init took. Control thread. */
 void instance_finish(struct weir_instance *);
 

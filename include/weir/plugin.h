@@ -519,7 +519,12 @@ enum weir_plugin_flags {
      * An input that goes on from its positions: whatever it sends can be read again, so `storage: disk` would
      * only be a copy. (in_tail.)
      */
-    WEIR_PLUGIN_REREADS = 1 << 1
+    WEIR_PLUGIN_REREADS = 1 << 1,
+    /*
+     * An input that looks at its configuration, and at what that points to, within create only: weir may free
+     * it then. For plugins of which there may be thousands of instances. (in_tail.)
+     */
+    WEIR_PLUGIN_COPIES_CONFIG = 1 << 2
 };
 
 /* The three numbers that every descriptor begins with. */
@@ -537,7 +542,7 @@ struct weir_plugin {
 
     /*
      * Mandatory. Control. Makes an instance out of its configuration, which stays valid and unchanged until
-     * destroy returns. Checks what a table can't, allocates, and opens nothing outside the process: `weir
+     * destroy returns (but see WEIR_PLUGIN_COPIES_CONFIG). Checks what a table can't, allocates, and opens nothing outside the process: `weir
      * check` calls it too. Returns 0 and *ret_self, or a negative errno after host->error.
      */
     int (*create)(const struct weir_host *, struct weir_instance *, const void *config, void **ret_self);

@@ -58,9 +58,9 @@ bool tail_allowed(struct tail_instance *tail, int fd, const char *path)
                       path);
         return false;
     }
-    int rc = tail->allow ? real_path(fd, real, sizeof(real)) : 0;
+    int rc = tail->settings->allow ? real_path(fd, real, sizeof(real)) : 0;
 
-    if (!tail->allow || (rc == 0 && (tail_glob_match(tail->allow, real) & TAIL_IS_FILE)))
+    if (!tail->settings->allow || (rc == 0 && (tail_glob_match(tail->settings->allow, real) & TAIL_IS_FILE)))
         return true;
     tail_count(tail, TAIL_REFUSED_FILES, 1);
     if (rc < 0)

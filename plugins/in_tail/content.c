@@ -188,7 +188,7 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     bool changed = false;
     const char *from = "its start";
     const bool packed = tail_packed_is(tail, file->fd);
-    const uint64_t end = packed ? 0 : status->size - status->size % tail_lines_width(&tail->format);
+    const uint64_t end = packed ? 0 : status->size - status->size % tail_lines_width(tail->format);
     uint64_t skip = 0;
     int r = tail_known_take(tail, file->fd, status, file->path, &known, &changed);
     if (r < 0) {
@@ -258,7 +258,7 @@ int tail_file_skip_hole(struct tail_file *file)
     if (!file->anew || file->offset > 0 || file->packed) {
         return 0;
     }
-    int64_t hole = leading_nuls(file->fd), width = (int64_t)tail_lines_width(&tail->format);
+    int64_t hole = leading_nuls(file->fd), width = (int64_t)tail_lines_width(tail->format);
     hole -= hole > 0 ? hole % width : 0; /* the last of them may be a character's */
     if (hole <= 0) {
         return (int)hole;

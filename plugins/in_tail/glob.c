@@ -91,7 +91,8 @@ static int build(const struct weir_list *paths, const char *here, struct tail_gl
         return r;
     }
     size_t head = sizeof(struct tail_glob) + paths->count * sizeof(struct tail_pattern);
-    struct tail_glob *glob = malloc(head + room.part_count * sizeof(struct tail_part) + room.text_size);
+    size_t first = strlen(paths->items[0]) + 1;
+    struct tail_glob *glob = malloc(head + room.part_count * sizeof(struct tail_part) + room.text_size + first);
     if (!glob) {
         return -ENOMEM;
     }
@@ -104,6 +105,7 @@ static int build(const struct weir_list *paths, const char *here, struct tail_gl
         parse(&room, here, paths->items[i]);
         glob->patterns[i] = (struct tail_pattern){room.parts + before, room.part_count - before};
     }
+    glob->first = memcpy(room.texts + room.text_size, paths->items[0], first);
     *ret = glob;
     return 0;
 }
@@ -126,6 +128,16 @@ struct tail_glob *tail_glob_create(const struct weir_list *paths, const struct w
 void tail_glob_destroy(struct tail_glob *glob)
 {
     free(glob);
+}
+
+const char *tail_glob_first(const struct tail_glob *glob)
+{
+    return glob->first;
+}
+
+bool tail_glob_is_one(const struct tail_glob *glob)
+{
+    return glob->count == 1;
 }
 
 bool tail_glob_excludes(const struct tail_glob *glob, const char *path)

@@ -12,11 +12,14 @@ struct tail_glob; /* the patterns and excludes of one instance */
 
 /*
  * Relative patterns are taken from the working directory. Excludes are compared with the whole path, `*`
- * matching slashes too; one without a slash also with the name alone. Both lists must outlive it. NULL and
+ * matching slashes too; one without a slash also with the name alone; their list must outlive it. NULL and
  * errno: ENOMEM, EINVAL for an empty pattern.
  */
 struct tail_glob *tail_glob_create(const struct weir_list *paths, const struct weir_list *excludes);
 void tail_glob_destroy(struct tail_glob *); /* takes NULL */
+/* The first pattern as it was written; whether it is the only one. */
+const char *tail_glob_first(const struct tail_glob *);
+bool tail_glob_is_one(const struct tail_glob *);
 
 enum tail_glob_match {
     TAIL_NO_MATCH = 0,

@@ -26,6 +26,7 @@ struct tail_pattern {
 /* In one piece of memory with its parts and their texts: most inputs have one, of one pattern. */
 struct tail_glob {
     const struct weir_list *excludes;
+    const char *first; /* pattern, as it was written */
     size_t count;
     struct tail_pattern patterns[];
 };

@@ -28,7 +28,7 @@ int tail_join_open(struct tail_file *file)
 {
     struct tail_instance *tail = file->tail;
     if (tail->multiline) {
-        file->join = tail_join_create(&tail->format, tail->multiline);
+        file->join = tail_join_create(tail->format, tail->multiline);
     }
     return tail->multiline && !file->join ? -ENOMEM : 0;
 }
@@ -96,7 +96,7 @@ static enum tail_progress begin(struct tail_file *file, size_t size, struct tail
     struct tail_out *out = &file->join->out;
     *out = (struct tail_out){
         .host = tail->host,
-        .format = &tail->format,
+        .format = tail->format,
         .parser = tail->multiline->parser,
         .preserve_key = tail->multiline->preserve_key,
         .path = file->path,

@@ -20,7 +20,7 @@ struct tail_format {
     size_t max;                              /* of a line, without its newline */
     enum tail_long_lines long_lines;
     bool skip_empty;
-    const struct tail_filter *filter; /* NULL: every line is wanted */
+    struct tail_filter *filter;       /* NULL: every line is wanted */
     struct tail_encoding *encoding;   /* NULL: bytes are taken as they are */
 };
 

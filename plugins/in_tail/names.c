@@ -37,8 +37,8 @@ int tail_file_set_path(struct tail_file *file, const char *path, bool named)
 {
     struct tail_instance *tail = file->tail;
     char *copy = NULL;
-    if (tail->config->path.count == 1 && strcmp(path, tail->config->path.items[0]) == 0) {
-        path = tail->config->path.items[0]; /* most often, where there are thousands of inputs */
+    if (tail_glob_is_one(tail->glob) && strcmp(path, tail_glob_first(tail->glob)) == 0) {
+        path = tail_glob_first(tail->glob); /* most often, where there are thousands of inputs */
     } else if (!(path = copy = strdup(path))) {
         return -ENOMEM;
     }

@@ -48,7 +48,7 @@ static struct weir_metric *metric(const struct tail_instance *tail, enum tail_co
 {
     static const char *const treatments[] = {"split", "truncate", "skip"};
     const struct row *row = &rows[which];
-    const char *value = which == TAIL_LONG_LINES ? treatments[tail->format.long_lines] : row->value;
+    const char *value = which == TAIL_LONG_LINES ? treatments[tail->format->long_lines] : row->value;
     return tail->host->metric(tail->instance, WEIR_COUNTER, row->name, row->help, row->label, value);
 }
 
@@ -57,7 +57,7 @@ static bool applies(const struct tail_instance *tail, enum tail_counted which)
 {
     switch (which) {
     case TAIL_UNDECODABLE:
-        return tail->format.encoding;
+        return tail->format->encoding;
     case TAIL_UNPARSED_LINES:
     case TAIL_BAD_TIMES:
         return tail->multiline;

@@ -674,7 +674,7 @@ static uint64_t wanted_from(const struct tail_packed *p)
 
 static size_t window_of(const struct tail_file *file)
 {
-    size_t limit = file->join ? tail_join_limit(file->join) : file->tail->format.max;
+    size_t limit = file->join ? tail_join_limit(file->join) : file->tail->format->max;
     return TAIL_TOKEN_SPAN + limit + AHEAD;
 }
 

@@ -55,7 +55,7 @@ int tail_file_token(const struct tail_file *file, uint64_t offset, uint64_t *ret
 static void see_order(const struct tail_file *file)
 {
     uint8_t mark[4] = {0};
-    struct tail_encoding *encoding = file->tail->format.encoding;
+    struct tail_encoding *encoding = file->tail->format->encoding;
     if (encoding && file->packed) {
         size_t size = tail_packed_mark(file, mark);
         tail_encoding_of_text(encoding, mark, size);
@@ -120,7 +120,7 @@ static struct tail_prefix *make_prefix(const struct tail_file *file)
     struct timespec now;
     struct tail_prefix *prefix = tail_hub_prefix(file->tail->hub);
     clock_gettime(CLOCK_REALTIME, &now);
-    return tail_prefix_make(prefix, &file->tail->format, file->path, &now) == 0 ? prefix : NULL;
+    return tail_prefix_make(prefix, file->tail->format, file->path, &now) == 0 ? prefix : NULL;
 }
 
 void tail_file_move_to(struct tail_file *file, uint64_t offset, uint64_t token)
@@ -153,19 +153,19 @@ static enum tail_progress send_lines(struct tail_file *file, const uint8_t *data
     struct tail_instance *tail = file->tail;
     struct tail_prefix *prefix = NULL;
     size_t first;
-    while ((first = tail_lines_first(&tail->format, data, size)) > 0) {
+    while ((first = tail_lines_first(tail->format, data, size)) > 0) {
         struct weir_draft *draft;
         struct tail_tally tally = {0};
         prefix = prefix ? prefix : make_prefix(file);
         if (!prefix) {
             return broken(ENOMEM);
         }
-        enum tail_progress r = begin(tail, tail_lines_room(&tail->format, prefix, data, size, first), &draft);
+        enum tail_progress r = begin(tail, tail_lines_room(tail->format, prefix, data, size, first), &draft);
         if (r != TAIL_MORE) {
             return r;
         }
         size_t used =
-            tail_lines_pack(&tail->format, prefix, draft, data, size, file->offset, &file->split, &tally);
+            tail_lines_pack(tail->format, prefix, draft, data, size, file->offset, &file->split, &tally);
         data += used;
         size -= used;
         tail_file_tell(file, &tally);
@@ -217,7 +217,7 @@ static enum tail_progress read_lines(struct tail_file *file, size_t want)
  */
 static enum tail_progress find_end(struct tail_file *file, uint64_t *ret_size)
 {
-    const struct tail_format *format = &file->tail->format;
+    const struct tail_format *format = file->tail->format;
     size_t step = tail_file_chunk(file);
     uint8_t *buffer = tail_hub_buffer(file->tail->hub, step);
     if (!buffer) {
@@ -272,14 +272,14 @@ static enum tail_progress send_part(struct tail_file *file, size_t size, bool re
         r = TAIL_CHANGED;
     } else if (r == TAIL_MORE) {
         r = error ? broken(-error)
-                  : begin(tail, tail_lines_room(&tail->format, prefix, buffer, 0, size), &draft);
+                  : begin(tail, tail_lines_room(tail->format, prefix, buffer, 0, size), &draft);
     }
     if (r != TAIL_MORE) {
         return r;
     }
     if (record) {
         struct tail_tally tally = {0};
-        tail_lines_pack_rest(&tail->format, prefix, draft, buffer + span, size, file->offset, &tally);
+        tail_lines_pack_rest(tail->format, prefix, draft, buffer + span, size, file->offset, &tally);
         tail_file_tell(file, &tally);
     }
     tail_file_move_to(file, offset, position.token);
@@ -290,7 +290,7 @@ static enum tail_progress send_part(struct tail_file *file, size_t size, bool re
 
 static enum tail_progress read_long(struct tail_file *file)
 {
-    const struct tail_format *format = &file->tail->format;
+    const struct tail_format *format = file->tail->format;
     uint64_t size = 0;
     enum tail_progress r = find_end(file, &size);
     if (r != TAIL_MORE || size == 0) {
@@ -336,7 +336,7 @@ enum tail_progress tail_file_read(struct tail_file *file, size_t *bytes)
 
 enum tail_progress tail_file_flush(struct tail_file *file)
 {
-    const struct tail_format *format = &file->tail->format;
+    const struct tail_format *format = file->tail->format;
     see_order(file);
     if (file->join) {
         return tail_join_flush(file);

@@ -243,64 +243,35 @@ static void on_retry(void *data)
 /* -- Life
  * ------------------------------------------------------------------------------------------------------ */
 
-static void set_format(struct tail_instance *tail)
-{
-    const struct tail_config *c = tail->config;
-    tail->format = (struct tail_format){
-        .key = c->key,
-        .path_key = c->path_key && *c->path_key ? c->path_key : NULL,
-        .offset_key = c->offset_key && *c->offset_key ? c->offset_key : NULL,
-        .max = c->buffer_max_size,
-        .long_lines = c->skip_long_lines ? TAIL_SKIP : (enum tail_long_lines)c->long_lines,
-        .skip_empty = c->skip_empty_lines,
-    };
-}
-
 static bool given(const char *text)
 {
     return text && *text;
 }
 
 /* 0 or -errno, told to the host. */
-static int set_filter(struct tail_instance *tail)
+static int set_filter(struct tail_instance *tail, struct tail_format *format)
 {
     const struct tail_config *c = tail->config;
     char why[512] = "no memory";
     if (!given(c->include_regex) && !given(c->exclude_regex)) {
         return 0;
     }
-    int r = tail_filter_create(c->include_regex, c->exclude_regex, why, sizeof(why), &tail->filter);
+    int r = tail_filter_create(c->include_regex, c->exclude_regex, why, sizeof(why), &format->filter);
     if (r < 0) {
         tail->host->error(tail->instance, "%s", why);
     }
-    tail->format.filter = tail->filter;
     return r;
 }
 
 /* 0 or -errno, told to the host. */
-static int set_allowed(struct tail_instance *tail)
-{
-    static const struct weir_list none; /* the glob keeps a pointer to it */
-    const struct weir_list *allowed = &tail->config->allow_path;
-    for (size_t i = 0; i < allowed->count; i++) {
-        if (allowed->items[i][0] != '/') {
-            tail->host->error(tail->instance, "allow_path: '%s' is no absolute path", allowed->items[i]);
-            return -EINVAL;
-        }
-    }
-    tail->allow = allowed->count ? tail_glob_create(allowed, &none) : NULL;
-    return allowed->count && !tail->allow ? -errno : 0;
-}
-
-/* 0 or -errno, told to the host. */
-static int set_encoding(struct tail_instance *tail)
+static int set_encoding(struct tail_instance *tail, struct tail_format *format)
 {
     const char *name = tail->config->encoding;
     if (!given(name)) {
         return 0;
     }
-    tail->format.encoding = tail_encoding_create(name);
-    if (!tail->format.encoding) {
+    format->encoding = tail_encoding_create(name);
+    if (!format->encoding) {
         tail->host->error(
             tail->instance,
             "encoding: '%s' is none that iconv knows; utf-16, latin1, gbk and others are, see iconv -l",
@@ -329,8 +300,75 @@ static int set_multiline(struct tail_instance *tail)
     return r;
 }
 
+/* The settings' format, or one of its own where something in it has a state. 0 or -errno, told to the host. */
+static int set_format(struct tail_instance *tail)
+{
+    struct tail_format format = *tail->format;
+    int r = set_filter(tail, &format);
+    r = r < 0 ? r : set_encoding(tail, &format);
+    struct tail_format *own = r == 0 && (format.filter || format.encoding) ? malloc(sizeof(*own)) : NULL;
+    if (own) {
+        *own = format;
+        tail->format = own;
+    } else {
+        r = r == 0 && (format.filter || format.encoding) ? -ENOMEM : r;
+        tail_encoding_destroy(format.encoding);
+        tail_filter_destroy(format.filter);
+    }
+    return r;
+}
+
+/* 0 or -errno, told to the host. */
+static int set_paths(struct tail_instance *tail, const struct weir_list *paths)
+{
+    tail->glob = tail_glob_create(paths, &tail->config->exclude_path);
+    if (tail->glob) {
+        return 0;
+    }
+    int error = errno;
+    tail->host->error(tail->instance, "path: %s",
+                      error == EINVAL ? "names no file; give a path or a pattern such as /var/log/*.log"
+                                      : strerror(error));
+    return -error;
+}
+
+/* 0 or -errno, told to the host. */
+static int set_settings(struct tail_instance *tail, const struct tail_config *config)
+{
+    const struct weir_list *allowed = &config->allow_path;
+    for (size_t i = 0; i < allowed->count; i++) {
+        if (allowed->items[i][0] != '/') {
+            tail->host->error(tail->instance, "allow_path: '%s' is no absolute path", allowed->items[i]);
+            return -EINVAL;
+        }
+    }
+    tail->settings = tail_settings_get(config);
+    if (!tail->settings) {
+        return -errno;
+    }
+    tail->config = &tail->settings->config;
+    tail->format = &tail->settings->format;
+    tail->packs = tail_packed_expected(config);
+    int r = set_paths(tail, &config->path);
+    r = r < 0 ? r : set_format(tail);
+    return r < 0 ? r : set_multiline(tail);
+}
+
 static const struct tail_worker_kind worker_kind = {
     .work = work, .scan = scan, .overflow = overflow, .refresh = refresh, .give_way = give_way};
+
+static void tail_free(struct tail_instance *tail)
+{
+    if (tail->settings && tail->format != &tail->settings->format) {
+        tail_encoding_destroy(tail->format->encoding);
+        tail_filter_destroy(tail->format->filter);
+        free((void *)tail->format);
+    }
+    tail_glob_destroy(tail->glob);
+    tail_multiline_destroy(tail->multiline);
+    tail_settings_unref(tail->settings);
+    free(tail);
+}
 
 static int tail_create(const struct weir_host *host, struct weir_instance *instance, const void *config,
                        void **ret_self)
@@ -341,37 +379,12 @@ static int tail_create(const struct weir_host *host, struct weir_instance *insta
     }
     tail->host = host;
     tail->instance = instance;
-    tail->config = config;
     tail->worker.kind = &worker_kind;
     tail_list_init(&tail->files);
     tail_list_init(&tail->ready);
-    set_format(tail);
-    tail->packs = tail_packed_expected(tail->config);
-    tail->glob = tail_glob_create(&tail->config->path, &tail->config->exclude_path);
-    if (!tail->glob) {
-        int error = errno;
-        host->error(instance, "path: %s",
-                    error == EINVAL ? "names no file; give a path or a pattern such as /var/log/*.log"
-                                    : strerror(error));
-        free(tail);
-        return -error;
-    }
-    int r = set_allowed(tail);
-    if (r == 0) {
-        r = set_filter(tail);
-    }
-    if (r == 0) {
-        r = set_encoding(tail);
-    }
-    if (r == 0) {
-        r = set_multiline(tail);
-    }
+    int r = set_settings(tail, config);
     if (r < 0) {
-        tail_encoding_destroy(tail->format.encoding);
-        tail_filter_destroy(tail->filter);
-        tail_glob_destroy(tail->glob);
-        tail_glob_destroy(tail->allow);
-        free(tail);
+        tail_free(tail);
         return r;
     }
     tail_numbers_create(tail);
@@ -416,8 +429,8 @@ static void say_what_was_found(struct tail_instance *tail)
 {
     const struct tail_config *c = tail->config;
     if (c->exit_on_eof && tail_list_empty(&tail->files) && !tail->retrying) {
-        tail_log(tail, WARN, "no file matches '%s'%s: nothing to read", c->path.items[0],
-                 c->path.count > 1 ? " and the other paths" : "");
+        tail_log(tail, WARN, "no file matches '%s'%s: nothing to read", tail_glob_first(tail->glob),
+                 tail_glob_is_one(tail->glob) ? "" : " and the other paths");
     } else if (c->exit_on_eof && tail->first_start && !c->read_from_head) {
         tail_log(
             tail, WARN,
@@ -478,12 +491,7 @@ static void tail_destroy(void *self)
     tail_calm_all(tail);
     tail_table_clear(&tail->by_path);
     tail_table_clear(&tail->by_inode);
-    tail_glob_destroy(tail->glob);
-    tail_glob_destroy(tail->allow);
-    tail_encoding_destroy(tail->format.encoding);
-    tail_filter_destroy(tail->filter);
-    tail_multiline_destroy(tail->multiline);
-    free(tail);
+    tail_free(tail);
 }
 
 const struct weir_plugin weir_plugin_descriptor = {
@@ -501,5 +509,5 @@ const struct weir_plugin weir_plugin_descriptor = {
     .destroy = tail_destroy,
     .details = on_details,
     .series = on_series,
-    .flags = WEIR_PLUGIN_REREADS,
+    .flags = WEIR_PLUGIN_REREADS | WEIR_PLUGIN_COPIES_CONFIG,
 };

@@ -12,26 +12,8 @@
 #include "identity.h"
 #include "lines.h"
 #include "list.h"
+#include "settings.h"
 #include "table.h"
-
-/* As the option table (options.c) fills it in. */
-struct tail_config {
-    struct weir_list path, exclude_path, allow_path, multiline_parser, types;
-    const char *key, *path_key, *offset_key, *include_regex, *exclude_regex, *encoding;
-    const char *start_pattern, *parser, *regex, *time_key, *time_format;
-    bool time_keep, preserve_key;
-    uint64_t flush_timeout;
-    bool read_from_head, skip_empty_lines, skip_long_lines, exit_on_eof, inotify_watcher;
-    uint64_t forget_after, refresh_interval, rotate_wait, poll_interval, ignore_older, close_inactive;
-    int64_t max_open_files;
-    uint64_t buffer_max_size, buffer_chunk_size;
-    int long_lines;
-    int compression; /* enum tail_compression */
-};
-
-enum tail_compression { TAIL_AUTO, TAIL_NONE, TAIL_GZIP };
-
-extern const struct weir_option tail_options[];
 
 struct tail_multiline;
 
@@ -60,12 +42,11 @@ enum tail_counted {
 struct tail_instance {
     const struct weir_host *host;
     struct weir_instance *instance;
-    const struct tail_config *config;
-    struct tail_format format;
+    struct tail_settings *settings;
+    const struct tail_config *config;   /* the settings' */
+    const struct tail_format *format;   /* the settings', or of this instance alone */
     struct tail_numbers numbers;
     struct tail_glob *glob;
-    struct tail_glob *allow;          /* where files may really be, or NULL: anywhere */
-    struct tail_filter *filter;       /* or NULL */
     struct tail_multiline *multiline; /* or NULL: every line is a record as it is */
     struct tail_hub *hub;
     struct tail_worker worker;
