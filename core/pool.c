@@ -2,11 +2,20 @@
 /*
  * Chunk memory. Classes go up in quarters of a power of two (1 KiB, 1.25, 1.5, 1.75, 2, …), so at most a
  * quarter of a block is unused. Last in, first out: the block that comes back is the one still in the cache.
+ * Small ones are out of slabs (slab.h), of which only a few are kept.
  */
 #include "pool.h"
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include "slab.h"
+
+/* A sanitizer is to see where each block ends. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { FROM_SLABS = 0 };
+#else
+enum { FROM_SLABS = SLAB_LARGEST };
+#endif
 
 enum {
     SMALLEST_SHIFT = 10,
@@ -27,6 +36,8 @@ struct pool {
     pthread_mutex_t lock;
     size_t kept;
     struct free_block *classes[CLASSES];
+    struct slabs slabs;
+    struct slab *with_room[CLASSES]; /* of blocks up to FROM_SLABS, which are in none of the lists above */
 };
 
 struct pool *pool_create(uint64_t limit)
@@ -69,6 +80,7 @@ void pool_destroy(struct pool *p)
             drop_memory(b, b->size);
         }
     }
+    slabs_trim(&p->slabs);
     pthread_mutex_destroy(&p->lock);
     gate_finish(&p->gate);
     free(p);
@@ -90,24 +102,51 @@ static int class_of(size_t size, size_t *ret_size)
     return index < CLASSES ? index : -1;
 }
 
+/* Under the lock. NULL: none is kept. */
+static void *take_kept(struct pool *p, int index, size_t size)
+{
+    struct free_block *block = p->classes[index];
+
+    if (size <= FROM_SLABS)
+        return slab_take(&p->slabs, &p->with_room[index], size);
+    if (block) {
+        p->classes[index] = block->next;
+        p->kept -= size;
+    }
+    return block;
+}
+
+/* Under the lock. Whether it is kept. */
+static bool keep(struct pool *p, int index, void *memory, size_t size)
+{
+    struct free_block *block = memory;
+
+    if (size <= FROM_SLABS) {
+        slab_give(&p->slabs, &p->with_room[index], block);
+        return true;
+    }
+    if (p->kept + size > BUSY_BYTES)
+        return false;
+    *block = (struct free_block){p->classes[index], size};
+    p->classes[index] = block;
+    p->kept += size;
+    return true;
+}
+
 void *pool_take(struct pool *p, size_t *size)
 {
     size_t rounded;
-    struct free_block *block = NULL;
+    void *block = NULL;
 
     if (*size > SIZE_MAX / 4)
         return NULL;
     int index = class_of(*size, &rounded);
     if (index >= 0) {
         pthread_mutex_lock(&p->lock);
-        block = p->classes[index];
-        if (block) {
-            p->classes[index] = block->next;
-            p->kept -= rounded;
-        }
+        block = take_kept(p, index, rounded);
         pthread_mutex_unlock(&p->lock);
     }
-    if (!block)
+    if (!block && rounded > FROM_SLABS)
         block = get_memory(rounded);
     if (!block)
         return NULL;
@@ -118,22 +157,17 @@ void *pool_take(struct pool *p, size_t *size)
 
 void pool_give(struct pool *p, void *memory, size_t size)
 {
-    struct free_block *block = memory;
     size_t rounded;
     int index = class_of(size, &rounded);
+    bool kept = false;
 
     if (index >= 0) {
         pthread_mutex_lock(&p->lock);
-        if (p->kept + size <= BUSY_BYTES) {
-            *block = (struct free_block){p->classes[index], size};
-            p->classes[index] = block;
-            p->kept += size;
-            block = NULL;
-        }
+        kept = keep(p, index, memory, size);
         pthread_mutex_unlock(&p->lock);
     }
-    if (block)
-        drop_memory(block, size);
+    if (!kept)
+        drop_memory(memory, size);
     gate_leave(&p->gate, size);
 }
 
@@ -163,6 +197,7 @@ size_t pool_trim(struct pool *p)
 
     pthread_mutex_lock(&p->lock);
     b = unlink_surplus(p);
+    slabs_trim(&p->slabs);
     pthread_mutex_unlock(&p->lock);
     for (; b; b = next) {
         next = b->next;

@@ -20,7 +20,8 @@
 struct asked {
     struct input *input; /* only to be compared, once the loop has answered */
     struct rcstring *alias;
-    struct weir_json details; /* members without braces; empty: none */
+    struct loop_share *share;
+    size_t at, size; /* of its details in those of the share; 0: none */
     struct series_list series;
     bool failed; /* not all of it could be kept */
 };
@@ -28,7 +29,8 @@ struct asked {
 struct loop_share {
     struct loop_call call;
     struct request *request;
-    size_t first, count; /* of request.inputs */
+    size_t first, count;      /* of request.inputs */
+    struct weir_json details; /* of one input after the other: members without braces */
 };
 
 struct request {
@@ -40,6 +42,7 @@ struct request {
     struct asked *inputs;
     size_t count;
     struct loop_share *shares;
+    size_t share_count;
     atomic_size_t open; /* loops that have not answered, and one for the asker */
     struct loop_call back;
     struct request *next;
@@ -56,9 +59,10 @@ static void request_free(struct request *r)
 {
     for (size_t i = 0; i < r->count; i++) {
         rcstring_unref(r->inputs[i].alias);
-        weir_json_finish(&r->inputs[i].details);
         series_finish(&r->inputs[i].series);
     }
+    for (size_t n = 0; n < r->share_count; n++)
+        weir_json_finish(&r->shares[n].details);
     free(r->inputs);
     free(r->shares);
     free(r);
@@ -94,14 +98,14 @@ static int compare_asked(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static const struct weir_json *details_of(const struct request *r, struct input *in)
+static struct status_details details_of(const struct request *r, struct input *in)
 {
     const struct asked key = {.input = in};
     const struct asked *found = bsearch(&key, r->inputs, r->count, sizeof(key), compare_asked);
 
-    return found && found->details.size && !strcmp(found->alias->chars, in->base.alias->chars)
-               ? &found->details
-               : NULL;
+    if (!found || !found->size || strcmp(found->alias->chars, in->base.alias->chars) != 0)
+        return (struct status_details){0};
+    return (struct status_details){found->share->details.data + found->at, found->size};
 }
 
 static bool is_source(const struct input *in)
@@ -114,7 +118,7 @@ static void put_inputs(struct text_out *out, struct request *r, struct engine *e
     text_key(out, "inputs");
     text_open(out, '[');
     for (struct input *in = e->inputs; in; in = in->next)
-        status_put_input(out, in, is_source(in) ? NULL : details_of(r, in));
+        status_put_input(out, in, is_source(in) ? (struct status_details){0} : details_of(r, in));
     text_close(out, ']');
 }
 
@@ -201,7 +205,7 @@ static void on_piece(void *data, const char *json, size_t size)
 {
     struct asked *asked = data;
 
-    if (weir_json_text(&asked->details, json, size))
+    if (weir_json_text(&asked->share->details, json, size))
         asked->failed = true;
 }
 
@@ -237,14 +241,17 @@ static void ask_details(struct asked *asked, const struct status_page *page)
                                          .data = asked,
                                          .worst_first = page->worst_first};
     struct input *in = asked->input;
+    struct weir_json *all = &asked->share->details;
 
     if (!in->running)
         return;
+    asked->at = all->size;
     struct callback_before before = callback_enter(in->base.alias, "details");
     int rc = in->base.plugin->api.details(in->base.self, &details);
     callback_leave(before);
     if (rc < 0 || asked->failed)
-        asked->details.size = 0;
+        all->size = asked->at;
+    asked->size = all->size - asked->at;
 }
 
 /* Any thread. */
@@ -272,12 +279,15 @@ static void on_share(void *data)
 
 /* Those that run on that loop, at the end of the request's list. An input that runs now is destroyed only
  * after what is posted to its loop now. */
-static void take_inputs_of(struct request *r, struct engine *e, const struct weir_loop *loop)
+static void take_inputs_of(struct loop_share *share, struct engine *e, const struct weir_loop *loop)
 {
+    struct request *r = share->request;
+
     for (struct input *in = e->inputs; in; in = in->next)
         if (in->loop == loop && in->state == INPUT_RUNNING &&
             (r->metrics ? in->base.plugin->api.series != NULL : in->base.plugin->api.details != NULL))
-            r->inputs[r->count++] = (struct asked){.input = in, .alias = rcstring_ref(in->base.alias)};
+            r->inputs[r->count++] =
+                (struct asked){.input = in, .alias = rcstring_ref(in->base.alias), .share = share};
 }
 
 static struct request *request_create(struct status *s)
@@ -314,12 +324,13 @@ static int ask(struct status *s, bool metrics, struct status_page page, status_f
     r->data = data;
     r->next = s->requests;
     s->requests = r;
+    r->share_count = e->thread_count;
     atomic_store(&r->open, e->thread_count + 1);
     for (size_t n = 0; n < e->thread_count; n++) {
         struct loop_share *share = &r->shares[n];
         *share = (struct loop_share){.request = r, .first = r->count};
         share->call = (struct loop_call){.fn = on_share, .data = share};
-        take_inputs_of(r, e, e->threads[n].loop);
+        take_inputs_of(share, e, e->threads[n].loop);
         share->count = r->count - share->first;
     }
     for (size_t n = 0; n < e->thread_count; n++) /* all is laid out before the first loop reads it */

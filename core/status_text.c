@@ -115,10 +115,10 @@ static void put_name(struct text_out *out, const struct weir_instance *i)
     text_member(out, "name", i->plugin->api.name);
 }
 
-static void put_details(struct text_out *out, const struct weir_json *details)
+static void put_details(struct text_out *out, struct status_details details)
 {
-    if (details)
-        text_raw(out, details->data, details->size);
+    if (details.size)
+        text_raw(out, details.text, details.size);
 }
 
 static void put_spool(struct text_out *out, const struct input *in)
@@ -138,7 +138,7 @@ static void put_spool(struct text_out *out, const struct input *in)
     text_close(out, '}');
 }
 
-void status_put_input(struct text_out *out, struct input *in, const struct weir_json *details)
+void status_put_input(struct text_out *out, struct input *in, struct status_details details)
 {
     text_open(out, '{');
     put_name(out, &in->base);
@@ -154,7 +154,7 @@ void status_put_input(struct text_out *out, struct input *in, const struct weir_
     text_close(out, '}');
 }
 
-void status_put_source(struct text_out *out, struct input *in, const struct weir_json *details)
+void status_put_source(struct text_out *out, struct input *in, struct status_details details)
 {
     text_open(out, '{');
     text_member(out, "alias", in->base.alias->chars);

@@ -31,9 +31,13 @@ char *text_take(struct text_out *);
 
 /* Version, time, generation. */
 void status_put_head(struct text_out *, const struct engine *);
-/* details: members that the plugin wrote, or NULL. */
-void status_put_input(struct text_out *, struct input *, const struct weir_json *details);
-void status_put_source(struct text_out *, struct input *, const struct weir_json *details);
+/* Members that a plugin wrote; size 0: none. */
+struct status_details {
+    const char *text;
+    size_t size;
+};
+void status_put_input(struct text_out *, struct input *, struct status_details);
+void status_put_source(struct text_out *, struct input *, struct status_details);
 void status_put_output(struct text_out *, struct output *);
 
 #endif

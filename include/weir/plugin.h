@@ -542,8 +542,9 @@ struct weir_plugin {
 
     /*
      * Mandatory. Control. Makes an instance out of its configuration, which stays valid and unchanged until
-     * destroy returns (but see WEIR_PLUGIN_COPIES_CONFIG). Checks what a table can't, allocates, and opens nothing outside the process: `weir
-     * check` calls it too. Returns 0 and *ret_self, or a negative errno after host->error.
+     * destroy returns (but see WEIR_PLUGIN_COPIES_CONFIG). Checks what a table can't, allocates, and opens
+     * nothing outside the process: `weir check` calls it too. Returns 0 and *ret_self, or a negative errno
+     * after host->error.
      */
     int (*create)(const struct weir_host *, struct weir_instance *, const void *config, void **ret_self);
     /* Optional. Loop or output thread. 0 or a negative errno after host->error: weir then does not start. */

@@ -92,7 +92,8 @@ static int build(const struct weir_list *paths, const char *here, struct tail_gl
     }
     size_t head = sizeof(struct tail_glob) + paths->count * sizeof(struct tail_pattern);
     size_t first = strlen(paths->items[0]) + 1;
-    struct tail_glob *glob = malloc(head + room.part_count * sizeof(struct tail_part) + room.text_size + first);
+    struct tail_glob *glob =
+        malloc(head + room.part_count * sizeof(struct tail_part) + room.text_size + first);
     if (!glob) {
         return -ENOMEM;
     }

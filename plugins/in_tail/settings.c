@@ -39,8 +39,7 @@ static bool is_list(const struct weir_option *o)
 }
 
 /* The texts of an option: those of a list, or one, or none. */
-static size_t texts_of(const struct weir_option *o, const struct tail_config *config,
-                       const char *const **ret)
+static size_t texts_of(const struct weir_option *o, const struct tail_config *config, const char *const **ret)
 {
     const void *member = (const char *)config + o->offset;
     const struct weir_list *list = member;

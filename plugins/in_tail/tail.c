@@ -300,7 +300,8 @@ static int set_multiline(struct tail_instance *tail)
     return r;
 }
 
-/* The settings' format, or one of its own where something in it has a state. 0 or -errno, told to the host. */
+/* The settings' format, or one of its own where something in it has a state. 0 or -errno, told to the host.
+ */
 static int set_format(struct tail_instance *tail)
 {
     struct tail_format format = *tail->format;

@@ -43,8 +43,8 @@ struct tail_instance {
     const struct weir_host *host;
     struct weir_instance *instance;
     struct tail_settings *settings;
-    const struct tail_config *config;   /* the settings' */
-    const struct tail_format *format;   /* the settings', or of this instance alone */
+    const struct tail_config *config; /* the settings' */
+    const struct tail_format *format; /* the settings', or of this instance alone */
     struct tail_numbers numbers;
     struct tail_glob *glob;
     struct tail_multiline *multiline; /* or NULL: every line is a record as it is */
