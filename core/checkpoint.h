@@ -75,6 +75,8 @@ void checkpoint_close(struct checkpoint *);
  */
 
 struct weir_stream *checkpoint_stream_open(struct checkpoint *, const char *input, const char *key);
+/* The input's identity as it is kept for its streams, as long as the checkpoint. NULL: no memory. */
+const char *checkpoint_identity(struct checkpoint *, const char *input);
 void checkpoint_stream_state(struct weir_stream *, struct weir_stream_state *ret);
 int checkpoint_stream_each(struct checkpoint *, const char *input,
                            int (*fn)(void *data, const struct weir_stream_state *), void *data);

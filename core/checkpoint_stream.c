@@ -42,6 +42,14 @@ struct weir_stream *checkpoint_stream_open(struct checkpoint *checkpoint, const 
     return stream;
 }
 
+const char *checkpoint_identity(struct checkpoint *checkpoint, const char *identity)
+{
+    pthread_mutex_lock(&checkpoint->lock);
+    struct checkpoint_input *input = checkpoint_table_input(checkpoint, identity, true);
+    pthread_mutex_unlock(&checkpoint->lock);
+    return input ? input->identity : NULL;
+}
+
 void checkpoint_stream_close(struct weir_stream *stream)
 {
     struct checkpoint *checkpoint = stream->input->checkpoint;

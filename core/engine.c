@@ -293,9 +293,9 @@ static struct input *same_identity_stopping(struct engine *e, const struct input
 
 static bool may_reach(struct engine *e, const struct input *in, const struct output *o)
 {
-    if (strchr(in->tag, '*'))
+    if (strchr(input_tag(in), '*'))
         return true;
-    struct route *route = router_get(e->router, in->tag, in->topic);
+    struct route *route = router_get(e->router, input_tag(in), input_topic(in));
     bool found = !route;
 
     for (size_t n = 0; route && n < route->count; n++)

@@ -211,7 +211,8 @@ static void check_aliases(struct place *places, size_t count, struct problems *p
         const struct weir_instance *first = places[i - 1].instance, *second = places[i].instance;
         if (strcmp(places[i].name, places[i - 1].name) != 0)
             continue;
-        problem_error(problems, &second->alias_origin,
+        struct origin origin = instance_alias_origin(second);
+        problem_error(problems, &origin,
                       "alias '%s' is taken by the %s at line %u: each input and output needs one of its own",
                       places[i].name, first->kind == WEIR_INPUT ? "input" : "output", first->origin.line);
     }
@@ -269,15 +270,16 @@ static void check_names(struct engine *e, struct problems *problems)
 /* An input that nothing takes records from would wait for ever: most likely a wrong tag or match. */
 static void check_route(struct engine *e, const struct input *in, struct problems *problems)
 {
-    if (!plugin_needs_output(in->base.plugin) || strchr(in->tag, '*'))
+    if (!plugin_needs_output(in->base.plugin) || strchr(input_tag(in), '*'))
         return;
-    struct route *route = router_get(e->router, in->tag, in->topic);
+    struct route *route = router_get(e->router, input_tag(in), input_topic(in));
+    struct origin origin = section_origin(in->section, "tag");
     if (route && route->count == 0)
-        problem_error(problems, &in->tag_origin,
-                      "no output matches tag '%s'%s%s of %s: change the tag or an output's match", in->tag,
-                      *in->topic ? " and topic " : "", in->topic, in->base.alias->chars);
+        problem_error(
+            problems, &origin, "no output matches tag '%s'%s%s of %s: change the tag or an output's match",
+            input_tag(in), *input_topic(in) ? " and topic " : "", input_topic(in), in->base.alias->chars);
     if (route && route->keepers > 1)
-        problem_error(problems, &in->tag_origin,
+        problem_error(problems, &origin,
                       "%zu outputs that keep positions take records from %s: not more than one can",
                       route->keepers, in->base.alias->chars);
     route_unref(route);

@@ -222,12 +222,13 @@ static bool fits_in(struct engine *e, const struct input *in, const struct input
     if (in->options.alias && engine_find_alias(e, alias) &&
         (!replaced || strcmp(replaced->base.alias->chars, alias) != 0))
         problem_error(problems, NULL, "alias '%s' is there already", alias);
-    struct route *route = router_get(e->router, in->tag, in->topic);
-    if (route && route->count == 0 && plugin_needs_output(in->base.plugin) && !strchr(in->tag, '*'))
-        problem_error(problems, NULL, "no output matches tag '%s' and topic '%s'", in->tag, in->topic);
+    struct route *route = router_get(e->router, input_tag(in), input_topic(in));
+    if (route && route->count == 0 && plugin_needs_output(in->base.plugin) && !strchr(input_tag(in), '*'))
+        problem_error(problems, NULL, "no output matches tag '%s' and topic '%s'", input_tag(in),
+                      input_topic(in));
     if (route && route->keepers > 1)
         problem_error(problems, NULL, "%zu outputs that keep positions match tag '%s': not more than one can",
-                      route->keepers, in->tag);
+                      route->keepers, input_tag(in));
     route_unref(route);
     sandbox_admits(e->sandbox, &in->base, input_options, &in->options, problems);
     return problems->errors == 0;
@@ -260,10 +261,11 @@ static void apply_spec(struct engine *e, struct input *owner, struct spec *s, co
     problems_clear(&problems);
 }
 
-/* Stops what is not wanted any more, and starts what is new. */
-static void sweep(struct engine *e, struct input *owner)
+/* Stops what is not wanted any more, and starts what is new. Returns how many those are. */
+static size_t sweep(struct engine *e, struct input *owner)
 {
     struct input *next;
+    size_t changes = 0;
 
     for (struct input *in = e->inputs; in; in = next) {
         next = in->next;
@@ -275,11 +277,20 @@ static void sweep(struct engine *e, struct input *owner)
             engine_stop_owned(e, in);
             next = in->next; /* it may have been one of those */
             input_stop(in);
+            changes++;
         } else if (in->wanted && in->state == INPUT_CREATED && !in->placed) {
             in->placed = true;
             engine_start_input(e, in);
+            changes++;
         }
     }
+    return changes;
+}
+
+static void tidy_loop(void *data)
+{
+    (void)data;
+    process_give_back();
 }
 
 /* Control thread. */
@@ -289,13 +300,14 @@ static void apply(void *data)
     struct input *owner = r->owner;
     struct engine *e = owner->base.engine;
     struct owned owned = {0};
+    size_t changes = 0;
 
     if (e->phase == ENGINE_RUNNING && owner->state != INPUT_STOPPING &&
         collect_owned(e, owner, &owned) == 0 && specs_check_ids(&r->specs) == 0) {
         for (size_t i = 0; i < r->specs.count; i++)
             if (!r->specs.list[i].refusal)
                 apply_spec(e, owner, &r->specs.list[i], &owned);
-        sweep(e, owner);
+        changes = sweep(e, owner);
     }
     free(owned.slots);
     if (r->specs.count >= LARGE_SET)
@@ -303,12 +315,8 @@ static void apply(void *data)
     owner->gave_set = owner->owns = true;
     if (loop_post(owner->loop, answer, r) < 0)
         request_free(r);
-}
-
-static void tidy_loop(void *data)
-{
-    (void)data;
-    process_give_back();
+    else if (changes >= LARGE_SET)
+        loop_post(owner->loop, tidy_loop, NULL); /* what came from the source was large, too */
 }
 
 void engine_on_tidy_timer(void *data)

@@ -119,12 +119,12 @@ static const char *host_alias(struct weir_instance *i)
 
 static const char *host_tag(struct weir_instance *i)
 {
-    return as_input(i) ? as_input(i)->tag : "";
+    return as_input(i) ? input_tag(as_input(i)) : "";
 }
 
 static const char *host_topic(struct weir_instance *i)
 {
-    return as_input(i) ? as_input(i)->topic : "";
+    return as_input(i) ? input_topic(as_input(i)) : "";
 }
 
 static struct weir_loop *host_loop(struct weir_instance *i)

@@ -65,6 +65,27 @@ const struct weir_option input_options[] = {
     {0},
 };
 
+static void free_identity(struct input *in)
+{
+    if (!in->lent)
+        free(in->identity);
+    in->lent = false;
+}
+
+/* Its streams have the same text, which stays as long as the checkpoint. */
+static void lend_identity(struct input *in)
+{
+    const char *kept = checkpoint_identity(engine_checkpoint(in->base.engine), in->identity);
+
+    if (!kept || in->lent)
+        return;
+    if (in->id)
+        in->id = kept + (in->id - in->identity);
+    free_identity(in);
+    in->identity = (char *)kept;
+    in->lent = true;
+}
+
 /* FNV-1a: most of ten thousand others are told apart without reading their text. */
 void input_set_identity(struct input *in, char *identity)
 {
@@ -72,7 +93,7 @@ void input_set_identity(struct input *in, char *identity)
 
     for (const char *p = identity; p && *p; p++)
         h = (h ^ (uint8_t)*p) * 16777619u;
-    free(in->identity);
+    free_identity(in);
     in->identity = identity;
     in->identity_hash = h;
 }
@@ -179,12 +200,6 @@ static struct option_table common_table(struct input *in)
                                  .values_size = sizeof(in->options)};
 }
 
-static void take_common(struct input *in)
-{
-    in->tag = in->options.tag ? in->options.tag : in->base.alias->chars;
-    in->topic = in->options.topic ? in->options.topic : "";
-}
-
 static int set_up(struct input *in, struct engine *engine, const struct plugin *plugin,
                   const struct section *section, const char *default_alias, struct problems *problems)
 {
@@ -196,8 +211,6 @@ static int set_up(struct input *in, struct engine *engine, const struct plugin *
     rc = instance_set_alias(&in->base, in->options.alias, default_alias, problems);
     if (rc < 0)
         return rc;
-    take_common(in);
-    in->tag_origin = section_origin(section, "tag");
     rc = set_up_storage(in, section, problems);
     if (rc < 0)
         return rc;
@@ -208,7 +221,7 @@ static int set_up(struct input *in, struct engine *engine, const struct plugin *
 static void add_metrics(struct input *in)
 {
     struct metrics *m = engine_metrics(in->base.engine);
-    struct metrics_label labels[] = {{"input", in->base.alias->chars}, {"tag", in->tag}};
+    struct metrics_label labels[] = {{"input", in->base.alias->chars}, {"tag", input_tag(in)}};
 
     in->records =
         metrics_get(m, WEIR_COUNTER, "weir_input_records", "Records sent by an input.", labels, 2, in);
@@ -216,23 +229,27 @@ static void add_metrics(struct input *in)
                             "Bytes of records (msgpack) sent by an input.", labels, 2, in);
 }
 
-static void add_spool_metrics(struct input *in)
+static int add_spool_metrics(struct input *in)
 {
     struct metrics *m = engine_metrics(in->base.engine);
     struct metrics_label label = {"input", in->base.alias->chars};
 
-    in->spool_bytes = metrics_get(m, WEIR_GAUGE, "weir_spool_bytes",
-                                  "Bytes that an input's spool takes on disk.", &label, 1, in);
-    in->spool_chunks =
+    in->spool_metrics = malloc(sizeof(*in->spool_metrics));
+    if (!in->spool_metrics)
+        return -ENOMEM;
+    *in->spool_metrics = (struct input_spool_metrics){
+        metrics_get(m, WEIR_GAUGE, "weir_spool_bytes", "Bytes that an input's spool takes on disk.", &label,
+                    1, in),
         metrics_get(m, WEIR_GAUGE, "weir_spool_chunks",
-                    "Chunks in an input's spool that some output is still to have.", &label, 1, in);
-    in->spool_age = metrics_get(m, WEIR_GAUGE, "weir_spool_oldest_seconds",
-                                "Age of the oldest chunk that waits in an input's spool.", &label, 1, in);
-    in->spool_damaged =
+                    "Chunks in an input's spool that some output is still to have.", &label, 1, in),
+        metrics_get(m, WEIR_GAUGE, "weir_spool_oldest_seconds",
+                    "Age of the oldest chunk that waits in an input's spool.", &label, 1, in),
         metrics_get(m, WEIR_COUNTER, "weir_spool_damaged",
-                    "Damaged pieces of an input's spool that were passed over.", &label, 1, in);
-    in->spool_cut = metrics_get(m, WEIR_COUNTER, "weir_spool_cut_bytes",
-                                "Bytes of torn writes that were cut from an input's spool.", &label, 1, in);
+                    "Damaged pieces of an input's spool that were passed over.", &label, 1, in),
+        metrics_get(m, WEIR_COUNTER, "weir_spool_cut_bytes",
+                    "Bytes of torn writes that were cut from an input's spool.", &label, 1, in),
+    };
+    return 0;
 }
 
 uint64_t input_spool_age(const struct spool_stats *stats)
@@ -250,11 +267,11 @@ void input_show_spool(struct input *in)
 
     if (!in->feed || !spool_feed_look(in->feed, &stats))
         return;
-    metric_set(in->spool_bytes, (int64_t)stats.bytes);
-    metric_set(in->spool_chunks, (int64_t)stats.chunks);
-    metric_set(in->spool_age, (int64_t)input_spool_age(&stats));
-    metric_set(in->spool_damaged, (int64_t)stats.damaged);
-    metric_set(in->spool_cut, (int64_t)stats.cut);
+    metric_set(in->spool_metrics->bytes, (int64_t)stats.bytes);
+    metric_set(in->spool_metrics->chunks, (int64_t)stats.chunks);
+    metric_set(in->spool_metrics->age, (int64_t)input_spool_age(&stats));
+    metric_set(in->spool_metrics->damaged, (int64_t)stats.damaged);
+    metric_set(in->spool_metrics->cut, (int64_t)stats.cut);
 }
 
 struct input *input_create(struct engine *engine, const struct plugin *plugin, const struct section *section,
@@ -271,17 +288,18 @@ struct input *input_create(struct engine *engine, const struct plugin *plugin, c
     in->resume_call = (struct loop_call){.fn = on_resume, .data = in};
     in->stop_call = (struct loop_call){.fn = on_stop, .data = in};
     rc = set_up(in, engine, plugin, section, default_alias, problems);
-    if (rc == 0)
-        rc = instance_create(&in->base, problems);
-    else if (rc == -ENOMEM)
+    if (rc == 0 && in->feed)
+        rc = add_spool_metrics(in);
+    if (rc == -ENOMEM)
         problem_error(problems, &section->origin, "no memory for this input");
+    if (rc == 0) {
+        add_metrics(in);
+        rc = instance_create(&in->base, problems);
+    }
     if (rc < 0) {
         input_destroy(in);
         return NULL;
     }
-    add_metrics(in);
-    if (in->feed)
-        add_spool_metrics(in);
     return in;
 }
 
@@ -292,7 +310,6 @@ void input_drop_config(struct input *in)
     if (!(in->base.plugin->api.flags & WEIR_PLUGIN_COPIES_CONFIG))
         return;
     instance_drop_config(&in->base, &common);
-    take_common(in);
 }
 
 void input_destroy(struct input *in)
@@ -305,7 +322,8 @@ void input_destroy(struct input *in)
         metrics_drop(engine_metrics(engine), in);
     route_unref(in->route);
     spool_feed_free(in->feed);
-    free(in->identity);
+    free(in->spool_metrics);
+    free_identity(in);
     free(in->origin_text);
     free(in);
 }
@@ -316,6 +334,7 @@ void input_start(struct input *in, struct weir_loop *loop)
 {
     in->loop = loop;
     in->state = INPUT_STARTING;
+    lend_identity(in);
     post_life(in, loop, on_start);
 }
 
@@ -527,7 +546,7 @@ int input_chunk_begin(struct input *in, const char *tag, const char *topic, size
         return -EINVAL;
     if (in->waiting || !in->running)
         return -EAGAIN;
-    struct route *route = input_route(in, tag ? tag : in->tag, topic ? topic : in->topic);
+    struct route *route = input_route(in, tag ? tag : input_tag(in), topic ? topic : input_topic(in));
     if (!route)
         return -ENOMEM;
     if (route->keepers > 1) {

@@ -24,17 +24,20 @@ struct input_options {
     uint64_t storage_limit;
 };
 
+struct input_spool_metrics {
+    struct weir_metric *bytes, *chunks, *age, *damaged, *cut;
+};
+
 struct input {
     struct weir_instance base; /* first */
     struct input_options options;
-    char *identity; /* what its positions are kept under */
+    char *identity; /* what its positions are kept under; once started, the checkpoint's text */
     uint32_t identity_hash;
     unsigned asking;            /* control thread: requests for the status that have no answer yet */
     struct input *next_of_hash; /* control thread */
-    const char *tag, *topic;
-    struct origin tag_origin;
     struct weir_loop *loop;
-    struct spool_feed *feed; /* NULL: what it sends is kept in memory only */
+    struct spool_feed *feed;                   /* NULL: what it sends is kept in memory only */
+    struct input_spool_metrics *spool_metrics; /* with a feed */
 
     /* control thread */
     struct input *owner;       /* the source that asked for it, or NULL */
@@ -53,6 +56,7 @@ struct input {
     bool late;     /* of a reload that did not wait, since a keeper of positions had not told them */
     bool failed;   /* and it could not start */
     bool gone;     /* a source that has stopped, whose inputs have not yet */
+    bool lent;     /* the identity is not its own memory */
 
     /* loop */
     bool running; /* between start and stopped: may send */
@@ -71,8 +75,17 @@ struct input {
     /* any thread */
     atomic_uint_fast64_t progress_done, progress_total;
     struct weir_metric *records, *bytes;
-    struct weir_metric *spool_bytes, *spool_chunks, *spool_age, *spool_damaged, *spool_cut; /* with a feed */
 };
+
+static inline const char *input_tag(const struct input *in)
+{
+    return in->options.tag ? in->options.tag : in->base.alias->chars;
+}
+
+static inline const char *input_topic(const struct input *in)
+{
+    return in->options.topic ? in->options.topic : "";
+}
 
 extern const struct weir_option input_options[];
 

@@ -27,7 +27,9 @@ int instance_init(struct weir_instance *i, struct engine *engine, const struct p
     i->engine = engine;
     i->plugin = plugin_ref(plugin);
     i->origin = section->origin;
-    i->alias_origin = section_origin(section, "alias");
+    struct origin alias = section_origin(section, "alias");
+    i->alias_line = alias.line;
+    i->alias_column = alias.column;
     i->events_call = (struct loop_call){.fn = deliver_events, .data = i};
     if (api->config_size && !(i->config = calloc(1, api->config_size)))
         return -ENOMEM;
@@ -39,6 +41,11 @@ int instance_init(struct weir_instance *i, struct engine *engine, const struct p
          .values_size = api->config_size},
     };
     return option_parse(section, api->name, tables, api->options ? 2 : 1, &i->memory, problems);
+}
+
+struct origin instance_alias_origin(const struct weir_instance *i)
+{
+    return (struct origin){i->origin.file, i->alias_line, i->alias_column};
 }
 
 static bool alias_is_plain(const char *alias)

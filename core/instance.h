@@ -36,9 +36,9 @@ struct weir_instance {
     struct engine *engine;
     const struct plugin *plugin;
     struct rcstring *alias;
-    struct origin origin; /* of its section; the file name lives as long as the engine */
-    struct origin alias_origin;
-    void *config; /* what `create` was given, until it is dropped */
+    struct origin origin;              /* of its section; the file name lives as long as the engine */
+    unsigned alias_line, alias_column; /* in the same file */
+    void *config;                      /* what `create` was given, until it is dropped */
     struct option_memory *memory;
     void *self;
     char *error; /* host->error's last text, or NULL; under one lock for all instances */
@@ -55,6 +55,8 @@ int instance_init(struct weir_instance *, struct engine *, const struct plugin *
  * -ENOMEM. */
 int instance_set_alias(struct weir_instance *, const char *written, const char *default_alias,
                        struct problems *);
+/* Where the alias is given, or else as origin. */
+struct origin instance_alias_origin(const struct weir_instance *);
 /* Calls the plugin's create; a refusal goes to problems with the place of the section. Control thread. */
 int instance_create(struct weir_instance *, struct problems *);
 /*

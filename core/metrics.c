@@ -248,7 +248,8 @@ static void shape_unref(struct metrics *metrics, struct shape *shape)
 }
 
 /* The shape of a holder that had `parent` (a reference to which is taken over) and gets one more. */
-static struct shape *shape_with(struct metrics *metrics, struct shape *parent, struct series *series)
+static struct shape *shape_with(struct metrics *metrics, struct shape *parent, struct series *series,
+                                bool at_zero)
 {
     struct shape **first = parent ? &parent->child : &metrics->first;
     if (*first && (*first)->series == series) {
@@ -259,7 +260,7 @@ static struct shape *shape_with(struct metrics *metrics, struct shape *parent, s
     struct shape *shape = calloc(1, sizeof(*shape));
     if (!shape)
         return NULL;
-    *shape = (struct shape){parent, NULL, series, 1, parent ? parent->index + 1 : 0};
+    *shape = (struct shape){parent, NULL, series, 1, parent ? parent->index + 1 : 0, at_zero};
     series->references++;
     *first = shape;
     return shape;
@@ -323,34 +324,40 @@ static int holder_place(const struct holder *h, const struct series *series)
     return -1;
 }
 
-/* How many values those before it have had that came as far as this holder: most likely it gets as many. */
-static unsigned expected(const struct metrics *metrics, const struct holder *h)
+/* How many values those before it had in a row, that came as far as this holder: most likely it gets as many.
+ */
+static unsigned expected(const struct metrics *metrics, const struct shape *before)
 {
     unsigned count = 0;
-    for (const struct shape *s = h->shape ? h->shape->child : metrics->first; s; s = s->child)
+    for (const struct shape *s = before ? before->child : metrics->first; s && !s->at_zero; s = s->child)
         count++;
     return count ? count : VALUES_OF_BLOCK;
 }
 
-/* Makes room for one more value. False: no memory. */
-static bool holder_room(const struct metrics *metrics, struct holder *h)
+/* The value at that place, and room for `room` in all that follow, where there is none yet. NULL: no memory.
+ */
+static struct weir_metric *holder_value(struct holder *h, unsigned index, unsigned room)
 {
-    struct block **at = &h->blocks;
-    unsigned index = holder_count(h);
-    for (; *at && index >= (*at)->room; at = &(*at)->next)
-        index -= (*at)->room;
-    if (*at)
-        return true;
-    unsigned room = expected(metrics, h);
-    *at = calloc(1, sizeof(**at) + room * sizeof((*at)->values[0]));
-    if (*at)
-        (*at)->room = room;
-    return *at;
+    struct weir_metric *value = holder_metric(h, index);
+    struct block **end = &h->blocks;
+    if (value)
+        return value;
+    while (*end)
+        end = &(*end)->next;
+    *end = calloc(1, sizeof(**end) + room * sizeof((*end)->values[0]));
+    if (!*end)
+        return NULL;
+    (*end)->first = index;
+    (*end)->room = room;
+    return (*end)->values;
 }
 
-static int holder_add(struct metrics *metrics, struct holder *h, struct series *series)
+/* The place of one more metric, which has its value unless that is 0 for now; -1: no memory. */
+static int holder_add(struct metrics *metrics, struct holder *h, struct series *series, bool at_zero)
 {
-    struct shape *shape = holder_room(metrics, h) ? shape_with(metrics, h->shape, series) : NULL;
+    if (!at_zero && !holder_value(h, holder_count(h), expected(metrics, h->shape)))
+        return -1;
+    struct shape *shape = shape_with(metrics, h->shape, series, at_zero);
     if (!shape)
         return -1;
     h->shape = shape;
@@ -432,34 +439,37 @@ void metrics_destroy(struct metrics *metrics)
     free(metrics);
 }
 
-/* The owner asked for that series of the holder. NULL: no memory. */
+/* The owner asked for that series of the holder. NULL: no memory, or it has no value for now. */
 static struct weir_metric *ask(struct metrics *metrics, struct holder *h, struct series *series,
-                               const void *owner)
+                               const void *owner, bool at_zero)
 {
     struct member *m = member_get(metrics, h, owner);
     int place = m ? holder_place(h, series) : -1;
     if (m && place < 0)
-        place = holder_add(metrics, h, series);
+        place = holder_add(metrics, h, series, at_zero);
     if (place < 0)
         return NULL;
     struct weir_metric *metric = holder_metric(h, (unsigned)place);
+    if (!metric && !at_zero && !(metric = holder_value(h, (unsigned)place, 1)))
+        return NULL;
     if (!(holder_live(h) >> place & 1)) {
         series->family->live++;
-        atomic_store_explicit(&metric->value, 0, memory_order_relaxed); /* it may have been there before */
+        metric_set(metric, 0); /* it may have been there before */
     }
     m->asked |= UINT64_C(1) << place;
-    return metric;
+    return at_zero ? NULL : metric;
 }
 
 /* In the holder with the labels up to `size`; *ret_full: it has no place for another series. */
 static struct weir_metric *get_in(struct metrics *metrics, const struct labels *labels, size_t size,
-                                  unsigned number, struct series *series, const void *owner, bool *ret_full)
+                                  unsigned number, struct series *series, const void *owner, bool at_zero,
+                                  bool *ret_full)
 {
     struct holder *h = holder_get(metrics, labels->text, size, number);
     if (!h)
         return NULL;
     *ret_full = holder_count(h) == VALUES_OF_HOLDER && holder_place(h, series) < 0;
-    struct weir_metric *metric = *ret_full ? NULL : ask(metrics, h, series, owner);
+    struct weir_metric *metric = *ret_full ? NULL : ask(metrics, h, series, owner, at_zero);
     holder_drop_if_empty(metrics, h);
     return metric;
 }
@@ -471,11 +481,13 @@ static struct weir_metric *get_in(struct metrics *metrics, const struct labels *
 static struct weir_metric *get(struct metrics *metrics, enum weir_metric_kind kind, const char *name,
                                const char *help, const struct labels *labels, size_t size, const void *owner)
 {
-    struct series *series = series_get(metrics, kind, name, help, labels->text + size);
+    bool at_zero = kind == WEIR_COUNTER_AT_ZERO;
+    struct series *series =
+        series_get(metrics, at_zero ? WEIR_COUNTER : kind, name, help, labels->text + size);
     struct weir_metric *metric = NULL;
     bool full = series, whole = !labels->text[size];
     for (unsigned number = 0; full && (whole || number == 0); number++)
-        metric = get_in(metrics, labels, size, number, series, owner, &full);
+        metric = get_in(metrics, labels, size, number, series, owner, at_zero, &full);
     if (series)
         series_unref(metrics, series);
     return full ? get(metrics, kind, name, help, labels, strlen(labels->text), owner) : metric;
@@ -486,7 +498,7 @@ struct weir_metric *metrics_get(struct metrics *metrics, enum weir_metric_kind k
                                 const void *owner)
 {
     struct labels text;
-    if ((kind != WEIR_COUNTER && kind != WEIR_GAUGE) || !name_valid(name, true))
+    if (kind < WEIR_COUNTER || kind > WEIR_COUNTER_AT_ZERO || !name_valid(name, true))
         return NULL;
     for (size_t i = 0; i < count; i++)
         if (!name_valid(labels[i].name, false) || !labels[i].value)

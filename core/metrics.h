@@ -20,7 +20,8 @@ void metrics_destroy(struct metrics *); /* takes NULL */
 /*
  * The metric of that name and those labels, made where there is none; `owner` is remembered. A
  * counter's name is given without _total, which the text adds. NULL: no memory, the name exists with another
- * kind, or a name is none ([a-zA-Z_:][a-zA-Z0-9_:]*, labels without colons).
+ * kind, or a name is none ([a-zA-Z_:][a-zA-Z0-9_:]*, labels without colons). WEIR_COUNTER_AT_ZERO: there is
+ * such a counter from now on, and NULL.
  */
 struct weir_metric *metrics_get(struct metrics *, enum weir_metric_kind, const char *name, const char *help,
                                 const struct metrics_label *, size_t count, const void *owner);

@@ -60,11 +60,13 @@ struct shape {
     struct series *series;
     size_t references;
     unsigned index; /* the values' place */
+    bool at_zero;   /* the first holder of this shape had no value there */
 };
 
+/* Values of metrics that follow one another. Where two blocks have a place for one, the first counts. */
 struct block {
     struct block *next;
-    unsigned room;
+    unsigned first, room;
     struct weir_metric values[];
 };
 
@@ -102,12 +104,13 @@ static inline uint64_t holder_live(const struct holder *holder)
     return live;
 }
 
+/* NULL: it has no value yet, which is 0. */
 static inline struct weir_metric *holder_metric(const struct holder *holder, unsigned index)
 {
-    struct block *block = holder->blocks;
-    for (; index >= block->room; block = block->next)
-        index -= block->room;
-    return &block->values[index];
+    for (struct block *block = holder->blocks; block; block = block->next)
+        if (index - block->first < block->room) /* one before the first is far above */
+            return &block->values[index - block->first];
+    return NULL;
 }
 
 /* Whether it is a name for a label, or for a metric without colons. */

@@ -36,8 +36,8 @@ int option_parse(const struct section *, const char *what, const struct option_t
                  struct option_memory **ret_memory, struct problems *);
 
 /*
- * Lets go of what the other structures parsed with this one point to: a copy of what only this one does, which
- * points there from now on, takes the place of *memory. -ENOMEM: nothing has changed.
+ * Lets go of what the other structures parsed with this one point to: a copy of what only this one does,
+ * which points there from now on, takes the place of *memory. -ENOMEM: nothing has changed.
  */
 int option_keep_only(const struct option_table *, struct option_memory **memory);
 

@@ -95,9 +95,9 @@ static void let_go(struct reload *r, struct output *o, struct output *successor)
 static void place_origin(struct engine *e, struct weir_instance *running, const struct weir_instance *trial)
 {
     running->origin = trial->origin;
-    running->alias_origin = trial->alias_origin;
+    running->alias_line = trial->alias_line;
+    running->alias_column = trial->alias_column;
     engine_keep_origin(e, &running->origin);
-    engine_keep_origin(e, &running->alias_origin);
 }
 
 /* In the order of the configuration; those that go come last, until they are gone. */
@@ -241,8 +241,6 @@ static void start_new_inputs(struct engine *e, struct plan *p)
         in->section = &p->config->inputs[i];
         if (item->stays) {
             place_origin(e, &in->base, &item->trial->base);
-            in->tag_origin = item->trial->tag_origin;
-            engine_keep_origin(e, &in->tag_origin);
             continue;
         }
         in->fresh = in->held = in->placed = true;

@@ -205,8 +205,9 @@ static int take_alias(struct plan *p, const struct weir_instance *trial, const c
                       struct problems *problems)
 {
     if (alias_taken(p, alias)) {
+        struct origin origin = instance_alias_origin(trial);
         problem_error(
-            problems, &trial->alias_origin,
+            problems, &origin,
             "alias '%s' is what a running instance without an alias is called: give that one an alias",
             alias);
         return -EINVAL;
@@ -263,12 +264,6 @@ static int name_all(struct plan *p, struct problems *problems)
 
 /* -- Making ----------------------------------------------------------------------------------------- */
 
-static void keep_origins(struct engine *e, struct weir_instance *i)
-{
-    engine_keep_origin(e, &i->origin);
-    engine_keep_origin(e, &i->alias_origin);
-}
-
 static int make_outputs(struct plan *p, struct problems *problems)
 {
     for (size_t i = 0; i < p->output_count; i++) {
@@ -280,7 +275,7 @@ static int make_outputs(struct plan *p, struct problems *problems)
             if (!item->made)
                 return -EINVAL;
             item->made->role = OUTPUT_COMING;
-            keep_origins(p->engine, &item->made->base);
+            engine_keep_origin(p->engine, &item->made->base.origin);
             output_hold(item->made);
         }
         int rc = output_add_rule(item->stays ? item->running : item->made, p->router, &origin, problems);
@@ -301,8 +296,7 @@ static int make_input(struct plan *p, struct plan_input *item, const struct sect
         return -ENOMEM;
     input_set_identity(in, identity);
     in->section = section;
-    keep_origins(p->engine, &in->base);
-    engine_keep_origin(p->engine, &in->tag_origin);
+    engine_keep_origin(p->engine, &in->base.origin);
     return 0;
 }
 

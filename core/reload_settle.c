@@ -179,8 +179,6 @@ static void bring_back(struct reload *r, struct plan_input *item)
         input_set_identity(in, identity);
         in->section = item->former_section;
         engine_keep_origin(e, &in->base.origin);
-        engine_keep_origin(e, &in->base.alias_origin);
-        engine_keep_origin(e, &in->tag_origin);
         in->fresh = in->held = in->placed = true;
         engine_add_input(e, in);
         engine_start_input(e, in);

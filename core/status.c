@@ -16,6 +16,8 @@
 #include "series.h"
 #include "status_text.h"
 
+enum { USUAL_DETAILS = 256 }; /* bytes of an input */
+
 /* One input that was asked. */
 struct asked {
     struct input *input; /* only to be compared, once the loop has answered */
@@ -267,6 +269,8 @@ static void on_share(void *data)
     struct loop_share *share = data;
     struct request *r = share->request;
 
+    if (!r->metrics) /* in one go, since to grow leaves holes */
+        weir_json_reserve(&share->details, share->count * USUAL_DETAILS);
     for (size_t i = 0; i < share->count; i++) {
         struct asked *asked = &r->inputs[share->first + i];
         if (r->metrics)

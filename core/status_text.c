@@ -143,8 +143,8 @@ void status_put_input(struct text_out *out, struct input *in, struct status_deta
     text_open(out, '{');
     put_name(out, &in->base);
     text_member(out, "owner", in->owner ? in->owner->base.alias->chars : NULL);
-    text_member(out, "tag", in->tag);
-    text_member(out, "topic", in->topic);
+    text_member(out, "tag", input_tag(in));
+    text_member(out, "topic", input_topic(in));
     text_member(out, "state", input_state_name(in));
     put_error(out, &in->base);
     text_count(out, "records", (uint64_t)metric_value(in->records));

@@ -268,7 +268,15 @@ typedef void (*weir_durable_fn)(void *data, int rc);
 typedef void (*weir_watch_fn)(void *data, int fd, uint32_t events); /* events: EPOLLIN, … */
 typedef void (*weir_call_fn)(void *data);
 
-enum weir_metric_kind { WEIR_COUNTER = 1, WEIR_GAUGE = 2 };
+enum weir_metric_kind {
+    WEIR_COUNTER = 1,
+    WEIR_GAUGE = 2,
+    /*
+     * For host->metric: a counter that is 0 and most likely stays so. It is shown, and costs no memory; what
+     * is returned is NULL. When there is something to be added, ask for it as WEIR_COUNTER.
+     */
+    WEIR_COUNTER_AT_ZERO = 3
+};
 
 /* What a plugin may ask of weir. One table for the whole process, valid until it ends. */
 struct weir_host {

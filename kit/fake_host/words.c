@@ -161,7 +161,7 @@ static struct weir_metric *host_metric(struct weir_instance *i, enum weir_metric
 
     if (!fake_is_there(i, "metric"))
         return NULL;
-    if (!name || !help || !*help || (kind != WEIR_COUNTER && kind != WEIR_GAUGE) || !label != !value) {
+    if (!name || !help || !*help || kind < WEIR_COUNTER || kind > WEIR_COUNTER_AT_ZERO || !label != !value) {
         fake_misuse(i->host, i, "metric: '%s' lacks its name, help, kind, or one of label and label_value",
                     name ? name : "");
         return NULL;
@@ -177,7 +177,7 @@ static struct weir_metric *host_metric(struct weir_instance *i, enum weir_metric
         i->metrics = m;
     }
     pthread_mutex_unlock(&i->host->lock);
-    return m;
+    return kind == WEIR_COUNTER_AT_ZERO ? NULL : m;
 }
 
 static void host_metric_add(struct weir_metric *m, uint64_t n)

@@ -44,12 +44,13 @@ static const struct row rows[TAIL_COUNTED] = {
     [TAIL_ABANDONED + TAIL_DAMAGED] = ABANDONED("damaged"),
 };
 
-static struct weir_metric *metric(const struct tail_instance *tail, enum tail_counted which)
+static struct weir_metric *metric(const struct tail_instance *tail, enum weir_metric_kind kind,
+                                  enum tail_counted which)
 {
     static const char *const treatments[] = {"split", "truncate", "skip"};
     const struct row *row = &rows[which];
     const char *value = which == TAIL_LONG_LINES ? treatments[tail->format->long_lines] : row->value;
-    return tail->host->metric(tail->instance, WEIR_COUNTER, row->name, row->help, row->label, value);
+    return tail->host->metric(tail->instance, kind, row->name, row->help, row->label, value);
 }
 
 /* Whether it can ever be anything but 0 with these options. */
@@ -81,12 +82,12 @@ void tail_numbers_create(struct tail_instance *tail)
     };
     for (enum tail_counted which = 0; which < TAIL_COUNTED; which++) {
         if (applies(tail, which)) {
-            metric(tail, which);
+            metric(tail, WEIR_COUNTER_AT_ZERO, which);
         }
     }
 }
 
 void tail_count(const struct tail_instance *tail, enum tail_counted which, uint64_t n)
 {
-    tail->host->metric_add(metric(tail, which), n);
+    tail->host->metric_add(metric(tail, WEIR_COUNTER, which), n);
 }

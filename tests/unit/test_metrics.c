@@ -460,6 +460,60 @@ START_TEST(threads_count_and_write)
 }
 END_TEST
 
+static struct weir_metric *get_as(enum weir_metric_kind kind, const char *name, const char *value, void *by)
+{
+    struct metrics_label l = {"input", value};
+    return metrics_get(metrics, kind, name, "Help.", &l, 1, by);
+}
+
+/* Shown as 0, without a value until it is asked for as a counter; so for those that come after, too. */
+START_TEST(a_counter_at_zero_is_shown)
+{
+    for (const char *input = "a"; *input; input = *input == 'a' ? "b" : "") {
+        struct weir_metric *first = get_as(WEIR_COUNTER, "first", input, &owner);
+        ck_assert_ptr_null(get_as(WEIR_COUNTER_AT_ZERO, "rare", input, &owner));
+        ck_assert_ptr_null(get_as(WEIR_COUNTER_AT_ZERO, "never", input, &owner));
+        struct weir_metric *last = get_as(WEIR_COUNTER, "last", input, &owner);
+        metric_add(first, 1);
+        metric_add(last, 3);
+        struct weir_metric *rare = get_as(WEIR_COUNTER, "rare", input, &owner);
+        ck_assert_ptr_nonnull(rare);
+        metric_add(rare, 2);
+        ck_assert_ptr_eq(get_as(WEIR_COUNTER, "first", input, &owner), first);
+        ck_assert_ptr_eq(get_as(WEIR_COUNTER, "rare", input, &owner), rare);
+        ck_assert_ptr_eq(get_as(WEIR_COUNTER, "last", input, &owner), last);
+        ck_assert_ptr_null(get_as(WEIR_COUNTER_AT_ZERO, "rare", input, &owner));
+    }
+    char *text = text_of();
+    ck_assert_ptr_nonnull(strstr(text, "# TYPE never_total counter\nnever_total{input=\"a\"} 0\n"));
+    ck_assert_ptr_nonnull(strstr(text, "never_total{input=\"b\"} 0\n"));
+    ck_assert_ptr_nonnull(strstr(text, "first_total{input=\"a\"} 1\n"));
+    ck_assert_ptr_nonnull(strstr(text, "rare_total{input=\"a\"} 2\n"));
+    ck_assert_ptr_nonnull(strstr(text, "rare_total{input=\"b\"} 2\n"));
+    ck_assert_ptr_nonnull(strstr(text, "last_total{input=\"b\"} 3\n"));
+    free(text);
+}
+END_TEST
+
+/* Who follows on an owner declares them anew, and takes nothing away; what all have dropped begins at 0. */
+START_TEST(a_counter_at_zero_keeps_what_it_counts)
+{
+    get_as(WEIR_COUNTER_AT_ZERO, "rare", "a", &owner);
+    metric_add(get_as(WEIR_COUNTER, "rare", "a", &owner), 5);
+    get_as(WEIR_COUNTER_AT_ZERO, "rare", "a", &other);
+    metrics_drop(metrics, &owner);
+    ck_assert_int_eq(metric_value(get_as(WEIR_COUNTER, "rare", "a", &other)), 5);
+    get_as(WEIR_COUNTER, "kept", "a", &owner);
+    metrics_drop(metrics, &other);
+    get_as(WEIR_COUNTER_AT_ZERO, "rare", "a", &other);
+    char *text = text_of();
+    ck_assert_ptr_nonnull(strstr(text, "rare_total{input=\"a\"} 0\n"));
+    free(text);
+    ck_assert_ptr_null(get_as(WEIR_COUNTER_AT_ZERO, "kept", "a", &owner));
+    ck_assert_ptr_null(get_as(WEIR_GAUGE, "rare", "a", &owner)); /* that name is a counter's */
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("metrics");
@@ -478,6 +532,8 @@ int main(void)
     tcase_add_test(t, many_inputs_come_and_go);
     tcase_add_test(t, one_owner_may_have_thousands);
     tcase_add_test(t, what_was_dropped_begins_anew);
+    tcase_add_test(t, a_counter_at_zero_is_shown);
+    tcase_add_test(t, a_counter_at_zero_keeps_what_it_counts);
     tcase_add_test(t, a_failed_write_is_told);
     tcase_add_test(t, threads_count_and_write);
     suite_add_tcase(s, t);
