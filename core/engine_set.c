@@ -120,23 +120,6 @@ static char *join_problems(const struct problems *p)
     return text;
 }
 
-/* What is kept of its spec: where it stood, which its origins point to, and the settings, in one piece. */
-static char *keep_texts(const struct spec *s)
-{
-    size_t size = strlen(s->origin) + 1;
-    char *kept = malloc(size + s->settings.size);
-
-    if (kept)
-        memcpy(mempcpy(kept, s->origin, size), s->settings.bytes, s->settings.size);
-    return kept;
-}
-
-static void take_texts(struct input *in, char *kept, const struct spec *s)
-{
-    in->origin_text = kept;
-    in->settings = (struct spec_text){kept + strlen(kept) + 1, s->settings.size};
-}
-
 /* "a/b". Not by asprintf, which takes more first: of ten thousand that leaves as many holes. */
 static char *join(const char *a, const char *b)
 {
@@ -165,24 +148,29 @@ static int take_over(struct input *in, struct input *owner, const char *id)
     return 0;
 }
 
+/* What is kept of its spec. Where it stood, which its origin is, may change in every set. */
+static int take_settings(struct input *in, const struct spec *s)
+{
+    in->base.origin = (struct origin){0};
+    in->settings = spec_share(&s->settings, s->id);
+    if (!in->settings)
+        return -ENOMEM;
+    input_drop_config(in);
+    return 0;
+}
+
 static struct input *create_with(struct engine *e, struct input *owner, const struct spec *s,
                                  const struct plugin *plugin, struct problems *problems)
 {
-    char *kept = keep_texts(s), *alias = join(owner->base.alias->chars, s->id);
-    struct section *section = kept ? spec_section(&s->settings, kept) : NULL;
+    char *alias = join(owner->base.alias->chars, s->id);
+    struct section *section = spec_section(&s->settings, s->origin);
     struct input *in = NULL;
 
     if (section && alias)
         in = input_create(e, plugin, section, alias, problems);
-    if (in) {
-        take_texts(in, kept, s);
-        input_drop_config(in); /* sets are compared by the texts */
-    } else {
-        free(kept);
-    }
     free(alias);
     spec_section_free(section);
-    if (in && take_over(in, owner, s->id) < 0) {
+    if (in && (take_over(in, owner, s->id) < 0 || take_settings(in, s) < 0)) {
         input_destroy(in);
         in = NULL;
     }
@@ -205,11 +193,6 @@ static struct input *create_owned(struct engine *e, struct input *owner, const s
     if (!in && problems->errors == 0)
         problem_error(problems, NULL, "no memory");
     return in;
-}
-
-static bool same_settings(const struct spec_text *a, const struct spec_text *b)
-{
-    return a->size == b->size && !memcmp(a->bytes, b->bytes, a->size);
 }
 
 /* An alias or a route that the whole configuration does not allow. The one it replaces may have the same
@@ -241,7 +224,7 @@ static void apply_spec(struct engine *e, struct input *owner, struct spec *s, co
     struct input *running = old && old->state != INPUT_STOPPING ? old : NULL;
     struct problems problems = {0};
 
-    if (running && same_settings(&running->settings, &s->settings)) {
+    if (running && spec_shared_is(running->settings, running->id, &s->settings)) {
         running->wanted = true;
         return;
     }
@@ -363,9 +346,15 @@ void engine_stop_owned(struct engine *e, const struct input *owner)
 
 bool engine_renew_owned(struct engine *e, struct input *in, const struct plugin *plugin)
 {
-    const struct spec s = {.id = in->id, .origin = in->origin_text, .settings = in->settings};
+    struct spec s = {.id = in->id, .origin = in->base.alias->chars};
     struct problems problems = {0};
-    struct input *next = create_owned(e, in->owner, &s, plugin, &problems);
+    struct input *next = NULL;
+
+    if (spec_shared_text(in->settings, in->id, &s.settings) == 0)
+        next = create_owned(e, in->owner, &s, plugin, &problems);
+    else
+        problem_error(&problems, NULL, "no memory");
+    free((char *)s.settings.bytes);
 
     if (next) {
         next->fresh = next->held = next->placed = true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies of sets, and sections out of them. Owns what it returns only. */
+/* Copies of sets, sections out of them, and settings that inputs share. Owns those; else what it returns
+ * only. */
 #include "engine_spec.h"
 
 #include <errno.h>
@@ -180,4 +181,104 @@ struct section *spec_section(const struct spec_text *text, const char *origin)
 void spec_section_free(struct section *section)
 {
     free(section);
+}
+
+/* -- What those that are there share ------------------------------------------------------------------ */
+
+struct spec_shared {
+    struct spec_shared *next; /* of its bucket */
+    uint64_t hash;
+    size_t references;
+    size_t id_at; /* where the id belongs; 0: nowhere */
+    size_t size;
+    char bytes[];
+};
+
+static struct spec_shared *shared[1024];
+
+/* Where the first value begins that is the id, or 0. */
+static size_t find_id(const struct spec_text *text, const char *id)
+{
+    size_t at = 0;
+
+    for (bool value = false; at < text->size; value = !value) {
+        if (value && !strcmp(text->bytes + at, id))
+            return at;
+        at += strlen(text->bytes + at) + 1;
+    }
+    return 0;
+}
+
+/* The one that is the same, or where it is to be put. */
+static struct spec_shared **find_shared(const struct spec_shared *like)
+{
+    struct spec_shared **at = &shared[like->hash % (sizeof(shared) / sizeof(*shared))];
+
+    while (*at && ((*at)->hash != like->hash || (*at)->id_at != like->id_at || (*at)->size != like->size ||
+                   memcmp((*at)->bytes, like->bytes, like->size) != 0))
+        at = &(*at)->next;
+    return at;
+}
+
+struct spec_shared *spec_share(const struct spec_text *text, const char *id)
+{
+    size_t id_at = find_id(text, id), left_out = id_at ? strlen(id) : 0;
+    struct spec_shared *s = malloc(sizeof(*s) + text->size - left_out);
+
+    if (!s)
+        return NULL;
+    *s = (struct spec_shared){.id_at = id_at, .size = text->size - left_out};
+    memcpy(s->bytes, text->bytes, id_at);
+    memcpy(s->bytes + id_at, text->bytes + id_at + left_out, s->size - id_at);
+    s->hash = XXH3_64bits(s->bytes, s->size);
+    struct spec_shared **at = find_shared(s);
+    if (*at) {
+        free(s);
+        s = *at;
+    }
+    *at = s;
+    s->references++;
+    return s;
+}
+
+void spec_unshare(struct spec_shared *s)
+{
+    if (!s || --s->references)
+        return;
+    struct spec_shared **at = find_shared(s);
+    *at = s->next;
+    free(s);
+}
+
+bool spec_shared_is(const struct spec_shared *s, const char *id, const struct spec_text *text)
+{
+    size_t length = s->id_at ? strlen(id) : 0, behind = s->size - s->id_at;
+
+    return text->size == s->size + length && !memcmp(text->bytes, s->bytes, s->id_at) &&
+           !memcmp(text->bytes + s->id_at, id, length) &&
+           !memcmp(text->bytes + text->size - behind, s->bytes + s->id_at, behind);
+}
+
+const char *spec_shared_value(const struct spec_shared *s, const char *id, const char *name)
+{
+    for (const char *at = s->bytes, *end = at + s->size, *value; at < end; at = value + strlen(value) + 1) {
+        value = at + strlen(at) + 1;
+        if (!strcasecmp(at, name))
+            return s->id_at && value == s->bytes + s->id_at ? id : value;
+    }
+    return NULL;
+}
+
+int spec_shared_text(const struct spec_shared *s, const char *id, struct spec_text *ret)
+{
+    size_t length = s->id_at ? strlen(id) : 0;
+    char *bytes = malloc(s->size + length);
+
+    if (!bytes)
+        return -ENOMEM;
+    memcpy(bytes, s->bytes, s->id_at);
+    memcpy(bytes + s->id_at, id, length);
+    memcpy(bytes + s->id_at + length, s->bytes + s->id_at, s->size - s->id_at);
+    *ret = (struct spec_text){bytes, s->size + length};
+    return 0;
 }

@@ -2,11 +2,12 @@
 /*
  * The inputs that a source asks for, copied, and the settings of one as a section of a configuration file
  * would have them. Ten thousand come at once and nearly all are there already, so a copy is one piece of
- * memory for all, and a section is made only for what is new. Any thread, one at a time.
+ * memory for all, and a section is made only for what is new. Any thread, one at a time, unless it says so.
  */
 #ifndef WEIR_CORE_ENGINE_SPEC_H
 #define WEIR_CORE_ENGINE_SPEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <weir/plugin.h>
 #include "config.h"
@@ -16,6 +17,19 @@ struct spec_text {
     const char *bytes;
     size_t size;
 };
+
+/*
+ * The settings of an input that is there. Those of thousands are the same but for one value, which is the id:
+ * so they share one text, in which that is left out. Control thread.
+ */
+struct spec_shared;
+struct spec_shared *spec_share(const struct spec_text *, const char *id); /* NULL: no memory */
+void spec_unshare(struct spec_shared *);                                  /* takes NULL */
+bool spec_shared_is(const struct spec_shared *, const char *id, const struct spec_text *);
+/* The value of that setting (case ignored), as long as what is shared, or `id`; NULL: it is not set. */
+const char *spec_shared_value(const struct spec_shared *, const char *id, const char *name);
+/* The settings as they were; the caller frees ret->bytes. 0 or -ENOMEM. */
+int spec_shared_text(const struct spec_shared *, const char *id, struct spec_text *ret);
 
 struct spec {
     const char *id, *origin;

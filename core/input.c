@@ -65,6 +65,8 @@ const struct weir_option input_options[] = {
     {0},
 };
 
+static void point_options(struct input *);
+
 static void free_identity(struct input *in)
 {
     if (!in->lent)
@@ -84,6 +86,8 @@ static void lend_identity(struct input *in)
     free_identity(in);
     in->identity = (char *)kept;
     in->lent = true;
+    if (!in->base.memory)
+        point_options(in);
 }
 
 /* FNV-1a: most of ten thousand others are told apart without reading their text. */
@@ -192,18 +196,13 @@ static int set_up_storage(struct input *in, const struct section *section, struc
     return in->feed ? 0 : -ENOMEM;
 }
 
-static struct option_table common_table(struct input *in)
-{
-    return (struct option_table){.options = input_options,
-                                 .row_size = sizeof(struct weir_option),
-                                 .values = &in->options,
-                                 .values_size = sizeof(in->options)};
-}
-
 static int set_up(struct input *in, struct engine *engine, const struct plugin *plugin,
                   const struct section *section, const char *default_alias, struct problems *problems)
 {
-    struct option_table common = common_table(in);
+    struct option_table common = {.options = input_options,
+                                  .row_size = sizeof(struct weir_option),
+                                  .values = &in->options,
+                                  .values_size = sizeof(in->options)};
     int rc = instance_init(&in->base, engine, plugin, section, &common, problems);
 
     if (rc < 0)
@@ -303,13 +302,22 @@ struct input *input_create(struct engine *engine, const struct plugin *plugin, c
     return in;
 }
 
+/* Its texts are those of the settings. */
+static void point_options(struct input *in)
+{
+    const char **texts[] = {&in->options.name, &in->options.alias, &in->options.tag, &in->options.topic};
+    static const char *const names[] = {"name", "alias", "tag", "topic"};
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        *texts[i] = spec_shared_value(in->settings, in->id, names[i]);
+}
+
 void input_drop_config(struct input *in)
 {
-    struct option_table common = common_table(in);
-
     if (!(in->base.plugin->api.flags & WEIR_PLUGIN_COPIES_CONFIG))
         return;
-    instance_drop_config(&in->base, &common);
+    instance_drop_config(&in->base);
+    point_options(in);
 }
 
 void input_destroy(struct input *in)
@@ -324,7 +332,7 @@ void input_destroy(struct input *in)
     spool_feed_free(in->feed);
     free(in->spool_metrics);
     free_identity(in);
-    free(in->origin_text);
+    spec_unshare(in->settings);
     free(in);
 }
 

@@ -40,10 +40,9 @@ struct input {
     struct input_spool_metrics *spool_metrics; /* with a feed */
 
     /* control thread */
-    struct input *owner;       /* the source that asked for it, or NULL */
-    const char *id;            /* in the owner's set: the end of the identity */
-    struct spec_text settings; /* to see whether a spec has changed; behind origin_text */
-    char *origin_text;         /* what base.origin.file points to, for an owned input */
+    struct input *owner;          /* the source that asked for it, or NULL */
+    const char *id;               /* in the owner's set: the end of the identity */
+    struct spec_shared *settings; /* to see whether a spec has changed */
     enum input_state state;
     bool ended;
     bool held;     /* not to be started before one of the same identity has stopped */
@@ -95,7 +94,7 @@ extern const struct weir_option input_options[];
  */
 struct input *input_create(struct engine *, const struct plugin *, const struct section *,
                            const char *default_alias, struct problems *);
-/* What it was made of is kept elsewhere, or nobody will compare it: what is not needed any more is freed. */
+/* Once it has its settings, which are all that is compared: frees what was made of them and is not needed. */
 void input_drop_config(struct input *);
 /* True once INSTANCE_STOPPED was told and nothing posted to the loop for it is left; else tells
  * INSTANCE_STOPPED again. */

@@ -84,11 +84,11 @@ int instance_create(struct weir_instance *i, struct problems *problems)
     return rc;
 }
 
-void instance_drop_config(struct weir_instance *i, const struct option_table *common)
+void instance_drop_config(struct weir_instance *i)
 {
-    if (option_keep_only(common, &i->memory) < 0)
-        return;
+    option_free(i->memory);
     free(i->config);
+    i->memory = NULL;
     i->config = NULL;
 }
 

@@ -60,10 +60,10 @@ struct origin instance_alias_origin(const struct weir_instance *);
 /* Calls the plugin's create; a refusal goes to problems with the place of the section. Control thread. */
 int instance_create(struct weir_instance *, struct problems *);
 /*
- * Frees the configuration that create was given; `common` is the table of instance_init. For a plugin that
- * allows it, of an instance whose configuration is not compared. Control thread.
+ * Frees the configuration that create was given, and what the values of the common table point to. For a
+ * plugin that allows it, of an instance whose configuration is not compared. Control thread.
  */
-void instance_drop_config(struct weir_instance *, const struct option_table *common);
+void instance_drop_config(struct weir_instance *);
 /* Calls destroy where create succeeded, and frees what instance_init took. Control thread. */
 void instance_finish(struct weir_instance *);
 

@@ -169,18 +169,6 @@ static void run(struct option_parse *parse)
         check_required(parse, &parse->slots[i]);
 }
 
-int option_keep_only(const struct option_table *table, struct option_memory **memory)
-{
-    struct option_parse parse = {0};
-    struct option_memory *kept = make_slots(&parse, table, 1) ? option_pack(&parse) : NULL;
-    free(parse.slots);
-    if (!kept)
-        return -ENOMEM;
-    option_free(*memory);
-    *memory = kept;
-    return 0;
-}
-
 int option_parse(const struct section *section, const char *what, const struct option_table *tables,
                  size_t count, struct option_memory **ret_memory, struct problems *problems)
 {

@@ -35,12 +35,6 @@ struct option_memory; /* owns what the strings, lists and maps of a structure po
 int option_parse(const struct section *, const char *what, const struct option_table *tables, size_t count,
                  struct option_memory **ret_memory, struct problems *);
 
-/*
- * Lets go of what the other structures parsed with this one point to: a copy of what only this one does,
- * which points there from now on, takes the place of *memory. -ENOMEM: nothing has changed.
- */
-int option_keep_only(const struct option_table *, struct option_memory **memory);
-
 /* Whether both structures have the same value for that row; with option_same, for every row of the table. */
 bool option_same_value(const struct weir_option *row, const void *a, const void *b);
 bool option_same(const struct weir_option *, size_t row_size, const void *a, const void *b);

@@ -16,7 +16,8 @@
 #include "series.h"
 #include "status_text.h"
 
-enum { USUAL_DETAILS = 256 }; /* bytes of an input */
+/* Bytes of an input. Of many all is reserved in one go: what grows leaves holes in malloc's memory. */
+enum { USUAL_DETAILS = 256, USUAL_INPUT = 384 };
 
 /* One input that was asked. */
 struct asked {
@@ -175,6 +176,7 @@ static char *status_text(struct request *r, size_t *ret_size)
     struct text_out out = {0};
 
     qsort(r->inputs, r->count, sizeof(*r->inputs), compare_asked);
+    text_reserve(&out, r->count * USUAL_INPUT);
     text_open(&out, '{');
     status_put_head(&out, e);
     put_inputs(&out, r, e);
@@ -269,7 +271,7 @@ static void on_share(void *data)
     struct loop_share *share = data;
     struct request *r = share->request;
 
-    if (!r->metrics) /* in one go, since to grow leaves holes */
+    if (!r->metrics)
         weir_json_reserve(&share->details, share->count * USUAL_DETAILS);
     for (size_t i = 0; i < share->count; i++) {
         struct asked *asked = &r->inputs[share->first + i];

@@ -21,6 +21,11 @@ void text_raw(struct text_out *out, const char *json, size_t size)
     out->comma = true;
 }
 
+void text_reserve(struct text_out *out, size_t size)
+{
+    weir_json_reserve(&out->json, size); /* without memory it is tried again as it grows */
+}
+
 void text_open(struct text_out *out, char bracket)
 {
     text_raw(out, &bracket, 1);

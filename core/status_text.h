@@ -18,6 +18,7 @@ struct text_out {
     bool comma; /* something stands before what comes next */
 };
 
+void text_reserve(struct text_out *, size_t size); /* so much is expected */
 void text_open(struct text_out *, char bracket);
 void text_close(struct text_out *, char bracket);
 void text_key(struct text_out *, const char *name);

@@ -54,11 +54,11 @@ void tail_account_count(struct tail_instance *tail, enum tail_reason reason, uin
 /* Those that are committed by now are a sum. */
 static void settle_gaps(struct tail_account *account, uint64_t committed)
 {
-    uint32_t done = 0;
+    unsigned done = 0;
     while (done < account->gap_count && account->gaps[done].offset <= committed) {
         account->abandoned += account->gaps[done++].bytes;
     }
-    account->gap_count -= done;
+    account->gap_count = (uint16_t)(account->gap_count - done);
     if (done && account->gap_count) {
         memmove(account->gaps, account->gaps + done, account->gap_count * sizeof(*account->gaps));
     }
@@ -70,13 +70,13 @@ static bool room_for_gap(struct tail_account *account)
     if (account->gap_count < account->gap_room) {
         return true;
     }
-    uint32_t room = account->gap_room ? account->gap_room * 2 : 4;
+    unsigned room = account->gap_room ? account->gap_room * 2u : 4;
     struct tail_gap *gaps = room <= GAPS_MAX ? realloc(account->gaps, room * sizeof(*gaps)) : NULL;
     if (!gaps) {
         return false;
     }
     account->gaps = gaps;
-    account->gap_room = room;
+    account->gap_room = (uint16_t)room;
     return true;
 }
 
@@ -98,16 +98,22 @@ void tail_account_abandon(struct tail_file *file, uint64_t offset, uint64_t byte
 
 /* -- How long ------------------------------------------------------------------------------------------- */
 
+static struct tail_sample *samples_of(struct tail_account *account)
+{
+    return account->samples ? account->samples : &account->only;
+}
+
 /* Those that are committed tell nothing more, but the last of them: what is not came after it. */
 static void drop_samples(struct tail_account *account, uint64_t committed)
 {
+    struct tail_sample *samples = samples_of(account);
     unsigned done = 0;
-    while (done + 1 < account->sample_count && account->samples[done + 1].end <= committed) {
+    while (done + 1 < account->sample_count && samples[done + 1].end <= committed) {
         done++;
     }
-    account->sample_count -= done;
+    account->sample_count = (uint16_t)(account->sample_count - done);
     if (done) {
-        memmove(account->samples, account->samples + done, account->sample_count * sizeof(*account->samples));
+        memmove(samples, samples + done, account->sample_count * sizeof(*samples));
     }
 }
 
@@ -127,16 +133,19 @@ static void thin_samples(struct tail_account *account)
 /* False: no memory. What comes then counts as having come with the next one. */
 static bool room_for_sample(struct tail_account *account)
 {
-    if (account->sample_count < account->sample_room) {
+    unsigned room = account->samples ? account->sample_room : 1;
+    if (account->sample_count < room) {
         return true;
     }
-    struct tail_sample *samples =
-        reallocarray(account->samples, account->sample_room + 1, sizeof(*account->samples));
+    struct tail_sample *samples = reallocarray(account->samples, room + 1, sizeof(*samples));
     if (!samples) {
         return false;
     }
+    if (!account->samples) {
+        samples[0] = account->only;
+    }
     account->samples = samples;
-    account->sample_room++;
+    account->sample_room = (uint16_t)(room + 1);
     return true;
 }
 
@@ -144,7 +153,7 @@ void tail_account_sample(struct tail_file *file, uint64_t end)
 {
     struct tail_account *account = &file->account;
     const struct tail_sample *last =
-        account->sample_count ? &account->samples[account->sample_count - 1] : NULL;
+        account->sample_count ? &samples_of(account)[account->sample_count - 1] : NULL;
     if (last && (end <= last->end || account->news < last->time + SAMPLE_EVERY)) {
         return;
     }
@@ -155,22 +164,23 @@ void tail_account_sample(struct tail_file *file, uint64_t end)
     if (!room_for_sample(account)) {
         return;
     }
-    account->samples[account->sample_count++] = (struct tail_sample){end, account->news};
+    samples_of(account)[account->sample_count++] = (struct tail_sample){end, account->news};
 }
 
-static uint64_t waiting_since(const struct tail_file *file, uint64_t committed, uint64_t now)
+static uint64_t waiting_since(struct tail_file *file, uint64_t committed, uint64_t now)
 {
-    const struct tail_account *account = &file->account;
+    struct tail_account *account = &file->account;
+    const struct tail_sample *samples = samples_of(account);
     if (!file->packed && file->size <= committed && tail_list_empty(&file->ready)) {
         return now; /* only this look has found something: its notice has not come yet */
     }
     for (unsigned i = 0; i < account->sample_count; i++) {
-        if (account->samples[i].end > committed) {
-            return account->samples[i].time;
+        if (samples[i].end > committed) {
+            return samples[i].time;
         }
     }
     if (account->sample_count && file->offset > committed) {
-        return account->samples[account->sample_count - 1].time; /* within a second after it */
+        return samples[account->sample_count - 1].time; /* within a second after it */
     }
     return account->news;
 }

@@ -40,9 +40,11 @@ struct tail_account {
     uint64_t abandoned; /* below the committed offset, when last looked at */
     uint64_t news;      /* when it was last woken, with nothing to do before; monotonic ns */
     struct tail_gap *gaps;
-    struct tail_sample *samples; /* at most TAIL_SAMPLES; most files that keep up have one or two */
-    uint32_t gap_count, gap_room;
-    uint32_t sample_count, sample_room;
+    struct tail_sample
+        *samples; /* at most TAIL_SAMPLES; NULL: one at most, as most files have that keep up: */
+    struct tail_sample only;
+    uint16_t gap_count, gap_room;
+    uint16_t sample_count, sample_room;
 };
 
 struct tail_figures {

@@ -67,7 +67,7 @@ void tail_complain(struct tail_instance *tail, const char *path, const char *for
 
 void tail_calm(struct tail_instance *tail, const char *path)
 {
-    struct complaint *c = tail->complaints.count ? find(tail, path) : NULL;
+    struct complaint *c = tail_table_count(&tail->complaints) ? find(tail, path) : NULL;
 
     if (c)
         forget(tail, c);
@@ -87,7 +87,7 @@ int tail_complaints_write(const struct tail_instance *tail, struct weir_json *js
     size_t shown = 0;
     int rc = 0;
 
-    for (size_t i = 0; i < tail->complaints.size; i++) {
+    for (size_t i = 0; i < tail_table_size(&tail->complaints); i++) {
         for (const struct tail_table_node *n = tail_table_bucket(&tail->complaints, i);
              n && shown < MOST_SHOWN; n = n->next) {
             const struct complaint *c = TAIL_OF(n, struct complaint, node);

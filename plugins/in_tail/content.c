@@ -44,7 +44,7 @@ static bool keep_in_mind(struct tail_file *file)
                              .path_size = strlen(file->path),
                              .gone = true};
     if (!tail->packs || file->packed || file->offset == 0 || file->fingerprint.length == 0 ||
-        tail->buried.count >= TAIL_BURIED_MAX) {
+        tail_table_count(&tail->buried) >= TAIL_BURIED_MAX) {
         return false;
     }
     meta.missing = tail_clock();

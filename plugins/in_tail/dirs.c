@@ -368,7 +368,7 @@ struct tail_need *tail_need_any(struct tail_instance *tail, const char *path)
 
 void tail_dirs_sweep(struct tail_instance *tail)
 {
-    for (size_t i = 0; i < tail->dirs.size; i++) {
+    for (size_t i = 0; i < tail_table_size(&tail->dirs); i++) {
         for (struct tail_table_node *n = tail_table_bucket(&tail->dirs, i), *next; n; n = next) {
             next = n->next;
             struct tail_need *need = TAIL_OF(n, struct tail_need, node);
@@ -392,7 +392,7 @@ void tail_dirs_clear(struct tail_instance *tail)
 void tail_dirs_poll(struct tail_instance *tail)
 {
     uint64_t now = monotonic();
-    for (size_t i = 0; i < tail->dirs.size && !tail->rescan; i++) {
+    for (size_t i = 0; i < tail_table_size(&tail->dirs) && !tail->rescan; i++) {
         for (struct tail_table_node *n = tail_table_bucket(&tail->dirs, i); n; n = n->next) {
             struct tail_need *need = TAIL_OF(n, struct tail_need, node);
             if (!need->polled) {

@@ -97,7 +97,7 @@ static void file_free(struct tail_file *file)
     tail_packed_free(file->packed);
     close(file->fd);
     tail_account_finish(&file->account);
-    free(file->own_path);
+    tail_file_free_path(file);
     free(file->before);
     free(file);
 }

@@ -17,8 +17,7 @@ struct tail_file {
     struct tail_table_node by_path, by_inode;
     struct tail_sub sub;
     struct weir_stream *stream;
-    const char *path; /* the last that is known: */
-    char *own_path;   /* or the only one in the configuration, where this is NULL */
+    const char *path; /* the last that is known; its own, or the only one in the configuration */
     struct tail_identity identity;
     struct tail_fingerprint fingerprint;
     uint64_t offset, token;  /* all lines below are sent; the hash of the bytes before it */
@@ -33,6 +32,7 @@ struct tail_file {
     struct tail_packed *packed; /* it is compressed, and this is how; or NULL */
     int fd;
     uint32_t generation; /* of the last walk that met its path */
+    bool own_path;       /* the path is its own memory */
     bool named;          /* its path leads to it */
     bool linked;         /* it had other names when it lost that */
     bool rotated;        /* renamed, removed, or its link points elsewhere */
@@ -83,6 +83,7 @@ void tail_file_note_name(struct tail_file *);
 int tail_file_rename(struct tail_file *, const char *path);
 /* Something happened to its name: sees what. */
 void tail_file_look(struct tail_file *);
+void tail_file_free_path(struct tail_file *);
 /* Sets the path and enters it in the table, or not. 0 or -ENOMEM. */
 int tail_file_set_path(struct tail_file *, const char *path, bool named);
 

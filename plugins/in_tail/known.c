@@ -143,7 +143,7 @@ void tail_known_drop(struct tail_instance *tail, struct tail_known *known)
 static void free_all(struct tail_table *table)
 {
     struct tail_table_node *node, *next;
-    for (size_t i = 0; i < table->size; i++) {
+    for (size_t i = 0; i < tail_table_size(table); i++) {
         for (node = tail_table_bucket(table, i); node; node = next) {
             next = node->next;
             tail_known_free(TAIL_OF(node, struct tail_known, node));
@@ -162,7 +162,7 @@ void tail_known_clear(struct tail_instance *tail)
 
 static struct tail_known *find_in(const struct tail_table *table, const char *key)
 {
-    for (size_t i = 0; i < table->size; i++) {
+    for (size_t i = 0; i < tail_table_size(table); i++) {
         for (struct tail_table_node *n = tail_table_bucket(table, i); n; n = n->next) {
             struct tail_known *known = TAIL_OF(n, struct tail_known, node);
             if (strcmp(known->key, key) == 0) {
@@ -238,7 +238,7 @@ void tail_known_save(struct tail_instance *tail, const struct tail_known *known)
 static void bury(struct tail_instance *tail, struct tail_known *known)
 {
     bool worth = tail->packs && !known->packing.packed && known->offset > 0 &&
-                 known->fingerprint.length > 0 && tail->buried.count < TAIL_BURIED_MAX;
+                 known->fingerprint.length > 0 && tail_table_count(&tail->buried) < TAIL_BURIED_MAX;
     if (!worth) {
         tail_known_forget(tail, known);
         return;
@@ -431,7 +431,7 @@ bool tail_known_poll(struct tail_instance *tail, size_t *bucket,
     struct stat s;
     char path[PATH_MAX];
     size_t i = *bucket;
-    if (!tail->parked_count || i >= tail->known.size) {
+    if (!tail->parked_count || i >= tail_table_size(&tail->known)) {
         return true;
     }
     *bucket = i + 1;

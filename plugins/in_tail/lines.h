@@ -20,8 +20,8 @@ struct tail_format {
     size_t max;                              /* of a line, without its newline */
     enum tail_long_lines long_lines;
     bool skip_empty;
-    struct tail_filter *filter;       /* NULL: every line is wanted */
-    struct tail_encoding *encoding;   /* NULL: bytes are taken as they are */
+    struct tail_filter *filter;     /* NULL: every line is wanted */
+    struct tail_encoding *encoding; /* NULL: bytes are taken as they are */
 };
 
 /* The bytes that all records of one read have in common: everything before the line's string. */

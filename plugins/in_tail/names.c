@@ -33,6 +33,15 @@ struct tail_file *tail_file_at(const struct tail_instance *tail, const char *pat
     return NULL;
 }
 
+void tail_file_free_path(struct tail_file *file)
+{
+    if (file->own_path) {
+        free((char *)file->path);
+    }
+    file->path = NULL;
+    file->own_path = false;
+}
+
 int tail_file_set_path(struct tail_file *file, const char *path, bool named)
 {
     struct tail_instance *tail = file->tail;
@@ -46,7 +55,7 @@ int tail_file_set_path(struct tail_file *file, const char *path, bool named)
         tail_table_remove(&tail->by_path, &file->by_path);
         file->named = false;
     }
-    free(file->own_path);
+    tail_file_free_path(file);
     file->own_path = copy;
     file->path = path;
     if (named && tail_table_add(&tail->by_path, &file->by_path, path_hash(path)) < 0) {

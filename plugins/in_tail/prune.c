@@ -98,7 +98,7 @@ static void consider(struct tail_prune *prune, struct tail_known *known)
 static bool step(struct tail_prune *prune)
 {
     struct tail_table *table = prune->buried ? &prune->tail->buried : &prune->tail->known;
-    if (prune->bucket >= table->size) {
+    if (prune->bucket >= tail_table_size(table)) {
         bool last = prune->buried;
         prune->buried = true;
         prune->bucket = 0;

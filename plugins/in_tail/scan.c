@@ -72,7 +72,8 @@ void tail_scan_way(struct tail_instance *tail, const char *path)
 
 void tail_scan_renamed(struct tail_instance *tail, bool late)
 {
-    struct tail_scan *scan = tail->known.count || tail->buried.count ? scan_of(tail) : NULL;
+    struct tail_scan *scan =
+        tail_table_count(&tail->known) || tail_table_count(&tail->buried) ? scan_of(tail) : NULL;
     if (scan) {
         *(late ? &scan->late : &scan->renamed) = true;
         tail_wake(tail);

@@ -114,7 +114,7 @@ void tail_search_at(struct tail_instance *tail, const char *path)
     char dir[PATH_MAX];
     struct stat s;
     const char *slash = strrchr(path, '/');
-    if (!slash || slash - path >= PATH_MAX || !tail->known.count || lstat(path, &s) < 0 ||
+    if (!slash || slash - path >= PATH_MAX || !tail_table_count(&tail->known) || lstat(path, &s) < 0 ||
         !tail_table_first(&tail->known, s.st_ino)) {
         return;
     }
@@ -161,7 +161,7 @@ bool tail_search_for(struct tail_instance *tail, const char *key)
 struct tail_search *tail_search_create(struct tail_instance *tail, bool late)
 {
     struct tail_search *search = calloc(1, sizeof(*search));
-    struct tail_place **places = calloc(tail->places.count + 1, sizeof(struct tail_place *));
+    struct tail_place **places = calloc(tail_table_count(&tail->places) + 1, sizeof(struct tail_place *));
     if (!search || !places) {
         free(search);
         free(places);
@@ -169,7 +169,7 @@ struct tail_search *tail_search_create(struct tail_instance *tail, bool late)
     }
     tail->round++;
     *search = (struct tail_search){.tail = tail, .places = places, .late = late};
-    for (size_t i = 0; i < tail->places.size; i++) {
+    for (size_t i = 0; i < tail_table_size(&tail->places); i++) {
         for (struct tail_table_node *n = tail_table_bucket(&tail->places, i); n; n = n->next) {
             struct tail_place *place = TAIL_OF(n, struct tail_place, node);
             place->references++;

@@ -177,7 +177,7 @@ void tail_settings_unref(struct tail_settings *s)
         return;
     }
     tail_table_remove(&in_use, &s->node);
-    if (!in_use.count) {
+    if (!tail_table_count(&in_use)) {
         tail_table_clear(&in_use);
     }
     tail_glob_destroy(s->allow);

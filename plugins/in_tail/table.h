@@ -11,12 +11,13 @@ struct tail_table_node {
     uint64_t hash;
 };
 
+/* Zeroed: empty. An instance has seven, and there may be ten thousand of those, whose tables have one member.
+ */
 struct tail_table {
     union {
-        struct tail_table_node *one;     /* size 1: the bucket of most tables, which never have more */
-        struct tail_table_buckets *many; /* else, where size is not 0 */
+        struct tail_table_node *few; /* all of them, as a list */
+        uintptr_t many;              /* the buckets, where it is odd */
     };
-    uint32_t size, count; /* size is 0 or a power of two */
 };
 
 /* 0 or -ENOMEM. */
@@ -24,7 +25,10 @@ int tail_table_add(struct tail_table *, struct tail_table_node *, uint64_t hash)
 void tail_table_remove(struct tail_table *, struct tail_table_node *); /* must be in it */
 struct tail_table_node *tail_table_first(const struct tail_table *, uint64_t hash);
 struct tail_table_node *tail_table_next(const struct tail_table_node *); /* the next of the same hash */
-/* The first node of the bucket of that number, which is below size; the next is ->next. Or NULL. */
+size_t tail_table_count(const struct tail_table *);
+/* How many buckets there are: 1 while the members are few. */
+size_t tail_table_size(const struct tail_table *);
+/* The first node of the bucket of that number, which is below that; the next is ->next. Or NULL. */
 struct tail_table_node *tail_table_bucket(const struct tail_table *, size_t);
 /* Any node, or NULL when empty. */
 struct tail_table_node *tail_table_any(struct tail_table *);

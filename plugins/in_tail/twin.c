@@ -160,7 +160,7 @@ static int find_known(const struct tail_file *packed, const struct tail_table *t
                       struct tail_twins *twins)
 {
     int r = 0;
-    for (size_t i = 0; r == 0 && i < table->size; i++) {
+    for (size_t i = 0; r == 0 && i < tail_table_size(table); i++) {
         for (struct tail_table_node *n = tail_table_bucket(table, i); r == 0 && n; n = n->next) {
             struct tail_known *known = TAIL_OF(n, struct tail_known, node);
             if (known->packing.packed || !begins_with(heads, &known->fingerprint)) {
@@ -185,7 +185,7 @@ static bool may_become(const struct tail_file *packed, const struct tail_fingerp
 static bool known_goes_on(const struct tail_file *packed, const struct tail_fingerprint *head)
 {
     const struct tail_table *table = &packed->tail->known;
-    for (size_t i = 0; i < table->size; i++) {
+    for (size_t i = 0; i < tail_table_size(table); i++) {
         for (struct tail_table_node *n = tail_table_bucket(table, i); n; n = n->next) {
             const struct tail_known *known = TAIL_OF(n, struct tail_known, node);
             if (known->packing.packed || !may_become(packed, head, known->name, &known->fingerprint)) {
