@@ -153,10 +153,7 @@ static int take_settings(struct input *in, const struct spec *s)
 {
     in->base.origin = (struct origin){0};
     in->settings = spec_share(&s->settings, s->id);
-    if (!in->settings)
-        return -ENOMEM;
-    input_drop_config(in);
-    return 0;
+    return in->settings ? 0 : -ENOMEM;
 }
 
 static struct input *create_with(struct engine *e, struct input *owner, const struct spec *s,
@@ -238,6 +235,7 @@ static void apply_spec(struct engine *e, struct input *owner, struct spec *s, co
         if (running)
             running->wanted = true;
     } else {
+        input_drop_config(in); /* not before all that looks at it has */
         in->held = old != NULL;
         engine_add_input(e, in);
     }
@@ -357,6 +355,7 @@ bool engine_renew_owned(struct engine *e, struct input *in, const struct plugin 
     free((char *)s.settings.bytes);
 
     if (next) {
+        input_drop_config(next);
         next->fresh = next->held = next->placed = true;
         engine_add_input(e, next);
         engine_start_input(e, next);

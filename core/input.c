@@ -86,7 +86,7 @@ static void lend_identity(struct input *in)
     free_identity(in);
     in->identity = (char *)kept;
     in->lent = true;
-    if (!in->base.memory)
+    if (in->settings && !in->base.memory)
         point_options(in);
 }
 

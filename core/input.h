@@ -94,7 +94,10 @@ extern const struct weir_option input_options[];
  */
 struct input *input_create(struct engine *, const struct plugin *, const struct section *,
                            const char *default_alias, struct problems *);
-/* Once it has its settings, which are all that is compared: frees what was made of them and is not needed. */
+/*
+ * Of an owned input whose configuration nobody looks at any more: frees it where its plugin allows that. What
+ * its options point to are its settings then.
+ */
 void input_drop_config(struct input *);
 /* True once INSTANCE_STOPPED was told and nothing posted to the loop for it is left; else tells
  * INSTANCE_STOPPED again. */

@@ -56,7 +56,7 @@ int tail_file_set_path(struct tail_file *file, const char *path, bool named)
         file->named = false;
     }
     tail_file_free_path(file);
-    file->own_path = copy;
+    file->own_path = copy != NULL;
     file->path = path;
     if (named && tail_table_add(&tail->by_path, &file->by_path, path_hash(path)) < 0) {
         return -ENOMEM;

@@ -48,22 +48,21 @@ static size_t texts_of(const struct weir_option *o, const struct tail_config *co
 }
 
 /* Without what points to other memory. */
-static struct tail_config plain(const struct tail_config *config)
+static void copy_plain(const struct tail_config *config, struct tail_config *ret)
 {
-    struct tail_config copy;
-    memcpy(&copy, config, sizeof(copy)); /* also what lies between the members */
-    memset(&copy.path, 0, sizeof(copy.path));
+    memcpy(ret, config, sizeof(*ret)); /* also what lies between the members: all of it is compared */
+    memset(&ret->path, 0, sizeof(ret->path));
     for (const struct weir_option *o = tail_options; o->name; o++) {
         if (is_text(o) || is_list(o)) {
-            memset((char *)&copy + o->offset, 0, is_list(o) ? sizeof(struct weir_list) : sizeof(char *));
+            memset((char *)ret + o->offset, 0, is_list(o) ? sizeof(struct weir_list) : sizeof(char *));
         }
     }
-    return copy;
 }
 
 static void say_all(struct said *said, const struct tail_config *config)
 {
-    struct tail_config members = plain(config);
+    struct tail_config members;
+    copy_plain(config, &members);
     said->size = said->texts = 0;
     say(said, &members, sizeof(members));
     for (const struct weir_option *o = tail_options; o->name; o++) {
