@@ -327,7 +327,7 @@ def test_event_of_one_costs_the_others_nothing(lab):
         folder.mkdir()
         inputs = [{"name": "tail", "path": folder / ("%04d.log" % index), "tag": "t", "read_from_head": True}
                   for index in range(count)]
-        config = lab.config(inputs, [{"name": "stdout", "match": "*", "format": "raw"}], data_dir=False)
+        config = lab.config(inputs, [{"name": "stdout", "match": "*", "format": "raw"}], {"data_dir": ""})
         weir = lab.start(["-c", config], name="weir%d" % count)
         (folder / "0000.log").write_bytes(line(0))
         weir.wait_line(0)

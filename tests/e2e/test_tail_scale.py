@@ -32,7 +32,7 @@ def test_others_are_served_during_a_scan(lab):
     other.write_bytes(line(count))
     common = {"name": "tail", "tag": "t", "read_from_head": True}
     config = lab.config([dict(common, path=str(other)), dict(common, path=str(lab.path("many/*/*.log")))],
-                        [{"name": "stdout", "match": "*", "format": "raw"}], data_dir=False)
+                        [{"name": "stdout", "match": "*", "format": "raw"}], {"data_dir": ""})
     for attempt in range(5):  # the scan may be over before this process is scheduled
         weir = lab.start(["-c", config], name="weir%d" % attempt)
         weir.wait_output(lambda data: data.count(b"\n") > 10)
