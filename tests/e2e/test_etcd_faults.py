@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever happens to etcd and on the way to it, weir ends at the newest configuration, and files go on meanwhile."""
 import shutil
+import stat
 import subprocess
 
 import pytest
@@ -263,6 +264,27 @@ def test_watch_that_says_nothing(lab, etcd, files):
     gateway.end()
 
 
+def test_what_watch_and_pings_miss_is_found_by_reading_again(lab, etcd, files):
+    """resync_interval: neither is trusted for ever."""
+    gateway = Gateway(etcd.ports[0])
+    silent = []
+
+    def watch(send, passed):
+        send(b'{"result":{"header":{"revision":"1"},"created":true}}\n')
+        silent.append(1)
+        until(lambda: not silent, "the end", deadline=60)
+    gateway.watch = watch
+    weir = Agent(lab, [gateway.url], topics=["one"], ping_interval="1h", resync_interval="300ms")
+    until(lambda: silent, "the watch")
+    for path in files[:2]:
+        etcd.quick_put(KEY, [entry(path)])
+        weir.wait_inputs([path])
+    assert len(silent) == 1
+    silent.clear()
+    weir.weir.stop()
+    gateway.end()
+
+
 def test_watch_that_is_never_confirmed(lab, etcd, files):
     gateway = Gateway(etcd.ports[0])
     held = [True]
@@ -329,6 +351,7 @@ def test_boots_without_etcd_after_kill(lab, etcd, files):
     weir = Agent(lab, etcd.endpoints(), topics=["one"], **QUICK)
     weir.wait_inputs(files[:1])
     wait_kept(lab, files[0])
+    assert stat.S_IMODE((lab.path("data") / "etcd.source.json").stat().st_mode) == 0o600
     weir.weir.kill()
     etcd.kill()
     later = Agent(lab, etcd.endpoints(), topics=["one"], name="later", **QUICK)

@@ -25,6 +25,7 @@ def test_add_and_remove(lab, etcd, agent):
     etcd.put(KEY, [entry(b, "two")])
     weir.wait_inputs([b])
     until(lambda: not weir.weir.has_open(a), "the file is closed")
+    until(lambda: weir.metric("weir_etcd_changes_total") == 3, "the changes counted")
     append(b, lines(10, 20))
     weir.wait_lines("two", lines(0, 20))
     weir.weir.stop()
@@ -122,8 +123,9 @@ def test_several_keys_are_merged(lab, etcd, agent):
         append(path, lines(0, 10))
     etcd.put(KEY, [entry(a, "one")])
     etcd.put(OWN, [entry(b, "two"), entry(a, "one")])
-    etcd.put("/group/%s" % socket.gethostname(), [entry(c, "three")])
-    weir = agent(topics=["one", "two", "three"], key=[KEY, "/logagent/${ip}/collect_config", "/group/${hostname}"])
+    etcd.put("/web/%s" % socket.gethostname(), [entry(c, "three")])
+    weir = agent(topics=["one", "two", "three"], key=[KEY, "/logagent/${ip}/collect_config", "/${WEIR_TEST_GROUP}/${hostname}"],
+                 env={"WEIR_TEST_GROUP": "web"})
     for topic in ("one", "two", "three"):
         weir.wait_lines(topic, lines(0, 10))
     # the second entry for a.log and its topic says nothing new
@@ -168,6 +170,33 @@ def test_ids(lab, etcd, agent):
     append(a, lines(10, 20))
     weir.wait_lines("one", lines(0, 20))
     assert set(weir.inputs()) == {"app"}
+    weir.weir.stop()
+
+
+def test_tags(lab, etcd, agent):
+    """An entry's own, or the source's."""
+    a, b = lab.path("a.log"), lab.path("b.log")
+    weir = agent(topics=["one"])
+    etcd.put(KEY, [entry(a, tag="web"), entry(b), entry(a, tag="tail", id="tail")])
+    found = weir.wait_inputs([a, b, "tail"])
+    assert [found[str(name)]["tag"] for name in (a, b, "tail")] == ["web", "src", "tail"]
+    append(a, lines(0, 10))
+    until(lambda: sorted(numbers(weir.lines("one"))) == sorted(2 * list(range(10))), "each line for both tags")
+    weir.weir.stop()
+
+
+def test_changes_that_no_output_takes(lab, etcd, agent):
+    """They are kept up to a bound, then counted as lost and told once; files go on."""
+    a = lab.path("a.log")
+    append(a, lines(0, 10))
+    weir = agent(emit_events=True, topic="nobody", topics=["one"])
+    for letter in "abcd":  # 600 changes of 2 KB each
+        none = [entry("/nonexistent/%d.log" % number, key=letter * 2000) for number in range(600)]
+        weir.wait_applied(etcd.quick_put(KEY, [entry(a)] + none))
+    weir.weir.wait_log("changes are not told as records any more, since no output takes them; does one match the tag 'src'?")
+    assert 0 < weir.metric("weir_etcd_events_lost_total") < 2 * len(none)
+    weir.wait_lines("one", lines(0, 10))
+    assert weir.weir.log_text().count("changes are not told") == 1
     weir.weir.stop()
 
 
