@@ -74,8 +74,21 @@ void tail_retry(struct tail_instance *tail)
 void tail_poll(struct tail_instance *tail)
 {
     uint64_t interval = tail->config->poll_interval;
-    tail->polling = tail->polling ||
-                    (!tail->config->exit_on_eof && set_timer(tail, &tail->poll, on_poll, interval, interval));
+    if (tail->config->exit_on_eof) {
+        return;
+    }
+    tail->polling = true;
+    if (!tail->poll && !set_timer(tail, &tail->poll, on_poll, interval, interval)) {
+        tail_retry(tail);
+    }
+}
+
+/* There may have been no memory for the timer. */
+static void poll_at_last(struct tail_instance *tail)
+{
+    if (tail->polling) {
+        tail_poll(tail);
+    }
 }
 
 void tail_end(struct tail_instance *tail)
@@ -219,6 +232,7 @@ static void refresh(struct tail_worker *worker)
     if (tail->starved && !tail->retrying) { /* there was no memory for on_retry's timer either */
         tail->paused = tail->starved = false;
     }
+    poll_at_last(tail);
     tail_rescan(tail);
     tail_scan_renamed(tail, true);
     tail_packed_wake(tail);
@@ -236,6 +250,7 @@ static void on_retry(void *data)
     tail->crowded = false;
     tail->starved = false;
     tail->paused = false; /* want of memory was a reason to pause, too */
+    poll_at_last(tail);
     tail_calm(tail, "");
     tail_rescan(tail);
 }

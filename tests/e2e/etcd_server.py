@@ -143,7 +143,7 @@ class Etcd:
                 return True
             except AssertionError as failed:
                 return "permission denied" in str(failed) or "user name is empty" in str(failed)
-        until(up, "etcd at " + self.endpoint(node), deadline=60)
+        until(up, "etcd at " + self.endpoint(node))
 
     def kill(self, node=0):
         self.processes[node].kill()
@@ -215,7 +215,6 @@ class Etcd:
         stands still for a while, lets a call run out of time; what was asked may be done all the same, at any time later, and
         a plain call would then take back what was done since."""
         get = {"request_range": {"key": b64(key)}}
-        deadline = 60
 
         def try_post(path, body):
             try:
@@ -223,11 +222,11 @@ class Etcd:
             except OSError:  # refused, out of time, or an error that etcd tells
                 assert self.processes[node].poll() is None, "member %d has ended" % node
                 return None
-        found = until(lambda: try_post("/v3/kv/range", get["request_range"]), "an answer of member %d" % node, deadline)
+        found = until(lambda: try_post("/v3/kv/range", get["request_range"]), "an answer of member %d" % node)
         before = found["kvs"][0]["mod_revision"] if found.get("kvs") else "0"
         same = {"key": b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": before}
         body = {"compare": [same], "success": [change], "failure": [get]}
-        answer = until(lambda: try_post("/v3/kv/txn", body), "a change through member %d" % node, deadline)
+        answer = until(lambda: try_post("/v3/kv/txn", body), "a change through member %d" % node)
         if answer.get("succeeded"):
             return int(answer["header"]["revision"])
         kept = answer["responses"][0]["response_range"].get("kvs", [])  # an earlier call of these was done
@@ -245,7 +244,7 @@ class Etcd:
 
     def leader(self):
         """The member that leads, as the others (those that run) see it."""
-        return until(lambda: [node] if (node := self._leader()) is not None else None, "a leader", deadline=60)[0]
+        return until(lambda: [node] if (node := self._leader()) is not None else None, "a leader")[0]
 
     def _leader(self):
         for node, process in enumerate(self.processes):

@@ -18,7 +18,6 @@ ERRORS = {"malloc": ["ENOMEM"], "read": ["EIO", "EINTR", "ENOMEM"], "write": ["E
           "inotify_add_watch": ["ENOSPC", "ENOMEM"], "epoll_wait": ["EINTR"], "epoll_ctl": ["ENOMEM", "ENOSPC"],
           "mmap": ["ENOMEM"], "dlopen": ["ENOMEM"], "connect": ["ECONNREFUSED"], "pthread_create": ["EAGAIN"]}
 SERVICE = {"checkpoint_interval": "20ms", "scheduler.base": "10ms", "scheduler.cap": "100ms"}
-DEADLINE = 30
 
 
 def stored_inodes(store):
@@ -84,7 +83,7 @@ class Trial:
 
     def waits(self, weir, condition, what):
         """Whether it held; False: weir has ended."""
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + harness.DEADLINE
         while not condition():
             if not weir.running():
                 return False
@@ -115,7 +114,7 @@ class Trial:
         if not self.etcd:
             weir.signal(signal.SIGHUP)
         self.write(self.path)
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + harness.DEADLINE
         again = time.monotonic() + 0.5
         while set(range(self.written)) - self.came() and weir.running():
             assert time.monotonic() < end, "waited in vain for the second input\n" + weir.log_text()[-3000:]
@@ -132,7 +131,7 @@ class Trial:
             if weir.running():
                 weir.signal(signal.SIGTERM)
                 try:
-                    weir.process.wait(DEADLINE)
+                    weir.process.wait(harness.DEADLINE)
                 except Exception:
                     raise AssertionError("it does not stop\n" + weir.log_text()[-3000:]) from None
         finally:

@@ -124,7 +124,7 @@ class Kafka:
 
     def sure_count(self, topic):
         """The same where there is something: waits for an answer."""
-        return until(lambda: self.count(topic), "an answer of the broker about " + topic, deadline=60)
+        return until(lambda: self.count(topic), "an answer of the broker about " + topic)
 
     def leader(self, topic):
         """The node that leads partition 0; -1 if none does, or if the broker that was asked does not answer."""

@@ -101,7 +101,7 @@ def test_one_of_three_is_killed(lab, make_etcd, files):
     weir.wait_inputs(files[:1])
     etcd.kill(0)
     revision = etcd.quick_put(KEY, [entry(files[1])], 1)
-    weir.wait_applied(revision, deadline=60)
+    weir.wait_applied(revision)
     weir.wait_inputs(files[1:2])
     final(weir, etcd, files, node=2)
     weir.weir.stop()
@@ -116,7 +116,7 @@ def test_cluster_that_loses_its_leader(lab, make_etcd, files):
     etcd.pause(leader)
     other = (leader + 1) % 3
     revision = etcd.quick_put(KEY, [entry(files[1])], other)  # once there is another leader
-    weir.wait_applied(revision, deadline=60)
+    weir.wait_applied(revision)
     etcd.resume(leader)
     final(weir, etcd, files, node=other)
     weir.weir.stop()
@@ -133,11 +133,11 @@ def test_member_that_is_cut_off_from_the_others(lab, make_etcd, make_proxy, file
     weir.wait_inputs(files[:1])
     for proxy in proxies:
         proxy.cut()
-    until(lambda: not weir.source()["connected"], "that a member without a leader is left", deadline=60)
+    until(lambda: not weir.source()["connected"], "that a member without a leader is left")
     for proxy in proxies[1:]:
         proxy.mend()
     revision = etcd.quick_put(KEY, [entry(files[1])], 1)  # once the other two have a leader
-    weir.wait_applied(revision, deadline=60)
+    weir.wait_applied(revision)
     weir.wait_inputs(files[1:2])
     proxies[0].mend()
     final(weir, etcd, files, node=1)

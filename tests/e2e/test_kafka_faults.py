@@ -115,7 +115,7 @@ def test_ready_again_with_nothing_to_send(lab, kafka, topic):
     weir.wait_log("127.0.0.1:%d" % kafka.port)
     until(lambda: ask(admin, "/readyz")[0] == 503, "that it is not ready")
     kafka.do("start")
-    until(lambda: ask(admin, "/readyz")[0] == 200, lambda: "that it is ready; log: " + weir.log_text(), deadline=60)
+    until(lambda: ask(admin, "/readyz")[0] == 200, lambda: "that it is ready; log: " + weir.log_text())
     assert "Kafka can be reached again" in weir.log_text()
     weir.stop()
 

@@ -132,7 +132,7 @@ def test_third_party_input_gets_at_least_once(lab):
         weir.kill()
     weir = lab.start(["-c", config], name="last")
     outs.append(weir)
-    weir.wait(0, deadline=120)  # thousands of chunks, each with a pause
+    weir.wait(0, 120)  # thousands of chunks, each with a pause
     every = {b"%d" % number for number in range(count)}
     assert set().union(*(whole_lines(weir.output()).split() for weir in outs)) >= every
     assert set(taken(sink).split()) >= every
