@@ -25,6 +25,7 @@ struct etcd_follow {
     uint64_t logged;   /* when the last failure was; 0: none since it went well */
     uint64_t cluster_id;
     int64_t revision;
+    int64_t asked; /* the revision that was known when the read under way was asked for */
     char *ip;
     const char *api; /* "/v3" */
     struct etcd_target *targets;

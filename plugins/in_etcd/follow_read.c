@@ -46,18 +46,19 @@ static int remember(struct etcd_follow *f, const struct etcd_snapshot *s)
     return f->known ? 0 : -ENOMEM;
 }
 
-/* A cluster that was restored, or another one. Whether it is so; says so. */
+/* A cluster that was restored, or another one. Whether it is so; says so. What the watch told since the read
+ * was asked for is no measure: the two come on connections of their own, and either may be late. */
 static bool went_back(struct etcd_follow *f, const struct etcd_snapshot *s)
 {
     bool other = f->cluster_id && f->cluster_id != s->cluster_id;
-    bool back = f->cluster_id && s->revision < f->revision;
+    bool back = f->cluster_id && s->revision < f->asked;
 
     if (other || back)
         f->host->log(f->instance, WEIR_LOG_WARN,
                      "%s: %s: it is at revision %" PRId64 ", and %" PRId64
                      " was known. It is taken at its word, since that is what a restored cluster looks like",
                      etcd_follow_endpoint(f), other ? "this is another cluster" : "etcd's revision went back",
-                     s->revision, f->revision);
+                     s->revision, f->asked);
     f->cluster_id = s->cluster_id;
     f->revision = other || back || s->revision > f->revision ? s->revision : f->revision;
     return other || back;
@@ -117,6 +118,7 @@ static void on_read(void *data, const struct etcd_answer *a)
 void etcd_follow_read(struct etcd_follow *f)
 {
     f->dirty = false;
+    f->asked = f->revision;
     etcd_follow_step(f, "/kv/txn", etcd_body_read(f->targets, f->target_count, false), on_read);
 }
 

@@ -105,12 +105,13 @@ class Agent:
     def lines(self, topic):
         """The lines that came with that topic, in order. A line that is cut at the end is left out."""
         key = topic or "no_topic"
-        found = b""
+        found = []
         for text in harness.whole_lines(self.weir.output()).splitlines():
-            record = json.loads(text)
-            if key in record:
-                found += record["log"].encode() + b"\n"
-        return found
+            if b'"%s"' % key.encode() in text:
+                record = json.loads(text)
+                if key in record:
+                    found.append(record["log"].encode() + b"\n")
+        return b"".join(found)
 
     def wait_lines(self, topic, wanted):
         until(lambda: self.lines(topic) == wanted,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever happens to etcd and on the way to it, weir ends at the newest configuration, and files go on meanwhile."""
+import json
 import shutil
 import stat
 import subprocess
@@ -54,6 +55,31 @@ def test_cut_off_while_the_key_changes_and_history_is_compacted(lab, etcd, files
     weir.wait_inputs(files[4:])
     final(weir, etcd, files)
     weir.weir.stop()
+
+
+def test_answer_that_the_watch_overtakes(lab, etcd, files):
+    """The answer to a read and what the watch tells come on two connections: an older answer that is late is no older etcd."""
+    gateway = Gateway(etcd.ports[0])
+    etcd.quick_put(KEY, [entry(files[0])])
+    weir = Agent(lab, [gateway.url], topics=["one"], **{**QUICK, "request_timeout": "60s"})
+    weir.wait_inputs(files[:1])
+    held = []
+
+    def hold(path, body):
+        if not path.endswith("/kv/txn") or b"keys_only" in body or held:
+            return None
+        held.append(json.dumps(etcd.post(path, json.loads(body))).encode())
+        revision = etcd.quick_put(KEY, [entry(files[2])])
+        until(lambda: weir.source()["revision"] >= revision, "what the watch tells")
+        return 200, held[0]
+    gateway.answer = hold
+    etcd.quick_put(KEY, [entry(files[1])])
+    until(lambda: held, "the answer that is late")
+    weir.wait_inputs(files[2:3])
+    assert "went back" not in weir.weir.log_text()
+    final(weir, etcd, files)
+    weir.weir.stop()
+    gateway.end()
 
 
 def test_compaction_under_the_watch(lab, etcd, files, make_proxy):

@@ -241,8 +241,8 @@ def test_neighbours_change_a_thousand_times(lab, etcd, agent):
     # Some are not among those of the last value, and those before it need not have been in force at all.
     revision = etcd.quick_put(KEY, [entry(kept, "kept")] + [entry(path) for path in others])
     weir.wait_applied(revision)
-    until(lambda: len(weir.lines("one") + weir.lines("two")) >= len(lines(0, 5)) * len(others), "the neighbours' lines")
     written = writer.stop()
+    until(lambda: len(weir.lines("one") + weir.lines("two")) >= len(lines(0, 5)) * len(others), "the neighbours' lines")
     until(lambda: len(weir.lines("kept")) >= len(lines(0, written)), "all lines of the file that did not change")
     weir.weir.stop()
     assert numbers(weir.lines("kept")) == list(range(written))
