@@ -17,7 +17,7 @@
 #include <weir/event.h>
 #include <weir/fake_host.h>
 
-enum { SETTINGS_MAX = 24, DEADLINE_MS = 40000 };
+enum { SETTINGS_MAX = 24, DEADLINE_MS = 120000 };
 
 #define setting weir_fake_setting
 
@@ -49,7 +49,7 @@ static inline struct weir_instance *create(const struct setting *settings, const
         all[count] = (struct setting){"brokers", brokers};
     fake = weir_fake_create();
     weir_fake_set_pause(fake, 20); /* weir's is longer */
-    weir_fake_set_patience(fake, 30000);
+    weir_fake_set_patience(fake, DEADLINE_MS);
     return weir_fake_new(fake, &weir_plugin_descriptor, "k", all);
 }
 
@@ -235,7 +235,7 @@ static inline void read_back(struct cluster *cluster, const char *name, unsigned
 {
     rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, cluster->brokers);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    int64_t low, high, until = now_ms() + 20000;
+    int64_t low, high, until = now_ms() + DEADLINE_MS;
     unsigned n = 0;
 
     rd_kafka_topic_partition_list_add(list, name, 0)->offset = RD_KAFKA_OFFSET_BEGINNING;
@@ -249,7 +249,7 @@ static inline void read_back(struct cluster *cluster, const char *name, unsigned
         rd_kafka_message_destroy(message);
     }
     ck_assert_uint_eq(n, count);
-    ck_assert_int_eq(rd_kafka_query_watermark_offsets(rk, name, 0, &low, &high, 10000), 0);
+    ck_assert_int_eq(rd_kafka_query_watermark_offsets(rk, name, 0, &low, &high, DEADLINE_MS), 0);
     ck_assert_int_eq(high, count);
     rd_kafka_topic_partition_list_destroy(list);
     rd_kafka_consumer_close(rk);

@@ -542,7 +542,6 @@ int main(void)
 {
     Suite *s = suite_create("checkpoint");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_new_stream_is_unknown);
     tcase_add_test(t, keys_have_limits);

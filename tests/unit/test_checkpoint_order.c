@@ -355,7 +355,6 @@ int main(void)
 {
     Suite *s = suite_create("checkpoint_order");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, random_order, 0, 10);
     tcase_add_test(t, threads_acknowledge_while_it_sends_and_flushes);

@@ -473,7 +473,6 @@ int main(void)
 {
     Suite *s = suite_create("checkpoint_store");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, fixture_setup, teardown);
     tcase_add_test(t, rows_come_back);
     tcase_add_test(t, a_row_is_replaced_and_removed);

@@ -634,7 +634,6 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    tcase_set_timeout(tc, 120);
     tcase_add_test(tc, numbers_around_every_boundary);
     tcase_add_test(tc, lengths_around_every_boundary);
     tcase_add_test(tc, other_peoples_encodings);

@@ -203,7 +203,7 @@ START_TEST(retried_in_order)
     ck_assert_int_eq(weir_fake_write_lines(i, "tag", "", "a\nb\n"), WEIR_RETRY);
     ck_assert_int_eq(weir_fake_write_lines(i, "tag", "", "c"), WEIR_RETRY); /* behind it: not given yet */
     ck_assert_uint_eq(weir_fake_attempts(i, 1), 0);
-    ck_assert(weir_fake_settle(i, 1000));
+    ck_assert(weir_fake_settle(i, 60000));
     ck_assert_uint_eq(weir_fake_attempts(i, 0), 3);
     ck_assert_int_eq(weir_fake_result(i, 0), WEIR_DELIVERED);
     ck_assert_int_eq(weir_fake_result(i, 1), WEIR_DELIVERED);
@@ -234,7 +234,7 @@ START_TEST(finished_from_another_thread)
     struct weir_instance *i = start(&output);
     write_fn = later;
     ck_assert_int_eq(weir_fake_write_lines(i, "tag", "", "a"), WEIR_LATER);
-    ck_assert(weir_fake_settle(i, 5000));
+    ck_assert(weir_fake_settle(i, 60000));
     ck_assert_int_eq(weir_fake_result(i, 0), WEIR_DELIVERED);
     pthread_join(thread, NULL);
     weir_fake_stop(i);

@@ -258,7 +258,7 @@ static void *write_many(void *data)
 {
     for (int k = 0; k < 50; k++)
         weir_fake_write_lines(data, "tag", "", "a");
-    weir_fake_settle(data, 5000);
+    weir_fake_settle(data, 60000);
     return NULL;
 }
 

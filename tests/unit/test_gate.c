@@ -2,6 +2,7 @@
 /* Gates: who gets in, who waits, who is woken in which order, and that no wake-up is lost between threads. */
 #include <check.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include "gate.h"
@@ -81,6 +82,8 @@ static void *consume(void *unused)
         if (used) {
             gate_leave(&shared, 1);
             taken++;
+        } else {
+            sched_yield(); /* where there is one processor, the producer has it now */
         }
     }
     return NULL;
@@ -138,7 +141,6 @@ int main(void)
     Suite *s = suite_create("gate");
     TCase *t = tcase_create("all");
 
-    tcase_set_timeout(t, 60);
     tcase_add_test(t, room_and_no_room);
     tcase_add_test(t, forgotten_waiters_are_not_woken);
     tcase_add_test(t, another_limit_wakes_those_who_wait);

@@ -532,7 +532,6 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    tcase_set_timeout(tc, 120);
     tcase_add_test(tc, every_byte_everywhere);
     tcase_add_test(tc, every_sequence);
     tcase_add_test(tc, every_code_point);

@@ -650,7 +650,6 @@ int main(void)
 {
     Suite *s = suite_create("loop");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, watch_removed_while_its_event_is_pending);
     tcase_add_test(t, watch_set_counts_for_pending_events);

@@ -518,7 +518,6 @@ int main(void)
 {
     Suite *s = suite_create("metrics");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, the_same_name_and_labels_are_the_same_metric);
     tcase_add_test(t, another_kind_is_refused);

@@ -552,7 +552,6 @@ int main(void)
     Suite *s = suite_create("output");
     TCase *t = tcase_create("all");
 
-    tcase_set_timeout(t, 60);
     tcase_add_test(t, delivers_in_order_and_commits);
     tcase_add_test(t, retries_keep_the_order);
     tcase_add_test(t, later_in_any_order_commits_in_order);

@@ -102,7 +102,7 @@ static void setup(void)
     fflush(stdout);
     saved = fcntl(1, F_DUPFD_CLOEXEC, 10);
     fake = weir_fake_create();
-    weir_fake_set_patience(fake, 20000);
+    weir_fake_set_patience(fake, 120000);
 }
 
 static void teardown(void)
@@ -643,7 +643,6 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, formats);
     tcase_add_test(tc, raw_values_of_other_types);

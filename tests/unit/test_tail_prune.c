@@ -1,21 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* in_tail: which positions are dropped in the end, and which never; on a clock that the test sets. */
 #include <sys/mount.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include "tail_fixture.h"
 
 enum { DAYS = 24 * 3600 };
-
-static time_t ahead; /* of the real clock of the day */
-
-/* In place of libc's, for all of this program. */
-int clock_gettime(clockid_t id, struct timespec *t)
-{
-    int r = (int)syscall(SYS_clock_gettime, id, t);
-    t->tv_sec += id == CLOCK_REALTIME ? ahead : 0;
-    return r;
-}
 
 /* Two refreshes; the second one finds what the first one has changed. */
 static void look(void)
