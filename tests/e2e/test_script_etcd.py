@@ -38,10 +38,10 @@ def test_three_members(script):
     first = free_first_port(3)
     said = script("start", "--port", first, "--nodes", 3, "--no-install")
     assert all("http://127.0.0.1:%d" % (first + 10 * node) in said for node in range(3))
-    script("ctl", "put", "key", "value")
+    script("ctl", "--command-timeout", "60s", "put", "key", "value")
     script("kill", "--node", 2)
     assert "node2: stopped" in script("status", status=3)
-    assert "value" in script("ctl", "get", "key")
+    assert "value" in script("ctl", "--command-timeout", "60s", "get", "key")
     script("start", "--node", 2)
     script("pause", "--node", 1)
     assert "node1: paused" in script("status")
@@ -49,7 +49,7 @@ def test_three_members(script):
     script("stop")
     assert script("status", status=3).count("stopped") == 3
     script("start")
-    assert "value" in script("ctl", "get", "key")
+    assert "value" in script("ctl", "--command-timeout", "60s", "get", "key")
     assert "holds an etcd already" in script("start", "--port", first, status=1)
     assert "--node 4" in script("kill", "--node", 4, status=1)
 

@@ -73,7 +73,7 @@ def setup(tmp_path):
 
 
 def ask(port, path, method="GET"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=harness.DEADLINE)
     connection.request(method, path, headers={"Authorization": "Bearer " + CANARIES["token"].decode()})
     answer = connection.getresponse()
     data = answer.read() + repr(answer.getheaders()).encode()

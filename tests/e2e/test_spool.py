@@ -116,12 +116,15 @@ def test_kill(lab):
     choose = random.Random(4711)
     first = 0
     promised = []
-    for _ in range(8):
+    for turn in range(8):
         weir = lab.start(spooled(lab), name="weir")
         client = Client(lab, first)
         end = time.monotonic() + choose.uniform(0.0, 0.12)
         while time.monotonic() < end:
             client.put(choose.randrange(1, 200))
+        if turn == 7:  # a slow disk may have acknowledged none by then
+            client.put(1)
+            until(lambda: client.work() and client.acknowledged > first, "an acknowledgement")
         weir.kill()
         client.work()
         client.close()
@@ -266,7 +269,10 @@ def test_torn_end_is_cut(lab):
     weir = lab.start(spooled(lab), name="again")
     weir.wait_log("%s: the last 82 bytes are the torn end of a write: cut off" % last.name)
     weir.wait_output(lambda data: data.count(b"\n") == 30)
-    assert not last.exists() or last.stat().st_size == size
+    try:
+        assert last.stat().st_size == size
+    except FileNotFoundError:
+        pass  # all of it is delivered, and it is removed by now
     weir.stop()
     assert numbers(weir.output()) == list(range(30))
 

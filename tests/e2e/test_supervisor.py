@@ -68,11 +68,10 @@ def test_watchdog(lab):
     manager = Manager(lab.folder)
     path = lab.path("a.log")
     weir = lab.tail(path, env={"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "400000"})
-    manager.wait("WATCHDOG", 5)
+    manager.wait("WATCHDOG", 5)  # each but the first because all loops have come round since the one before
     append(path, line(0))
     weir.wait_line(0)
     weir.stop()
-    assert "come round" not in weir.log_text()
 
 
 def test_watchdog_of_another_process_is_none_of_ours(lab):

@@ -44,7 +44,7 @@ def test_written_after_rotate_wait_is_read_and_told(lab):
         until(lambda: not weir.has_open(old), "it is closed again")
         writer.write(lines(30, 31))
         all_of(weir, 31)
-    assert "still written to after rotate_wait" in weir.log_text()
+    weir.wait_log("still written to after rotate_wait")
     weir.stop()
 
 
@@ -52,7 +52,7 @@ def test_rotated_to_another_directory(lab):
     path, archive = lab.path("app.log"), lab.path("archive")
     archive.mkdir()
     path.write_bytes(lines(0, 10))
-    weir = lab.tail(path)
+    weir = lab.tail(path, rotate_wait="1h")
     weir.wait_line(9)
     with open(path, "ab", buffering=0) as writer:
         path.rename(archive / "app.log")
@@ -136,14 +136,13 @@ def test_truncated_and_grown_again(lab, live, size):
     weir = lab.tail(path, name="one")
     weir.wait_line(99)
     if live:
-        # stopped, so that all of it happens between two looks
-        weir.signal(signal.SIGSTOP)
+        weir.freeze()  # so that all of it happens between two looks
     else:
         weir.stop()
     end = 100 + {"less": 50, "exactly": 100, "more": 150}[size]
     path.write_bytes(lines(100, end))
     if live:
-        weir.signal(signal.SIGCONT)
+        weir.thaw()
     else:
         weir = lab.tail(path, name="one")
     weir.wait_line(end - 1)
@@ -167,7 +166,7 @@ def test_hole_of_a_writer_without_append(lab, live):
         weir.wait_line(109)
         writer.write(line(110))
         weir.wait_line(110)
-    assert "%d NULs" % len(lines(0, 100)) in weir.log_text()
+    weir.wait_log("%d NULs" % len(lines(0, 100)))
     weir.stop()
     assert weir.output() == lines(0, 111)
 
@@ -355,7 +354,7 @@ def test_special_files_in_the_pattern(lab):
     finally:
         os.chdir(here)
     for name in ("fifo", "null", "socket"):
-        assert "%s.log is not a regular file" % name in weir.log_text()
+        weir.wait_log("%s.log is not a regular file" % name)
     lab.path("nowhere").write_bytes(lines(10, 20))
     weir.wait_line(19)
     lab.path("fifo.log").unlink()
@@ -398,7 +397,7 @@ def test_more_files_than_descriptors(lab, patterns):
 
     weir = start()
     all_of(weir, total)
-    assert "no more files can be opened" in weir.log_text()
+    weir.wait_log("no more files can be opened")
     for path in paths[::3] + paths[::7]:  # closed by now, or not
         append(path, line(total))
         total += 1
@@ -442,7 +441,7 @@ def test_watch_limit_reached(lab, need):
     finally:
         harness.WEIR = real
     all_of(weir, 20)
-    assert "no more inotify watches" in weir.log_text()
+    weir.wait_log("no more inotify watches")
     for index in range(20):
         append(lab.path("%02d.log" % index), line(20 + index))
     all_of(weir, 40)
@@ -460,7 +459,7 @@ def test_inotify_queue_overflows(lab):
     b.write_bytes(line(1))
     weir = lab.tail(lab.path("*.log"))
     all_of(weir, 2)
-    weir.signal(signal.SIGSTOP)
+    weir.freeze()
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     count = 2
     with open(a, "ab", buffering=0) as one, open(b, "ab", buffering=0) as two:
@@ -471,7 +470,7 @@ def test_inotify_queue_overflows(lab):
     b.rename(lab.path("b.log.1"))
     b.write_bytes(line(count))
     lab.path("c.log").write_bytes(line(count + 1))
-    weir.signal(signal.SIGCONT)
+    weir.thaw()
     all_of(weir, count + 2)
     weir.stop()
 
@@ -480,7 +479,7 @@ def test_polling_sees_all(lab):
     """Without inotify: appended, rotated, created, deleted."""
     path = lab.path("a.log")
     path.write_bytes(line(0))
-    weir = lab.tail(lab.path("*.log"), inotify_watcher=False, poll_interval="10ms", rotate_wait="100ms")
+    weir = lab.tail(lab.path("*.log"), inotify_watcher=False, poll_interval="10ms")
     weir.wait_line(0)
     append(path, line(1))
     weir.wait_line(1)

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 import harness
-from harness import append, lines, run, scaled, until
+from harness import append, lines, run, scaled, until, whole_lines
 
 TEXTS = ["plain", "", "Größe 42 €", "日本語のログ", "a\tb\r", "ends"]
 WIDE = ["😀 beyond the basic plane", "\u0a0d\u0d0a\u000b no newline \u0a00"]
@@ -82,7 +82,7 @@ def test_across_restarts(lab, number):
         until(lambda: (output + weir.output()).count(b"\n") >= wanted, "the lines so far")
         weir.signal(number)
         weir.wait(None)
-        output += weir.output()
+        output += whole_lines(weir.output()) if number == signal.SIGKILL else weir.output()
     append(path, data[len(path.read_bytes()):])
     weir = start(lab, path, "utf-16", name="last")
     weir.wait_log("is followed from")

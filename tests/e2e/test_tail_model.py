@@ -14,6 +14,7 @@ A file that is compressed goes on as its .gz, in those runs whose patterns match
 WEIR_SEED=n runs that seed alone; WEIR_MODEL_OPS is the number of operations altogether. What is told of a failure is
 short, the most telling first; the whole of it is in the build folder (model-failures).
 """
+import ctypes
 import fcntl
 import gzip
 import json
@@ -27,6 +28,7 @@ import subprocess
 import tempfile
 import time
 import zlib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,9 +39,9 @@ from reload import Asker
 OPS = int(os.environ.get("WEIR_MODEL_OPS", 0)) or harness.scaled(10500, 600)
 SEED = os.environ.get("WEIR_SEED")
 PER_SEED = 300
-COMMITTED = 0.6  # seconds after which a new stream's first position is certainly on disk
 SLOTS = "abcd"
 META_HEAD = 48  # bytes of what in_tail keeps of a file before its path
+SHORT_WAIT = 0.06  # seconds of rotate_wait, where it is short
 
 
 LATE = 20      # seconds more that are waited for a line that did not come in time, to see whether it comes at all
@@ -64,6 +66,7 @@ class Story:
 
     def __init__(self, data):
         self.data, self.entries = data, []
+        self.stored = set()  # (inode, born) of the files in the store at the last end
 
     def tell(self, text):
         self.entries.append((time.time(), text, None))
@@ -77,6 +80,8 @@ class Story:
         files = {name: (self.data / name).read_bytes() for name in ("checkpoint.db", "checkpoint.db-wal")
                  if (self.data / name).exists()}
         self.entries.append((time.time(), text, files))
+        _, found = streams_of(files)
+        self.stored = {struct.unpack_from("<Q8xQ", meta, 10) for _, _, meta in found if len(meta or b"") >= META_HEAD}
 
     def __str__(self):
         text = []
@@ -86,18 +91,21 @@ class Story:
         return "\n".join(text)
 
 
-def rows_of(files):
-    """The streams of a store, as in_tail keeps them (plugins/in_tail/identity.c)."""
+def streams_of(files):
+    """What went wrong, and the streams of a copy of a store."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
         try:
-            with sqlite3.connect(Path(folder) / "checkpoint.db") as store:
-                found = list(store.execute("SELECT key, offset, meta FROM stream ORDER BY key")) if files else []
-            store.close()
+            with closing(sqlite3.connect(Path(folder) / "checkpoint.db")) as store:
+                return [], list(store.execute("SELECT key, offset, meta FROM stream ORDER BY key")) if files else []
         except sqlite3.Error as error:
-            return ["the store can't be read: %s" % error]
-    rows = []
+            return ["the store can't be read: %s" % error], []
+
+
+def rows_of(files):
+    """The streams of a store, as in_tail keeps them (plugins/in_tail/identity.c)."""
+    rows, found = streams_of(files)
     for key, offset, meta in found:
         row = "%s offset %d" % (key, offset)
         if len(meta or b"") >= META_HEAD:
@@ -126,24 +134,37 @@ class Line:
         self.partial = None   # so much of it may come alone
 
 
+def born(fd):
+    """When its inode was made, ns; os.stat does not tell."""
+    room = ctypes.create_string_buffer(256)
+    if ctypes.CDLL(None).statx(fd, b"", 0x1000, 0x800, room):  # AT_EMPTY_PATH, STATX_BTIME
+        return 0
+    seconds, ns = struct.unpack_from("<qI", room, 80)
+    return seconds * 1000000000 + ns
+
+
 class File:
     """One inode."""
 
-    def __init__(self, stat):
-        self.key = (stat.st_dev, stat.st_ino)
+    def __init__(self, fd):
+        self.is_now(fd)
         self.names = set()      # all paths that lead to it
         self.lines = []         # what it holds, and what was not delivered of what it held
         self.last = None        # the last line
         self.rest = b""         # what is missing of it
         self.followed = True    # what is written to it now must come
         self.held = -1          # the run that has it open
-        self.known = None       # when it was first seen open, or 0: certainly on disk
+        self.known = None       # when it was first seen open, or 0: there was a clean stop since
         self.renamed = False    # was rotated: with a short rotate_wait no more is written to it
         self.linked = False     # had two names
         self.moved = False      # to another directory since the last clean stop
         self.adrift = False     # the name that it was followed by is removed, and another is where nobody looks
         self.packed = False     # was compressed: nobody writes to it
         self.cut = False        # truncated, and not settled since: compressed now, it could come twice
+
+    def is_now(self, fd):
+        stat = os.fstat(fd)
+        self.key, self.born = (stat.st_dev, stat.st_ino), born(fd)
 
 
 class World:
@@ -169,12 +190,12 @@ class World:
         self.admin = folder / "admin"
         admin = {"http_server": True, "http_listen": "unix:%s" % self.admin} if len(str(self.admin)) < 100 else {}
         config = {
-            "service": {"data_dir": str(folder / "data"), "checkpoint_interval": "30ms", "grace": "20s",
+            "service": {"data_dir": str(folder / "data"), "checkpoint_interval": "30ms", "grace": "5m",
                         "memory_limit": "1M", "log_level": "info", **admin},
             "pipeline": {
                 "inputs": [{"name": "tail", "path": [str(self.logs / "*.log"), str(self.logs / "*" / "*.log"),
                                                      *([str(self.logs / "*.gz")] if self.packs else [])],
-                            "tag": "t", "read_from_head": True, "rotate_wait": "60s" if self.long_wait else "60ms",
+                            "tag": "t", "read_from_head": True, "rotate_wait": "10m" if self.long_wait else "60ms",
                             "buffer_chunk_size": "4k", "refresh_interval": "1s", "poll_interval": "20ms",
                             "inotify_watcher": self.notify, **parks}],
                 "outputs": [{"name": "stdout", "match": "*", "format": "raw", "queue_size": "64k"}]}}
@@ -228,7 +249,6 @@ class World:
         self.process = self.reader = None
         self.dirty[-1] = unclean
         self.story.keep_store("run %d has ended by signal %d%s" % (self.run, how, "" if unclean else ", cleanly"))
-        now = time.monotonic()
         for file in self.files:
             if not file.names:
                 left = next((line for line in file.lines if not line.came and not line.may), None)
@@ -238,8 +258,7 @@ class World:
             elif file.adrift and not self.visible(file):
                 self.give_up(file)
             elif unclean and file.followed and not self.visible(file):
-                sure = file.known is not None and (file.known == 0 or now - file.known > COMMITTED)
-                if not sure or file.moved:
+                if not self.surely_known(file) or file.moved:
                     self.give_up(file)
             elif not unclean and file.held == self.run:
                 file.known = 0
@@ -336,11 +355,11 @@ class World:
         file = line.file
         return line.partial is not None and not self.long_wait and file.renamed and not self.visible(file)
 
-    def settle(self, seconds=None):
+    def settle(self):
         """Everything that must come comes."""
         if not self.process or self.paused:
             return
-        end = time.monotonic() + (seconds or 10)
+        end = time.monotonic() + harness.DEADLINE
         while True:
             while self.pump():
                 pass
@@ -394,7 +413,7 @@ class World:
 
     def make(self, path, via=None):
         with open(path, "xb") as new:
-            file = File(os.fstat(new.fileno()))
+            file = File(new.fileno())
         self.files.append(file)
         self.add_name(file, via or path)
         return file
@@ -439,7 +458,7 @@ class World:
         if file.rest and (len(file.names) > 1 or dice.random() < 0.3):
             self.write(file, next(iter(file.names)), 0, dice)
         if self.process and file.followed and not self.held(file) and dice.random() < 0.7:
-            end = time.monotonic() + 10
+            end = time.monotonic() + harness.DEADLINE
             while not self.held(file) and not (self.parks and (self.paused or self.all_came(file))):
                 if time.monotonic() > end:
                     raise Wrong("%s was never opened; status: %s" % (file.names, self.status()), file)
@@ -467,7 +486,10 @@ class World:
             self.give_up(file)
 
     def surely_known(self, file):
-        return file.known is not None and (file.known == 0 or time.monotonic() - file.known > COMMITTED)
+        """While weir is down: whether it can look for it under another name. (A new stream is written at once, which takes as
+        long as the disk does.)"""
+        late = file.known is not None and time.monotonic() - file.known > LATE  # also where it is 0
+        return late or (file.key[1], file.born) in self.story.stored or (file.key[1], 0) in self.story.stored
 
     # -- operations: each does nothing where it does not apply --------------------------------------------------
 
@@ -565,7 +587,7 @@ class World:
             if slowly:
                 self.op_nap(dice.choice((1, 10)), dice)
             out.write(packed[cut:])
-            file.key = (os.fstat(out.fileno()).st_dev, os.fstat(out.fileno()).st_ino)
+            file.is_now(out.fileno())
         os.unlink(path)
         self.drop_name(file, path)
         self.add_name(file, new)
@@ -591,6 +613,7 @@ class World:
         self.leaving(file, dice)
         held = self.process and not self.parks and self.held(file)
         with open(path, "ab", buffering=0) as out:
+            begin = time.monotonic()
             os.unlink(path)
             self.drop_name(file, path)
             file.renamed |= not file.names
@@ -598,6 +621,8 @@ class World:
                 self.give_up(file)
             if held and after and not self.finished_before(file):
                 self.write(file, "/proc/self/fd/%d" % out.fileno(), after, dice)
+                if not self.long_wait and time.monotonic() - begin > SHORT_WAIT / 2:
+                    self.lose(file)  # this process stood still for so long that weir need not have waited for it
         if recreate:
             self.op_append(name, recreate, False, dice)
 

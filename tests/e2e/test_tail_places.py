@@ -108,7 +108,7 @@ def test_without_events_it_polls_by_itself(lab, mounted, need):
     mounted(seen)
     path = real / "a.log"
     path.write_bytes(lines(0, 10))
-    weir = lab.tail(seen / "*.log", name="one", poll_interval="20ms", rotate_wait="200ms")
+    weir = lab.tail(seen / "*.log", name="one", poll_interval="20ms")
     weir.wait_line(9)
     append(path, lines(10, 20))
     weir.wait_line(19)
@@ -224,7 +224,6 @@ def test_clock_that_steps(lab):
     weir = start()
     for seconds in (0, 3600, -3600, 0, -3600, 3600):
         set_step(seconds)
-        began = time.monotonic()
         append(path, lines(at, at + 10))
         at += 10
         all_of(weir, at)
@@ -235,7 +234,6 @@ def test_clock_that_steps(lab):
         at += 10
         all_of(weir, at)
         until(lambda: not weir.has_open(old) and not weir.has_open(path), "the old one is closed, then the idle one")
-        assert time.monotonic() - began < harness.DEADLINE / 3
         append(path, lines(at, at + 10))
         at += 10
         all_of(weir, at)
@@ -318,29 +316,28 @@ def test_instance_limit(lab, need):
 @pytest.mark.one_build
 def test_event_of_one_costs_the_others_nothing(lab):
     """The CPU that a name takes, which comes and goes in a directory of 2,000 inputs, is about that with one."""
-    def cpu(weir):
-        fields = open("/proc/%d/stat" % weir.pid).read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def cost(count):
+        """Of the cheapest round: what else a process does, and what others do to it, comes on top."""
         folder = lab.path("logs%d" % count)
         folder.mkdir()
         inputs = [{"name": "tail", "path": folder / ("%04d.log" % index), "tag": "t", "read_from_head": True}
                   for index in range(count)]
         config = lab.config(inputs, [{"name": "stdout", "match": "*", "format": "raw"}], {"data_dir": ""})
         weir = lab.start(["-c", config], name="weir%d" % count)
-        (folder / "0000.log").write_bytes(line(0))
-        weir.wait_line(0)
-        before = cpu(weir)
-        for _ in range(2000):
-            (folder / "foreign").write_bytes(b"")
-            (folder / "foreign").unlink()
-        (folder / ("%04d.log" % (count - 1))).open("ab").write(line(1))
-        weir.wait_line(1)
-        spent = cpu(weir) - before
+        last, rounds = folder / ("%04d.log" % (count - 1)), []
+        append(last, line(0))
+        weir.wait_line(0)  # by the last one: all have started
+        for number in range(1, 6):
+            before = time.clock_gettime(~weir.pid << 3 | 2)  # its CPU time
+            for _ in range(400):
+                (folder / "foreign").write_bytes(b"")
+                (folder / "foreign").unlink()
+            append(last, line(number))
+            weir.wait_line(number)
+            rounds.append(time.clock_gettime(~weir.pid << 3 | 2) - before)
         weir.stop()
         shutil.rmtree(folder)
-        return spent
+        return min(rounds)
     one, many = cost(1), cost(2000)
-    # an event for each input would be 4,000 events * 2,000 inputs * 0.2 µs and more: above 1.6 s
-    assert many < one + 0.5, "%.2f s with one input, %.2f with 2,000" % (one, many)
+    # an event for each input would be 800 events * 2,000 inputs * 0.2 µs and more: above 0.3 s, with 0.01 s for one input
+    assert many < 5 * one + 0.05, "%.3f s with one input, %.3f with 2,000" % (one, many)

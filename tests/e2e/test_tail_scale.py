@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """in_tail with many files: nobody is held up by a scan, few descriptors are enough, and nothing is missed."""
-import signal
 from pathlib import Path
 
 import harness
@@ -33,18 +32,22 @@ def test_others_are_served_during_a_scan(lab):
     common = {"name": "tail", "tag": "t", "read_from_head": True}
     config = lab.config([dict(common, path=str(other)), dict(common, path=str(lab.path("many/*/*.log")))],
                         [{"name": "stdout", "match": "*", "format": "raw"}], {"data_dir": ""})
-    for attempt in range(5):  # the scan may be over before this process is scheduled
+    for attempt in range(20):  # the scan may be over before this process is scheduled
         weir = lab.start(["-c", config], name="weir%d" % attempt)
         weir.wait_output(lambda data: data.count(b"\n") > 10)
-        append(other, line(count + 1 + attempt))
-        weir.wait_output(lambda data, number=count + 1 + attempt: line(number) in data)
+        weir.freeze()
         found = weir.log_text().count("is followed from its start")
-        weir.wait_output(lambda data, total=count + 2 + attempt: data.count(b"\n") >= total)
+        append(other, line(count + 1 + attempt))
+        weir.thaw()
+        total = count + 2 + attempt
+        weir.wait_output(lambda data, total=total: data.count(b"\n") >= total)
         weir.stop()
-        assert sorted(numbers(weir.output())) == list(range(count + 2 + attempt))
-        if found < len(paths):
+        came = numbers(weir.output())
+        assert sorted(came) == list(range(total))
+        if found < len(paths) * 3 // 4:
+            assert came.index(total - 1) < total - 1, "the line came only after all %d files were found" % len(paths)
             return
-    raise AssertionError("the line came only after all %d files were found" % len(paths))
+    raise AssertionError("the scan was always over when the line was written")
 
 
 def test_many_files_and_few_descriptors(lab):
@@ -86,7 +89,7 @@ def test_events_lost_in_a_thousand_directories(lab):
     paths, total = make(lab.path("logs"), harness.scaled(1000, 200), 2)
     weir = lab.tail(lab.path("logs/*/*.log"), name="one", rotate_wait="100ms")
     all_of(weir, total)
-    weir.signal(signal.SIGSTOP)
+    weir.freeze()
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     with open(paths[0], "ab", buffering=0) as one, open(paths[1], "ab", buffering=0) as two:
         for _ in range(limit // 2 + 100):
@@ -105,7 +108,7 @@ def test_events_lost_in_a_thousand_directories(lab):
         directory.mkdir()
         (directory / "a.log").write_bytes(line(total))
         total += 1
-    weir.signal(signal.SIGCONT)
+    weir.thaw()
     all_of(weir, total)
     weir.stop()
 
