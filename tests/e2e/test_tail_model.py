@@ -154,7 +154,7 @@ class File:
         self.rest = b""         # what is missing of it
         self.followed = True    # what is written to it now must come
         self.held = -1          # the run that has it open
-        self.known = None       # when it was first seen open, or 0: there was a clean stop since
+        self.known = False      # there was a clean stop while it was open
         self.renamed = False    # was rotated: with a short rotate_wait no more is written to it
         self.linked = False     # had two names
         self.moved = False      # to another directory since the last clean stop
@@ -261,7 +261,7 @@ class World:
                 if not self.surely_known(file) or file.moved:
                     self.give_up(file)
             elif not unclean and file.held == self.run:
-                file.known = 0
+                file.known = True
                 file.moved = False
 
     def abandoned(self):
@@ -309,8 +309,6 @@ class World:
 
     def opened(self, file):
         file.held = self.run
-        if file.known is None:
-            file.known = time.monotonic()
 
     def held(self, file):
         if file.held == self.run and self.process:
@@ -488,8 +486,8 @@ class World:
     def surely_known(self, file):
         """While weir is down: whether it can look for it under another name. (A new stream is written at once, which takes as
         long as the disk does.)"""
-        late = file.known is not None and time.monotonic() - file.known > LATE  # also where it is 0
-        return late or (file.key[1], file.born) in self.story.stored or (file.key[1], 0) in self.story.stored
+        stored = self.story.stored
+        return file.known or (file.key[1], file.born) in stored or (file.key[1], 0) in stored
 
     # -- operations: each does nothing where it does not apply --------------------------------------------------
 
@@ -594,7 +592,7 @@ class World:
         for line in self.all_lines:
             line.free |= line.file is file and not file.followed
         file.followed, file.renamed, file.packed = True, True, True
-        file.held, file.known, file.moved = -1, None, False
+        file.held, file.known, file.moved = -1, False, False
 
     def op_drop_packed(self, index, _dice):
         paths = [path for path in sorted(self.paths) if path.suffix == ".gz"]

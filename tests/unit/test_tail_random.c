@@ -168,7 +168,7 @@ static void step(void)
     if (what < 800) {
         write_line();
     } else if (what < 840) {
-        fake_idle(host);
+        fake_later(host, pick(4) ? 0 : UINT64_C(1100000000)); /* over rotate_wait, now and then */
     } else if (what < 880) {
         settle();
     } else if (what < 900) {
