@@ -226,13 +226,16 @@ class World:
         kill = how == signal.SIGKILL
         unclean = kill or self.paused
         self.pump()
+        told = len(self.log())
+        hurry = self.paused and not kill
         self.process.send_signal(how)
         end = time.monotonic() + harness.DEADLINE
         while self.process.poll() is None:
             if not self.paused:
                 self.pump()
-            elif not kill:
-                self.process.send_signal(how)  # a second one: without waiting for the sink
+            elif hurry and b": stopping" in self.log()[told:]:
+                self.process.send_signal(how)  # without waiting for the sink; a third one would not wait at all
+                hurry = False
             if time.monotonic() > end:
                 raise Wrong("weir does not stop")
             time.sleep(0.0005 if not self.paused else 0.02)
@@ -266,7 +269,10 @@ class World:
 
     def abandoned(self):
         """The queue was full at the stop, so that the rest of a deleted file could not be sent: that is said."""
-        return b"could not be sent before the stop" in (self.folder / "weir.err").read_bytes()
+        return b"could not be sent before the stop" in self.log()
+
+    def log(self):
+        return (self.folder / "weir.err").read_bytes()
 
     def pump(self):
         """Takes what the sink was given; whether there was any."""

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of in_tail share: files in a directory of their own, the lines that came out of the plugin, and
- * a clock that only the test moves: what is to come before a time-out does, however long this process stands
- * still. */
+/* What the tests of in_tail share: files in a directory of their own, the lines that came out of the plugin,
+ * and a clock that only the test moves: what is to come before a time-out does, however long this process
+ * stands still. */
 #ifndef TAIL_FIXTURE_H
 #define TAIL_FIXTURE_H
 
