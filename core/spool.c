@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+#include <weir/kill_point.h>
 #include "log.h"
 
 #define XXH_INLINE_ALL
@@ -189,6 +190,7 @@ static int begin_segment(struct spool *s)
         return fd;
     }
     *g = (struct segment){.first = s->next_number, .size = SPOOL_SEGMENT_HEAD};
+    WEIR_KILL_POINT("spool-segment");
     s->active = fd;
     s->folder_unsynced = s->active_unsynced = true;
     spool_add_segment(s, g);
@@ -259,6 +261,7 @@ int spool_append(struct spool *s, const struct spool_chunk *c, bool *ret_next)
                             {(void *)c->topic, topic_size},
                             {(void *)c->data, c->size}};
     rc = spool_file_append(s->active, s->last->size, parts, 4);
+    WEIR_KILL_POINT("spool-append");
     if (rc < 0)
         retire(s); /* if it could not be cut back, nothing may come behind it */
     else
@@ -323,6 +326,7 @@ static bool remove_empty(struct spool *s, bool all)
         spool_segment_name(name, g->first);
         if (unlinkat(s->folder, name, 0) < 0 && errno != ENOENT)
             log_warn(s->who, "spool: can't remove %s/%s: %s", s->path, name, strerror(errno));
+        WEIR_KILL_POINT("spool-remove");
         free(g);
     }
     return any;

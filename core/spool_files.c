@@ -11,10 +11,35 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <weir/kill_point.h>
 
 void spool_segment_name(char to[SPOOL_FILE_NAME], uint64_t first)
 {
     snprintf(to, SPOOL_FILE_NAME, "%020" PRIu64 ".seg", first);
+}
+
+static int sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    int rc = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return rc;
+}
+
+/* With its name on disk before anything in it counts. The one that it is in may be made here as well. */
+static int make_folder(const char *path)
+{
+    char *above = strdup(path);
+
+    if (!above)
+        return -ENOMEM;
+    *strrchr(above, '/') = '\0';
+    int rc = mkdir(path, 0700) == 0 ? sync_folder(above) : errno == EEXIST ? 0 : -errno;
+    free(above);
+    return rc;
 }
 
 int spool_folder_open(const char *path)
@@ -24,10 +49,10 @@ int spool_folder_open(const char *path)
     if (!above)
         return -ENOMEM;
     *strrchr(above, '/') = '\0';
-    int rc = mkdir(above, 0700) < 0 && errno != EEXIST ? -errno : 0;
+    int rc = make_folder(above);
     free(above);
-    if (rc == 0 && mkdir(path, 0700) < 0 && errno != EEXIST)
-        rc = -errno;
+    if (rc == 0)
+        rc = make_folder(path);
     if (rc < 0)
         return rc;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -205,5 +230,6 @@ int spool_file_replace(int folder, const char *name, const uint8_t *data, size_t
     if (fd < 0)
         return fd;
     close(fd);
+    WEIR_KILL_POINT("spool-acks");
     return renameat(folder, other, folder, name) < 0 ? -errno : 0;
 }

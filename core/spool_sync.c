@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <weir/kill_point.h>
 
 struct spool_sync {
     struct weir_loop *loop;
@@ -26,11 +27,13 @@ int spool_sync_now(const int *fds, size_t count)
 {
     int rc = 0;
 
+    WEIR_KILL_POINT("spool-sync");
     for (size_t i = 0; i < count; i++) {
         if (fdatasync(fds[i]) < 0 && rc == 0)
             rc = -errno;
         close(fds[i]);
     }
+    WEIR_KILL_POINT("spool-synced");
     return rc;
 }
 
