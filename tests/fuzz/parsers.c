@@ -2,6 +2,7 @@
 /*
  * in_tail's parsers: JSON, which must take what jansson takes and nothing else, a regular expression with
  * types, times in several formats, and the lines of containers. What comes out must be well-formed msgpack.
+ * And the options of parsers and of records of several lines, with any texts.
  */
 #include "fuzz.h"
 
@@ -10,6 +11,7 @@
 #include <weir/event.h>
 #include "container.h"
 #include "json.h"
+#include "multiline.h"
 #include "parser.h"
 
 /* `count` pairs of a string and any value, and nothing behind them. */
@@ -141,10 +143,76 @@ static void read_container(unsigned forms, const uint8_t *data, size_t size)
     tail_container_free(&scratch);
 }
 
+/* -- Options -- */
+
+enum { FIELDS = 7, ITEMS = 4, SHORT_LINE = 12 /* any expression may be one that goes back for ever */ };
+
+static struct weir_list list_of(char *text, const char **items)
+{
+    size_t count = 0;
+    char *item;
+    while (count < ITEMS && (item = strsep(&text, ","))) {
+        if (*item) {
+            items[count++] = item;
+        }
+    }
+    return (struct weir_list){items, count};
+}
+
+static void use(const struct tail_multiline *m, const uint8_t *line, size_t size)
+{
+    struct tail_parsed parsed;
+    unsigned state = tail_multiline_begin(m, line, size);
+    if (state) {
+        tail_multiline_next(m, state, line, size);
+    }
+    if (m->parser && tail_parser_read(m->parser, line, size, 1700000000, &parsed) == 1 &&
+        parsed.sizes[1] == 0) {
+        check_fields(parsed.fields[0], parsed.sizes[0], parsed.count);
+    }
+}
+
+/* A line for each option, then what is read: what is refused is refused with a reason, what is not can be
+ * used. */
+static void read_options(struct fuzz_input in)
+{
+    unsigned flags = fuzz_byte(&in);
+    char *text = fuzz_text(in.data, in.size), *rest = text, *fields[FIELDS], why[256] = "";
+    const char *types[ITEMS], *parsers[ITEMS];
+    for (size_t i = 0; i < FIELDS; i++) {
+        fields[i] = rest ? strsep(&rest, "\n") : NULL;
+    }
+    const struct weir_list type_list = list_of(fields[4], types);
+    struct tail_multiline_options options = {.parsers = list_of(fields[5], parsers),
+                                             .start_pattern = fields[6],
+                                             .preserve_key = flags & 1,
+                                             .parser = {.parser = fields[0],
+                                                        .regex = fields[1],
+                                                        .time_key = fields[2],
+                                                        .time_format = fields[3],
+                                                        .time_keep = flags & 2,
+                                                        .types = &type_list}};
+    struct tail_multiline *m;
+    int r = tail_multiline_create(&options, why, sizeof why, &m);
+    FUZZ_CHECK(r == 0 || (r == -EINVAL && !m && *why));
+    if (m) {
+        size_t size = rest ? strlen(rest) : 0;
+        uint8_t *line = fuzz_copy((const uint8_t *)rest, size < SHORT_LINE ? size : SHORT_LINE);
+        use(m, line, size < SHORT_LINE ? size : SHORT_LINE);
+        free(line);
+    }
+    tail_multiline_destroy(m);
+    free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = {data, size};
-    unsigned mode = fuzz_byte(&in) % 4;
+    unsigned first = fuzz_byte(&in), mode = first % 4;
+    if (first == 'o') {
+        read_options(in);
+        return 0;
+    }
     uint8_t *copy = fuzz_copy(in.data, in.size);
     if (mode == 0) {
         read_json(copy, in.size);

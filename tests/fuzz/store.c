@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A checkpoint store whose file was damaged: some bytes of a good one are replaced. It is opened and read, or
- * refused with a sentence; rows keep within their limits.
+ * A checkpoint store whose file was damaged: some bytes of a good one are replaced. It is opened, read and
+ * written, or refused with a sentence; rows keep within their limits. With a backup beside it, it is never
+ * refused.
  */
 #include "fuzz.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "checkpoint_store.h"
+
+enum { BACKUP = 0x40, LOCKED = 0x80 }; /* of the first byte */
 
 static char folder[64], database[96];
 static uint8_t good[1 << 16];
@@ -16,8 +20,10 @@ static size_t good_size;
 
 static void clean(void)
 {
-    static const char *const names[] = {"checkpoint.db", "checkpoint.db-wal", "checkpoint.db-shm",
-                                        "checkpoint.db-journal", "weir.lock"};
+    static const char *const names[] = {
+        "checkpoint.db",         "checkpoint.db-wal",      "checkpoint.db-shm",
+        "checkpoint.db-journal", "checkpoint.db-backup",   "checkpoint.backup",
+        "checkpoint.damaged",    "checkpoint.damaged-wal", "weir.lock"};
     char path[128];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
@@ -55,6 +61,13 @@ static void make_good(void)
     FUZZ_CHECK(good_size > 0 && good_size < sizeof good);
 }
 
+static void write_file(const char *path, const uint8_t *bytes, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    FUZZ_CHECK(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
+    close(fd);
+}
+
 static void write_damaged(struct fuzz_input in)
 {
     size_t size = good_size;
@@ -67,9 +80,7 @@ static void write_damaged(struct fuzz_input in)
         size_t at = (fuzz_byte(&in) << 16 | fuzz_byte(&in) << 8 | fuzz_byte(&in)) % good_size;
         bytes[at] = (uint8_t)fuzz_byte(&in);
     }
-    int fd = open(database, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    FUZZ_CHECK(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
-    close(fd);
+    write_file(database, bytes, size);
 }
 
 static int on_row(void *data, const struct checkpoint_row *row)
@@ -81,21 +92,56 @@ static int on_row(void *data, const struct checkpoint_row *row)
     return 0;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* A row more, one less, and a copy of all. */
+static int use(struct checkpoint_store *store, char **ret_error)
+{
+    static const struct checkpoint_row rows[] = {{"new", "key", 1, 2, "m", 1, false},
+                                                 {"other", "key", 0, 0, NULL, 0, true}};
+    int r = checkpoint_store_read(store, on_row, NULL, ret_error);
+    if (r == 0) {
+        r = checkpoint_store_write(store, rows, 2, ret_error);
+    }
+    return r == 0 ? checkpoint_store_backup(store, ret_error) : r;
+}
+
+/* Two weirs in one data_dir: the second one is told so. */
+static void open_again(void)
 {
     struct checkpoint_store *store;
     char *error = NULL;
+    FUZZ_CHECK(checkpoint_store_open(folder, &store, &error) == -EBUSY && strstr(error, "in use by weir"));
+    free(error);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct checkpoint_store *store;
+    char *error = NULL, backup[128];
+    unsigned flags = size ? data[0] : 0;
     if (!good_size) {
         make_good();
     }
     clean();
     write_damaged((struct fuzz_input){data, size});
+    snprintf(backup, sizeof backup, "%s/checkpoint.backup", folder);
+    if (flags & BACKUP) {
+        write_file(backup, good, good_size);
+    }
     int r = checkpoint_store_open(folder, &store, &error);
+    FUZZ_CHECK((r == 0) == (error == NULL));
+    FUZZ_CHECK(!(flags & BACKUP) || r != -EUCLEAN);
     if (r == 0) {
-        r = checkpoint_store_read(store, on_row, NULL, &error);
+        free(checkpoint_store_take_note(store));
+        r = use(store, &error);
+        FUZZ_CHECK((r == 0) == (error == NULL));
+        if (flags & LOCKED) {
+            open_again();
+        }
+        if (r == -EUCLEAN) {
+            checkpoint_store_set_aside(store);
+        }
         checkpoint_store_close(store);
     }
-    FUZZ_CHECK((r == 0) == (error == NULL));
     free(error);
     return 0;
 }
