@@ -13,6 +13,8 @@
 #include "option.h"
 #include "plugin_file.h"
 
+enum { LARGEST_ROW = 4096 }; /* bytes of an option's, in whatever version */
+
 /* What a descriptor of version 1 had: all up to and with destroy. */
 static const size_t smallest_plugin = offsetof(struct weir_plugin, destroy) + sizeof(void (*)(void *));
 
@@ -74,6 +76,10 @@ static char *check_options(const char *path, const struct weir_plugin *api)
         return plugin_message(
             "%s: the rows of its option table are too small: %u bytes, where %zu are the least", path,
             api->option_size, option_smallest_row());
+    if (api->option_size > LARGEST_ROW)
+        return plugin_message(
+            "%s: the rows of its option table can't be right: %u bytes (is WEIR_ABI first in its descriptor?)",
+            path, api->option_size);
     char *fault = option_check_table(api->options, api->option_size, api->config_size);
     char *error = fault ? plugin_message("%s: bad option table: %s", path, fault) : NULL;
     free(fault);

@@ -3,10 +3,12 @@
 #include "allow.h"
 
 #include <fnmatch.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
-#define COMPONENT 256 /* NAME_MAX and a NUL */
+#define COMPONENT 256            /* NAME_MAX and a NUL */
+#define MOST      (PATH_MAX / 2) /* components of a path */
 
 static bool is_magic(const char *text)
 {
@@ -24,29 +26,70 @@ static bool next_component(const char **path, char *ret)
     return size > 0;
 }
 
+static size_t count_components(const char *path)
+{
+    char part[COMPONENT];
+    size_t count = 0;
+
+    while (next_component(&path, part))
+        count++;
+    return count;
+}
+
+/* Behind "**" all that may come: none of the path's components, or more. True: a pattern among those stands
+ * for whatever is still asked for. */
+static bool pass_any(const char *path, bool *reached)
+{
+    char have[COMPONENT];
+    bool from = false;
+
+    for (size_t i = 0; next_component(&path, have); i++) {
+        from |= reached[i];
+        if (from && is_magic(have))
+            return true;
+        reached[i + 1] |= from;
+    }
+    return false;
+}
+
+/* One component. True: the path has a "**" there, which stands for whatever is still asked for. */
+static bool pass_one(const char *want, const char *path, bool *reached)
+{
+    char have[COMPONENT];
+    bool from = reached[0];
+
+    reached[0] = false;
+    for (size_t i = 0; next_component(&path, have); i++) {
+        bool next = reached[i + 1];
+        if (from && !strcmp(have, "**"))
+            return true;
+        reached[i + 1] = from && (is_magic(have) || fnmatch(want, have, FNM_PERIOD) == 0);
+        from = next;
+    }
+    return false;
+}
+
+/* reached[n]: what was looked at of the pattern stands for the first n components of the path. Each component
+ * of one meets each of the other once: with several "**", trying all ways would take for ever. */
 static bool matches(const char *pattern, const char *path)
 {
-    char want[COMPONENT], have[COMPONENT];
-    const char *rest = path;
+    bool reached[MOST + 1] = {true};
+    char want[COMPONENT];
+    size_t count = count_components(path);
 
-    if (!next_component(&pattern, want))
-        return !next_component(&rest, have);
-    if (!strcmp(want, "**")) {
-        if (!pattern[strspn(pattern, "/")])
-            return next_component(&rest, have);
-        /* It takes none, or one more. Behind it there is seldom much, so this is no great tree. */
-        if (matches(pattern, path))
-            return true;
-        while (next_component(&rest, have))
-            if (is_magic(have) || matches(pattern, rest))
+    if (count > MOST)
+        return false; /* no file has such a path */
+    while (next_component(&pattern, want)) {
+        if (strcmp(want, "**") != 0) {
+            if (pass_one(want, path, reached))
                 return true;
-        return false;
+        } else if (!pattern[strspn(pattern, "/")]) {
+            return memchr(reached, true, count) != NULL; /* it stands for one at least */
+        } else if (pass_any(path, reached)) {
+            return true;
+        }
     }
-    if (!next_component(&rest, have))
-        return false;
-    if (!strcmp(have, "**"))
-        return true;
-    return (is_magic(have) || fnmatch(want, have, FNM_PERIOD) == 0) && matches(pattern, rest);
+    return reached[count];
 }
 
 bool etcd_allows(const struct weir_list *patterns, const char *path)

@@ -21,6 +21,7 @@
 #define SECOND     UINT64_C(1000000000)
 #define CACHE_WAIT (3 * SECOND) /* for etcd, before what was kept is used */
 #define SAVE_DELAY SECOND
+#define AGAIN      SECOND /* after a refusal, everything is read again; then after twice that, and so on */
 
 struct etcd_numbers {
     struct weir_metric *connected, *revision, *applied, *entries, *refused, *failures, *changes;
@@ -39,6 +40,7 @@ struct etcd {
     char *cache, *source;       /* the file, or NULL; and what it must be for */
     struct weir_timer *wait, *save;
     uint64_t cluster_id;
+    uint64_t again; /* ns; 0: nothing was refused */
     size_t failures;
     bool heard, used_cache, to_save;
 };
@@ -125,6 +127,13 @@ static void on_save(void *data)
 
 /* -- What the parts tell ---------------------------------------------------------------------------- */
 
+/* What was refused for want of memory, or for what another input has, may be taken in a moment. */
+static void try_again(struct etcd *e)
+{
+    e->again = !e->again ? AGAIN : e->again < e->settings->resync_interval ? 2 * e->again : e->again;
+    etcd_follow_again(e->follow, e->again);
+}
+
 static void on_snapshot(void *data, const struct etcd_snapshot *s)
 {
     struct etcd *e = data;
@@ -135,9 +144,14 @@ static void on_snapshot(void *data, const struct etcd_snapshot *s)
     e->heard = true;
     e->cluster_id = s->cluster_id;
     e->host->timer_set(e->wait, 0, 0);
-    if (etcd_set_take(e->set, s) < 0)
+    if (s->revision != etcd_set_applied(e->set))
+        e->again = 0;
+    if (etcd_set_take(e->set, s) < 0) {
         e->host->log(e->instance, WEIR_LOG_ERROR,
-                     "no memory to take revision %" PRId64 "; what was there stays", s->revision);
+                     "no memory to take revision %" PRId64 "; what was there stays, and it is tried again",
+                     s->revision);
+        try_again(e);
+    }
     e->host->metric_set(e->numbers.revision, etcd_follow_revision(e->follow));
     e->host->metric_set(e->numbers.applied, etcd_set_applied(e->set));
 }
@@ -177,6 +191,10 @@ static void on_applied(void *data)
     e->host->metric_set(e->numbers.applied, etcd_set_applied(e->set));
     e->host->metric_set(e->numbers.entries, (int64_t)etcd_set_count(e->set));
     e->host->metric_set(e->numbers.refused, (int64_t)refused);
+    if (refused)
+        try_again(e);
+    else
+        e->again = 0;
     if (e->heard && e->cache) {
         e->to_save = true;
         e->host->timer_set(e->save, SAVE_DELAY, 0);

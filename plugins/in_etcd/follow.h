@@ -34,6 +34,10 @@ bool etcd_follow_connected(const struct etcd_follow *);
 /* The newest revision that etcd was heard of; 0: none yet. */
 int64_t etcd_follow_revision(const struct etcd_follow *);
 
+/* Reads everything again after that time, where that is sooner than resync_interval: what could not be used
+ * now may be then. */
+void etcd_follow_again(struct etcd_follow *, uint64_t ns);
+
 /*
  * Another request to the same endpoint with the same token; `path` as in "/kv/put", the body is freed. NULL
  * while there is no connection or no memory. It may outlive the session, and is cancelled at etcd_http_stop

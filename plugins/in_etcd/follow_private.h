@@ -45,6 +45,7 @@ struct etcd_follow {
     bool ping_due;
     bool connected;
     struct weir_timer *retry, *ping, *resync, *confirm;
+    uint64_t again; /* ns: the next resync is that soon; 0: as usual */
 };
 
 /* -- follow.c -- */
@@ -69,6 +70,7 @@ void etcd_follow_forget(struct etcd_follow *); /* what was read in the session *
 /* Timers. */
 void etcd_follow_ping(void *follow);
 void etcd_follow_resync(void *follow);
+void etcd_follow_arm_resync(struct etcd_follow *);
 
 /* -- follow_watch.c -- */
 

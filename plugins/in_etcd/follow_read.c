@@ -158,6 +158,21 @@ void etcd_follow_ping(void *data)
     etcd_follow_next(f);
 }
 
+void etcd_follow_again(struct etcd_follow *f, uint64_t ns)
+{
+    f->again = ns;
+    if (f->watch)
+        etcd_follow_arm_resync(f);
+}
+
+void etcd_follow_arm_resync(struct etcd_follow *f)
+{
+    uint64_t interval = f->settings->resync_interval;
+
+    f->host->timer_set(f->resync, f->again && f->again < interval ? f->again : interval, interval);
+    f->again = 0;
+}
+
 void etcd_follow_resync(void *data)
 {
     struct etcd_follow *f = data;

@@ -85,5 +85,5 @@ void etcd_follow_watch(struct etcd_follow *f)
     }
     f->host->timer_set(f->confirm, f->settings->request_timeout, 0);
     f->host->timer_set(f->ping, f->settings->ping_interval, f->settings->ping_interval);
-    f->host->timer_set(f->resync, f->settings->resync_interval, f->settings->resync_interval);
+    etcd_follow_arm_resync(f);
 }

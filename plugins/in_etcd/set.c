@@ -63,7 +63,7 @@ static struct tally tell_changes(const struct etcd_set *set)
     return t;
 }
 
-static void log_refusals(const struct etcd_set *set)
+static size_t log_refusals(const struct etcd_set *set)
 {
     size_t shown = 0;
 
@@ -77,6 +77,7 @@ static void log_refusals(const struct etcd_set *set)
     if (shown == MOST_SHOWN)
         set->host->log(set->instance, WEIR_LOG_WARN, "%zu are refused in all; the status lists them",
                        set->refusing.count);
+    return shown;
 }
 
 static size_t count_good(const struct etcd_items *items)
@@ -137,8 +138,11 @@ static void on_applied(void *data, const struct weir_refusal *refusals, size_t c
     struct etcd_set *set = data;
 
     note_refusals(set, refusals, count);
-    log_refusals(set);
-    log_applied(set, tell_changes(set));
+    size_t new_refusals = log_refusals(set);
+    struct tally t = tell_changes(set);
+    bool same = set->applied == set->giving_revision && set->refused.count == set->refusing.count;
+    if (!same || new_refusals || t.added || t.changed || t.removed) /* else what was refused is once more */
+        log_applied(set, t);
     etcd_items_clear(&set->given);
     etcd_refusals_clear(&set->refused);
     set->given = set->giving;

@@ -2,6 +2,7 @@
 """Whatever happens to etcd and on the way to it, weir ends at the newest configuration, and files go on meanwhile."""
 import json
 import shutil
+import signal
 import stat
 import subprocess
 
@@ -440,3 +441,19 @@ def test_file_goes_on_through_it_all(lab, etcd, make_proxy, files):
     until(lambda: len(weir.lines("kept")) >= len(lines(0, written)), "all lines")
     weir.weir.stop()
     assert numbers(weir.lines("kept")) == list(range(written))
+
+
+def test_what_was_refused_is_tried_again(lab, etcd):
+    """Within seconds, not only after resync_interval: here no output takes it, until a reload brings one."""
+    append(lab.path("a.log"), lines(0, 10))
+    source = {"name": "etcd", "alias": "source", "endpoints": etcd.endpoints(), "key": KEY, "tag": "src", **QUICK}
+    sink = {"name": "stdout", "match": "*", "format": "raw"}
+    config = lab.config([source], [{**sink, "match_topic": "one"}])
+    etcd.put(KEY, [entry(lab.path("a.log"), "two")])
+    weir = lab.start(["-c", config])
+    weir.wait_log("no output matches tag 'src' and topic 'two'")
+    lab.config([source], [sink])
+    weir.signal(signal.SIGHUP)
+    weir.wait_output(lambda data: data == lines(0, 10))
+    weir.stop()
+    assert weir.log_text().count("no output matches tag 'src' and topic 'two'") == 1, "it is said once"

@@ -66,6 +66,24 @@ static void model(struct text *text, const struct tail_format *format, const uin
     }
 }
 
+/* What has no newline at the end of a file that is through: one record, or none. */
+static void pack_rest(const struct tail_format *format, const struct tail_prefix *prefix,
+                      struct weir_draft *draft, const uint8_t *data, size_t size)
+{
+    struct tail_tally tally = {0};
+    struct text rest = {malloc(ROOM * 8), 0};
+    uint8_t *copy = fuzz_copy(data, size);
+    draft->size = draft->records = 0;
+    FUZZ_CHECK(rest.data);
+    if (size) {
+        tail_lines_pack_rest(format, prefix, draft, copy, size, 0, &tally);
+        FUZZ_CHECK(draft->records <= 1);
+        collect(&rest, draft);
+    }
+    free(copy);
+    free(rest.data);
+}
+
 /* Gives the bytes as reads would: what was not used comes again with more behind it. */
 static size_t feed(struct text *text, const struct tail_format *format, const uint8_t *data, size_t size,
                    size_t step)
@@ -92,6 +110,7 @@ static size_t feed(struct text *text, const struct tail_format *format, const ui
         }
         free(copy);
     }
+    pack_rest(format, &prefix, &draft, data + used, size - used);
     free(draft.data);
     free(prefix.bytes);
     return used;

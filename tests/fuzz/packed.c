@@ -13,7 +13,7 @@
 #include <zlib.h>
 #include "gzip.h"
 
-enum { CONTENT = 1 << 20, FILE_MOST = 1 << 20, LONG_PIECE = 4096 };
+enum { CONTENT = 1 << 20, FILE_MOST = 1 << 20, LONG_PIECE = 4096, LET_GO = 300 << 10 };
 
 static uint8_t file[FILE_MOST], content[CONTENT];
 
@@ -22,6 +22,7 @@ struct plan {
     bool by_limit; /* the file is there from the first, and a limit grows; else the file grows */
     bool zeros;    /* between the members */
     bool damaged;  /* one byte of the file */
+    bool behind;   /* nothing is let go of for long: the window gets full */
     unsigned times, members;
     size_t piece, most;
 };
@@ -33,7 +34,8 @@ static struct plan take_plan(struct fuzz_input *in)
                          .by_limit = flags & 2,
                          .zeros = flags & 4,
                          .damaged = flags & 8,
-                         .times = 1 + (counts & 15) * (counts & 15),
+                         .behind = flags & 32,
+                         .times = (1 + (counts & 15) * (counts & 15)) * (flags & 32 ? 32 : 1),
                          .members = 1 + (counts >> 4),
                          .piece = flags & 16 ? 1 + piece * LONG_PIECE : 1 + piece,
                          .most = 1 + ((size_t)fuzz_byte(in) << 11)};
@@ -122,6 +124,7 @@ static void go_on(struct tail_gzip *g, const struct plan *plan, uint64_t limit)
     int r = 0;
     while (tail_gzip_at(g) < CONTENT && (r == 0 || r == 1)) {
         uint64_t at = tail_gzip_at(g), keep = at > plan->most / 2 ? at - plan->most / 2 : 0;
+        keep = plan->behind && at < LET_GO ? 0 : keep;
         tail_gzip_keep(g, keep, plan->most);
         r = tail_gzip_advance(g, at + 1 + plan->piece, limit, 1 + plan->piece * 2);
         FUZZ_CHECK(tail_gzip_raw(g) <= (limit < FILE_MOST ? limit : FILE_MOST));

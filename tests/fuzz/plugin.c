@@ -13,6 +13,8 @@
 #include "plugin_check.h"
 #include "plugin_file.h"
 
+enum { ROW_MOST = 4096 };
+
 /* -- Headers -------------------------------------------------------------------------------------------- */
 
 /* Whether all that is to be loaded lies within the file. */
@@ -73,21 +75,36 @@ static uint32_t near(struct fuzz_input *in, size_t right)
                       : fuzz_byte(in) << 24 | fuzz_byte(in) << 16 | fuzz_byte(in) << 8 | fuzz_byte(in);
 }
 
+/* Two rows of one name and the end, as far apart as the descriptor says that rows are. */
+static const struct weir_option *rows(uint32_t size)
+{
+    static uint8_t table[3 * ROW_MOST];
+    const struct weir_option row = {.name = "one", .type = WEIR_OPTION_BOOL, .help = "h"};
+    memset(table, 0, sizeof(table));
+    if (size >= sizeof(row) && size <= ROW_MOST) {
+        memcpy(table, &row, sizeof(row));
+        memcpy(table + size, &row, sizeof(row));
+    }
+    return (const void *)table;
+}
+
 static struct weir_plugin take_descriptor(struct fuzz_input *in)
 {
-    static const struct weir_option table[] = {{.name = "one", .type = WEIR_OPTION_BOOL, .help = "h"},
-                                               {.name = "one", .type = WEIR_OPTION_BOOL, .help = "h"},
-                                               {0}};
     unsigned has = fuzz_byte(in), kind = fuzz_byte(in);
-    return (struct weir_plugin){.struct_size = near(in, sizeof(struct weir_plugin)),
-                                .abi_version = near(in, WEIR_ABI_VERSION),
-                                .option_size = near(in, sizeof(struct weir_option)),
-                                .kind = (enum weir_kind)(int)(int8_t)kind,
-                                .options = has & 1 ? table + (has >> 1 & 1) : NULL,
-                                .config_size = near(in, 8),
-                                .create = has & 4 ? NULL : create,
-                                .write = has & 8 ? NULL : write_chunk,
-                                .destroy = has & 16 ? NULL : destroy};
+    struct weir_plugin d = {.struct_size = near(in, sizeof(struct weir_plugin)),
+                            .abi_version = near(in, WEIR_ABI_VERSION),
+                            .option_size = near(in, sizeof(struct weir_option)),
+                            .kind = (enum weir_kind)(int)(int8_t)kind,
+                            .config_size = near(in, 8),
+                            .create = has & 4 ? NULL : create,
+                            .write = has & 8 ? NULL : write_chunk,
+                            .destroy = has & 16 ? NULL : destroy};
+    if (has & 1) { /* from its second row on it is a good one */
+        const struct weir_option *table = rows(d.option_size);
+        bool skip = (has & 2) && d.option_size <= ROW_MOST;
+        d.options = (const void *)((const uint8_t *)table + (skip ? d.option_size : 0));
+    }
+    return d;
 }
 
 static void look_at_descriptor(struct fuzz_input in)
