@@ -107,24 +107,26 @@ static bool add_headers(struct etcd_request *r, const struct etcd_query *q)
            (!q->piece || add_header(r, "Grpc-Metadata-hasleader: true"));
 }
 
-static void set_tls(CURL *easy, const struct etcd_settings *s)
+static bool set_text(CURL *easy, CURLoption option, const char *text)
 {
-    if (s->ca_file)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, s->ca_file);
-    if (s->crt_file)
-        curl_easy_setopt(easy, CURLOPT_SSLCERT, s->crt_file);
-    if (s->key_file)
-        curl_easy_setopt(easy, CURLOPT_SSLKEY, s->key_file);
+    return !text || curl_easy_setopt(easy, option, text) == CURLE_OK;
 }
 
-static void set_easy(struct etcd_request *r, const struct etcd_query *q)
+/* What libcurl copies, and may have no memory for: without one of these it would be another request. */
+static bool set_texts(CURL *easy, const struct etcd_settings *s, const struct etcd_query *q)
+{
+    return set_text(easy, CURLOPT_URL, q->url) && set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https") &&
+           /* etcd is asked directly, whatever the environment says */
+           set_text(easy, CURLOPT_PROXY, "") && set_text(easy, CURLOPT_COPYPOSTFIELDS, q->body) &&
+           set_text(easy, CURLOPT_CAINFO, s->ca_file) && set_text(easy, CURLOPT_SSLCERT, s->crt_file) &&
+           set_text(easy, CURLOPT_SSLKEY, s->key_file);
+}
+
+static bool set_easy(struct etcd_request *r, const struct etcd_query *q)
 {
     const struct etcd_settings *s = r->http->settings;
     CURL *easy = r->easy;
 
-    curl_easy_setopt(easy, CURLOPT_URL, q->url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* etcd is asked directly, whatever the environment says */
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -138,9 +140,7 @@ static void set_easy(struct etcd_request *r, const struct etcd_query *q)
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, r->headers);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, r);
-    if (q->body)
-        curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, q->body);
-    set_tls(easy, s);
+    return set_texts(easy, s, q);
 }
 
 struct etcd_request *etcd_http_ask(struct etcd_http *http, const struct etcd_query *q)
@@ -158,12 +158,11 @@ struct etcd_request *etcd_http_ask(struct etcd_http *http, const struct etcd_que
         r->next->prev = r;
     http->requests = r;
     r->easy = curl_easy_init();
-    if (!r->easy || !add_headers(r, q)) {
+    if (!r->easy || !add_headers(r, q) || !set_easy(r, q) ||
+        curl_multi_add_handle(http->multi, r->easy) != CURLM_OK) { /* it would never be answered */
         request_free(r);
         return NULL;
     }
-    set_easy(r, q);
-    curl_multi_add_handle(http->multi, r->easy);
     return r;
 }
 
