@@ -28,6 +28,8 @@ struct etcd_request {
     char why[CURL_ERROR_SIZE];
 };
 
+#define AGAIN UINT64_C(200000000) /* ns */
+
 struct etcd_http {
     const struct weir_host *host;
     struct weir_instance *instance;
@@ -243,15 +245,22 @@ static void handle_results(struct etcd_http *http)
 
 /* -- curl's needs ------------------------------------------------------------------------------------ */
 
+/* Where curl had no memory it has not said when it wants to be called again. */
+static void act(struct etcd_http *http, curl_socket_t fd, int mask)
+{
+    int running;
+
+    if (curl_multi_socket_action(http->multi, fd, mask, &running) != CURLM_OK)
+        http->host->timer_set(http->timer, AGAIN, 0);
+    handle_results(http);
+}
+
 static void on_socket_ready(void *data, int fd, uint32_t events)
 {
-    struct etcd_http *http = data;
-    int running, mask = (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
-                        (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-                        (events & EPOLLERR ? CURL_CSELECT_ERR : 0);
+    int mask = (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
+               (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) | (events & EPOLLERR ? CURL_CSELECT_ERR : 0);
 
-    curl_multi_socket_action(http->multi, fd, mask, &running);
-    handle_results(http);
+    act(data, fd, mask);
 }
 
 /*
@@ -292,11 +301,7 @@ static int on_timeout_wanted(CURLM *multi, long ms, void *data)
 
 static void on_timer(void *data)
 {
-    struct etcd_http *http = data;
-    int running;
-
-    curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    handle_results(http);
+    act(data, CURL_SOCKET_TIMEOUT, 0);
 }
 
 /* -- Life ------------------------------------------------------------------------------------------- */
