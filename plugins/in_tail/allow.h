@@ -8,8 +8,8 @@
 /*
  * Whether what was really opened lies where allow_path permits, whichever links and dots led to it: the path
  * is the kernel's, of the descriptor, so nothing can be swapped in between; and that it is no file of /proc
- * or /sys. If not, that is told once for `path` and counted.
+ * or /sys (system: of tail_status). If not, that is told once for `path` and counted.
  */
-bool tail_allowed(struct tail_instance *, int fd, const char *path);
+bool tail_allowed(struct tail_instance *, int fd, uint32_t system, const char *path);
 
 #endif

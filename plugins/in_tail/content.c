@@ -118,7 +118,7 @@ static int begin_stream(struct tail_file *file, uint64_t offset)
 }
 
 /* Goes on with a known stream. */
-static int continue_stream(struct tail_file *file, const struct tail_known *known)
+static int continue_stream(struct tail_file *file, struct tail_known *known, bool sure)
 {
     size_t span = tail_fingerprint_span(known->offset);
     struct tail_fingerprint fingerprint = known->fingerprint;
@@ -132,14 +132,15 @@ static int continue_stream(struct tail_file *file, const struct tail_known *know
         }
     }
     uint64_t token = known->token; /* of a compressed file compared when that is decompressed so far */
-    int r = known->packing.packed ? 0 : tail_token_read(file->fd, known->offset, &token);
+    bool compared = known->packing.packed || (sure && !file->join); /* when it is read */
+    int r = compared ? 0 : tail_token_read(file->fd, known->offset, &token);
     if (r < 0) {
         return r;
     }
     if (!tail_token_is_of(known->token, token)) {
         token = ~token; /* rewritten since it was compared: the first read will find that, too */
     }
-    file->stream = file->tail->host->stream_open(file->tail->instance, known->key);
+    file->stream = tail_known_open(file->tail, known);
     if (!file->stream) {
         return -ENOMEM;
     }
@@ -149,7 +150,9 @@ static int continue_stream(struct tail_file *file, const struct tail_known *know
     if (file->join) {
         tail_join_start(file, known->token);
     }
-    tail_file_save(file);
+    if (!sure || known->away || known->missing || !tail_known_is_at(known, file->path)) {
+        tail_file_save(file); /* else it says that already */
+    }
     return 0;
 }
 
@@ -194,8 +197,10 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     if (r < 0) {
         return r;
     }
+    const bool sure = known && tail_known_is_sure(known, status);
+    const bool packs = packed && !sure; /* else it is rewritten, which is seen when it is read */
     if (known) {
-        r = continue_stream(file, known);
+        r = continue_stream(file, known, sure);
         from = "where it was left";
     } else if (!changed && tail->starting && tail->first_start && !tail->config->read_from_head) {
         r = begin_stream(file, end);
@@ -208,12 +213,12 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     } else {
         r = begin_stream(file, 0);
     }
-    if (r == 0 && packed && known && !known->packing.packed && known->offset) {
+    if (r == 0 && packs && known && !known->packing.packed && known->offset) {
         skip = known->offset; /* it was followed as it is, without being read as what it holds */
         r = begin_stream(file, 0);
     }
-    file->unsure = tail->config->compression != TAIL_NONE && !packed && file->offset == 0;
-    if (r == 0 && packed) {
+    file->unsure = tail->config->compression != TAIL_NONE && !packs && file->offset == 0;
+    if (r == 0 && packs) {
         r = tail_packed_begin(file, known ? &known->packing : NULL, skip);
     }
     if (r == 0) {
@@ -221,13 +226,16 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     }
     file->anew = changed;
     file->before = known ? tail_known_path_elsewhere(known, file->path) : NULL;
+    const bool again = known && known->parked;
     tail_known_free(known);
     WEIR_KILL_POINT("tail-followed");
     if (r == 0) {
-        tail_log(tail, INFO, "%s%s%s is followed from %s (byte %" PRIu64 " of %" PRIu64 ")", file->path,
-                 packed ? ", which is compressed," : "",
-                 changed ? ", which was truncated or rewritten meanwhile," : "", from, file->offset,
-                 status->size);
+        /* of those that are closed and opened again all the time, nobody wants to know */
+        tail->host->log(tail->instance, again ? WEIR_LOG_DEBUG : WEIR_LOG_INFO,
+                        "%s%s%s is followed from %s (byte %" PRIu64 " of %" PRIu64 ")", file->path,
+                        packs ? ", which is compressed," : "",
+                        changed ? ", which was truncated or rewritten meanwhile," : "", from, file->offset,
+                        status->size);
     }
     return r;
 }

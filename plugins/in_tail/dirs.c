@@ -199,7 +199,7 @@ static bool dir_watch(struct tail_dir *dir, struct tail_instance *tail, uint32_t
         return above && dir->covered;
     }
     dir->events |= events;
-    dir->covered = tail_subscribe(tail, &dir->sub, dir->path, dir->path, dir->events, &error) ||
+    dir->covered = tail_subscribe(tail, &dir->sub, dir->path, dir->path, dir->events, 0, &error) ||
                    error == ENOENT || error == ENOTDIR;
     dir->asked = now;
     return above && dir->covered;

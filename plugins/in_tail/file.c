@@ -62,7 +62,7 @@ static void file_event(struct tail_sub *sub, uint32_t events, const char *name)
     tail_file_wake(file);
 }
 
-static void watch(struct tail_file *file)
+static void watch(struct tail_file *file, uint32_t system)
 {
     struct tail_instance *tail = file->tail;
     char path[64];
@@ -72,7 +72,7 @@ static void watch(struct tail_file *file)
     /* through the descriptor: the name may lead elsewhere by now */
     snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
     file->sub.fn = file_event;
-    file->polled = !tail_subscribe(tail, &file->sub, path, file->path, FILE_EVENTS, &(int){0});
+    file->polled = !tail_subscribe(tail, &file->sub, path, file->path, FILE_EVENTS, system, &(int){0});
     if (file->polled) {
         tail_poll(tail);
     }
@@ -144,7 +144,7 @@ int tail_file_begin(struct tail_instance *tail, const char *path, int fd, const 
     tail->host->metric_set(tail->numbers.files, (int64_t)++tail->open_count);
     open_files++;
     tail->total += status->size > file->offset ? status->size - file->offset : 0;
-    watch(file);
+    watch(file, status->system);
     file->rotated = !named;
     if (!named && status->links > 1) {
         file->linked = true; /* one of its names may be in the patterns */
@@ -193,18 +193,24 @@ bool tail_file_park(struct tail_file *file)
     /* what was just found, and begun at its end, has nothing to be done either */
     bool idle = tail_list_empty(&file->ready) || (tail->starting && file->offset == file->size);
     if (!idle || (file->packed && !tail_packed_rests(file)) || !file->named || file->rotated ||
-        fstat(file->fd, &s) < 0 || s.st_nlink == 0 || (uint64_t)s.st_size != file->size ||
-        (file->join && tail_join_busy(file->join)) ||
+        (file->join && tail_join_busy(file->join)) || fstat(file->fd, &s) < 0 || s.st_nlink == 0) {
+        return false;
+    }
+    if ((uint64_t)s.st_size != file->size ||
         (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec != file->changed) {
+        if (tail_list_empty(&file->ready)) {
+            /* its event is about to come; meanwhile it is not looked at again and again for want of room */
+            tail_file_touch(file);
+            tail_file_wake(file);
+        }
         return false;
     }
     tail->host->stream_state(file->stream, &state);
     if (tail_known_add(tail, &state, false) < 0) {
         return false;
     }
-    tail_known_park(tail, state.key, file->identity.ino, file->size, file->changed);
+    tail_known_park(tail, file, state.key);
     tail_log(tail, DEBUG, "%s has nothing new and is closed until it changes", file->path);
-    tail->host->stream_close(file->stream);
     detach(file);
     return true;
 }

@@ -32,14 +32,10 @@ static uint64_t generation_of(int fd)
     return ioctl(fd, FS_IOC_GETVERSION, &room) == 0 ? room : 0;
 }
 
-/*
- * A file of an overlay's lower layer keeps its numbers when it is first written to, but is copied, and so has
- * another birth and generation than before.
- */
-static bool is_overlay(int fd)
+static uint32_t system_of(int fd)
 {
     struct statfs s;
-    return fstatfs(fd, &s) == 0 && (unsigned long)s.f_type == OVERLAYFS_SUPER_MAGIC;
+    return fstatfs(fd, &s) == 0 ? (uint32_t)s.f_type : 0;
 }
 
 int tail_status_read(int fd, struct tail_status *ret)
@@ -58,7 +54,10 @@ int tail_status_read(int fd, struct tail_status *ret)
         .changed = (uint64_t)s.stx_mtime.tv_sec * 1000000000u + s.stx_mtime.tv_nsec,
         .mode = s.stx_mode,
     };
-    if (S_ISREG(s.stx_mode) && is_overlay(fd)) {
+    ret->system = S_ISREG(s.stx_mode) ? system_of(fd) : 0;
+    if (ret->system == OVERLAYFS_SUPER_MAGIC) {
+        /* a file of its lower layer keeps its numbers when it is first written to, but is copied, and so has
+           another birth and generation than before */
         ret->identity.born = 0;
     } else if (S_ISREG(s.stx_mode)) {
         ret->identity.generation = generation_of(fd);

@@ -57,6 +57,7 @@ struct tail_status {
     struct tail_identity identity;
     uint64_t size, links, changed; /* changed: modification time, ns */
     uint32_t mode;
+    uint32_t system; /* the kind of file system a regular file lies on, as statfs numbers it; 0: not known */
 };
 int tail_status_read(int fd, struct tail_status *ret);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "file.h"
 #include "packed.h"
 
 /* -- Places ----------------------------------------------------------------------------------------- */
@@ -56,6 +57,9 @@ void tail_place_unref(struct tail_place *place)
 void tail_known_free(struct tail_known *known)
 {
     if (known) {
+        if (known->stream) {
+            known->place->tail->host->stream_close(known->stream);
+        }
         tail_place_unref(known->place);
         free(known);
     }
@@ -198,9 +202,16 @@ bool tail_known_is_there(const struct tail_known *known)
     return there;
 }
 
+struct weir_stream *tail_known_open(struct tail_instance *tail, struct tail_known *known)
+{
+    struct weir_stream *stream = known->stream;
+    known->stream = NULL;
+    return stream ? stream : tail->host->stream_open(tail->instance, known->key);
+}
+
 void tail_known_forget(struct tail_instance *tail, struct tail_known *known)
 {
-    struct weir_stream *stream = tail->host->stream_open(tail->instance, known->key);
+    struct weir_stream *stream = tail_known_open(tail, known);
     if (stream) {
         tail->host->stream_forget(stream);
     }
@@ -216,7 +227,8 @@ void tail_known_meet(const struct tail_instance *tail, uint64_t ino)
 
 void tail_known_save(struct tail_instance *tail, const struct tail_known *known)
 {
-    struct weir_stream *stream = tail->host->stream_open(tail->instance, known->key);
+    struct weir_stream *stream =
+        known->stream ? known->stream : tail->host->stream_open(tail->instance, known->key);
     struct tail_meta meta = {.identity = known->identity,
                              .fingerprint = known->fingerprint,
                              .away = known->away,
@@ -230,7 +242,9 @@ void tail_known_save(struct tail_instance *tail, const struct tail_known *known)
         meta.path = path;
         meta.path_size = strlen(path);
         tail->host->stream_set_meta(stream, bytes, tail_meta_encode(&meta, bytes));
-        tail->host->stream_close(stream);
+        if (stream != known->stream) {
+            tail->host->stream_close(stream);
+        }
     }
 }
 
@@ -252,6 +266,13 @@ static void bury(struct tail_instance *tail, struct tail_known *known)
     if (tail_table_add(&tail->buried, &known->node, known->identity.ino) < 0) {
         tail_known_free(known); /* found again at the next start */
     }
+}
+
+bool tail_known_is_sure(const struct tail_known *known, const struct tail_status *status)
+{
+    const struct tail_identity *was = &known->identity, *is = &status->identity;
+    return known->parked && !known->packing.packed &&
+           ((was->generation && is->generation) || (was->born && is->born));
 }
 
 /* 1: the file says what it said up to the position; 0: it does not; -errno. */
@@ -284,7 +305,7 @@ enum verdict {
 static int judge(const struct tail_known *known, int fd, const struct tail_status *status, const char *path)
 {
     if (tail_identity_equal(&known->identity, &status->identity)) {
-        int r = same_content(fd, status->size, known);
+        int r = tail_known_is_sure(known, status) ? 1 : same_content(fd, status->size, known);
         return r < 0 ? r : r ? SAME : CHANGED;
     }
     if (known->identity.dev == status->identity.dev) {
@@ -390,16 +411,17 @@ bool tail_known_finished(const struct tail_instance *tail, uint64_t dev, uint64_
 
 /* -- Files closed for want of news ---------------------------------------------------------------- */
 
-void tail_known_park(struct tail_instance *tail, const char *key, uint64_t ino, uint64_t size,
-                     uint64_t changed)
+void tail_known_park(struct tail_instance *tail, struct tail_file *file, const char *key)
 {
-    struct tail_table_node *node = tail_table_first(&tail->known, ino);
+    struct tail_table_node *node = tail_table_first(&tail->known, file->identity.ino);
     for (; node; node = tail_table_next(node)) {
         struct tail_known *known = TAIL_OF(node, struct tail_known, node);
         if (strcmp(known->key, key) == 0) {
-            known->size = size;
-            known->changed = changed;
+            known->size = file->size;
+            known->changed = file->changed;
             known->parked = true;
+            known->stream = file->stream;
+            file->stream = NULL;
             tail->parked_count++;
             return;
         }

@@ -17,6 +17,8 @@ struct tail_place {
     char path[];     /* "" is the root */
 };
 
+struct tail_file;
+
 enum { TAIL_BURIED_MAX = 4096 }; /* so many contents of files that are no more are remembered */
 
 struct tail_known {
@@ -26,7 +28,8 @@ struct tail_known {
     uint64_t offset, token;
     struct tail_place *place; /* of its last known path */
     const char *name;
-    uint64_t size, changed; /* parked: as it was then */
+    uint64_t size, changed;     /* parked: as it was then */
+    struct weir_stream *stream; /* parked: kept open, since to find it among very many takes time; or NULL */
     bool finished, away;
     struct tail_packing packing;
     uint64_t missing; /* as in tail_meta */
@@ -41,6 +44,8 @@ struct tail_known {
 void tail_known_meet(const struct tail_instance *, uint64_t ino);
 /* Stores what is known of it beside its position. */
 void tail_known_save(struct tail_instance *, const struct tail_known *);
+/* Its stream, which the caller is to close. NULL: no memory. */
+struct weir_stream *tail_known_open(struct tail_instance *, struct tail_known *);
 /* Drops it and its stream. */
 void tail_known_forget(struct tail_instance *, struct tail_known *);
 
@@ -66,8 +71,13 @@ void tail_known_bury_rewritten(struct tail_instance *, uint64_t ino);
  * truncated meanwhile, by an inode that tells its uses apart. Changes nothing.
  */
 bool tail_known_moved(struct tail_instance *, int fd, const struct tail_status *, const char *path);
-/* Marks the one with that key: its file is to be opened again only when it changes. */
-void tail_known_park(struct tail_instance *, const char *key, uint64_t ino, uint64_t size, uint64_t changed);
+/* Marks the one with that file's key, which is to be opened again only when it changes. Takes its stream. */
+void tail_known_park(struct tail_instance *, struct tail_file *, const char *key);
+/*
+ * Whether an open file, of equal identity, surely is the one that was parked: then all that it says is
+ * compared when it is read, as that of one that stayed open is, and no sooner.
+ */
+bool tail_known_is_sure(const struct tail_known *, const struct tail_status *);
 /* Whether what is at the path is a parked file that has not changed since. */
 bool tail_known_unchanged(const struct tail_instance *, const char *path, const struct stat *);
 /*

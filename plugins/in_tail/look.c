@@ -32,15 +32,25 @@ static bool is_last(int fd)
     return (rlim_t)fd >= limit.rlim_cur - kept;
 }
 
-static int open_any(const char *path)
+/*
+ * That a file was read is not noted in it, which would write its inode after each time that it was appended
+ * to; only its owner may ask for that.
+ */
+static int open_any(struct tail_instance *tail, const char *path)
 {
-    return open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    static const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    int fd = open(path, tail->noted ? flags : flags | O_NOATIME);
+    if (fd < 0 && errno == EPERM && !tail->noted) {
+        tail->noted = true;
+        fd = open(path, flags);
+    }
+    return fd;
 }
 
 /* As open; EMFILE where one of the last descriptors would be used up. */
-static int open_file(const char *path)
+static int open_file(struct tail_instance *tail, const char *path)
 {
-    int fd = open_any(path);
+    int fd = open_any(tail, path);
     if (fd >= 0 && is_last(fd)) {
         close(fd);
         errno = EMFILE;
@@ -52,7 +62,7 @@ static int open_file(const char *path)
 /* Where descriptors have run out, a file that has nothing new makes room. */
 static int open_somehow(struct tail_instance *tail, const char *path)
 {
-    int fd = tail->spare ? open_any(path) : open_file(path), error = errno;
+    int fd = tail->spare ? open_any(tail, path) : open_file(tail, path), error = errno;
     tail->spare = false;
     if (fd >= 0 || (error != EMFILE && error != ENFILE) || tail->config->exit_on_eof) {
         return fd;
@@ -67,7 +77,7 @@ static int open_somehow(struct tail_instance *tail, const char *path)
     }
     /* one for one, and be it one of the last; and one file may always be open, or nothing would go on */
     if (tail_park_one(tail) || tail_hub_make_room(tail->hub, &tail->worker) || tail_files_open() == 0) {
-        return open_any(path);
+        return open_any(tail, path);
     }
     errno = error;
     return -1;
@@ -151,7 +161,7 @@ static bool begin(struct tail_instance *tail, const char *path)
         close(fd);
         return true; /* changed since it was looked at: an event will tell */
     }
-    if (!tail_allowed(tail, fd, path)) {
+    if (!tail_allowed(tail, fd, status.system, path)) {
         close(fd);
         return true;
     }

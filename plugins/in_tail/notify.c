@@ -211,7 +211,7 @@ void tail_notify_remove(struct tail_notify *n, struct tail_sub *sub)
 }
 
 /* Whether others write to this file system without inotify here knowing. */
-static bool is_remote(const char *path)
+static bool is_remote(uint32_t system)
 {
     static const uint32_t kinds[] = {
         0x6969 /* nfs */,      0x517b /* smb */,        0xff534d42 /* cifs */, 0xfe534d42 /* smb2 */,
@@ -219,23 +219,25 @@ static bool is_remote(const char *path)
         0x6b414653 /* kafs */, 0x0bd00bd0 /* lustre */, 0x01161970 /* gfs2 */, 0x7461636f /* ocfs2 */,
         0x73757245 /* coda */, 0x786f4256 /* vboxsf */, 0x47504653 /* gpfs */,
     };
-    struct statfs s;
-    if (statfs(path, &s) < 0) {
-        return false;
-    }
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-        if ((uint32_t)s.f_type == kinds[i]) {
+        if (system == kinds[i]) {
             return true;
         }
     }
     return false;
 }
 
-bool tail_notify_remote(const struct tail_sub *sub, const char *path)
+static uint32_t system_at(const char *path)
+{
+    struct statfs s;
+    return statfs(path, &s) < 0 ? 0 : (uint32_t)s.f_type;
+}
+
+bool tail_notify_remote(const struct tail_sub *sub, const char *path, uint32_t system)
 {
     struct tail_watched *w = sub->watched;
     if (!w->judged) {
-        w->remote = is_remote(path);
+        w->remote = is_remote(system ? system : system_at(path));
         w->judged = true;
     }
     return w->remote;

@@ -47,9 +47,10 @@ void tail_notify_destroy(struct tail_notify *);
 int tail_notify_add(struct tail_notify *, struct tail_sub *, const char *path, uint32_t events);
 /*
  * Whether what it is subscribed to (at `path`) lies on a file system that others write to without inotify
- * here knowing. An inode stays where it is, so this is found out once, for all who subscribe.
+ * here knowing. An inode stays where it is, so this is found out once, for all who subscribe. system: of
+ * tail_status; 0: it is asked for.
  */
-bool tail_notify_remote(const struct tail_sub *, const char *path);
+bool tail_notify_remote(const struct tail_sub *, const char *path, uint32_t system);
 /* Takes one that is subscribed to nothing. */
 void tail_notify_remove(struct tail_notify *, struct tail_sub *);
 

@@ -398,7 +398,7 @@ static int adopt(struct tail_packed *p, const char *key)
     struct tail_file *file = p->file;
     struct tail_instance *tail = file->tail;
     struct tail_known *known = tail_known_find(tail, key);
-    struct weir_stream *stream = known ? tail->host->stream_open(tail->instance, key) : NULL;
+    struct weir_stream *stream = known ? tail_known_open(tail, known) : NULL;
     char was[PATH_MAX];
     if (!stream) {
         return known ? -ENOMEM : -ENOENT;

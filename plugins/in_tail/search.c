@@ -72,7 +72,7 @@ static void found(struct tail_instance *tail, const char *path, int fd, bool lat
 {
     struct tail_status status;
     if (tail_status_read(fd, &status) < 0 || !S_ISREG(status.mode) || tail_file_of(tail, &status.identity) ||
-        !tail_known_moved(tail, fd, &status, path)) {
+        !tail_allowed(tail, fd, status.system, path) || !tail_known_moved(tail, fd, &status, path)) {
         close(fd);
         return;
     }
@@ -102,10 +102,8 @@ static void look(struct tail_instance *tail, int dir, const char *dir_path, cons
     if (fd < 0) {
         tail_complain(tail, path, "%s was followed under another name, but can't be opened now: %s", path,
                       strerror(errno));
-    } else if (tail_allowed(tail, fd, path)) {
-        found(tail, path, fd, late);
     } else {
-        close(fd);
+        found(tail, path, fd, late);
     }
 }
 

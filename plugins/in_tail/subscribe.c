@@ -35,11 +35,11 @@ static int subscribe(struct tail_instance *tail, struct tail_sub *sub, const cha
 }
 
 bool tail_subscribe(struct tail_instance *tail, struct tail_sub *sub, const char *path, const char *shown,
-                    uint32_t events, int *ret_error)
+                    uint32_t events, uint32_t system, int *ret_error)
 {
     int r = subscribe(tail, sub, path, shown, events);
     *ret_error = -r;
-    if (r < 0 || !tail_notify_remote(sub, path)) {
+    if (r < 0 || !tail_notify_remote(sub, path, system)) {
         return r == 0;
     }
     if (!tail->remote_said) {

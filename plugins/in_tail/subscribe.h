@@ -8,10 +8,11 @@
 
 /*
  * Subscribes through the hub to what `path` leads to; `shown` is the path for messages. False: inotify does
- * not cover it, or not all of it, which was said: it must be polled. *ret_error: why, or 0.
+ * not cover it, or not all of it, which was said: it must be polled. *ret_error: why, or 0. system: as in
+ * tail_notify_remote.
  */
 bool tail_subscribe(struct tail_instance *, struct tail_sub *, const char *path, const char *shown,
-                    uint32_t events, int *ret_error);
+                    uint32_t events, uint32_t system, int *ret_error);
 /* Takes one that is subscribed to nothing. */
 void tail_unsubscribe(struct tail_hub *, struct tail_sub *);
 

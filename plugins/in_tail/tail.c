@@ -134,7 +134,7 @@ static void make_room(struct tail_instance *tail)
         tail->spare = tail->limited;
         tail->crowded = false;
         tail_wake(tail);
-    } else {
+    } else if (tail_list_empty(&tail->ready)) { /* else some have news, and make room once that is read */
         tail_retry(tail);
     }
 }

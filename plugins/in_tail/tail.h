@@ -83,6 +83,7 @@ struct tail_instance {
     bool retrying;      /* something could not be opened: the timer runs */
     bool polling;       /* there is something that inotify does not cover */
     bool remote_said;   /* that files are polled because of where they lie */
+    bool noted;         /* one could not be opened without its time of access being noted */
     bool packs;         /* a pattern may match the name of a compressed file */
     bool ended;
 };

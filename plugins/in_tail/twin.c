@@ -137,7 +137,7 @@ static int open_known(struct tail_instance *tail, const struct tail_known *known
         return tail_known_is_there(known) ? -error : -ENOENT;
     }
     if (tail_status_read(fd, &status) < 0 || !tail_identity_equal(&known->identity, &status.identity) ||
-        !tail_allowed(tail, fd, path)) {
+        !tail_allowed(tail, fd, status.system, path)) {
         close(fd);
         return -ENOENT;
     }

@@ -451,6 +451,48 @@ START_TEST(unfinished_behind_a_link_that_waits_for_room)
 }
 END_TEST
 
+START_TEST(closed_for_another_and_goes_on)
+{
+    append("a.log", "a1\n");
+    struct weir_instance *i = start_head("?.log", "max_open_files", "1");
+    expect("a1\n");
+    append("b.log", "b1\n");
+    expect("b1\n");
+    for (int k = 0; k < 3; k++) {
+        append("a.log", "a2\n");
+        expect("a2\n");
+        append("b.log", "b2\n");
+        expect("b2\n");
+    }
+    fake_stop(i);
+}
+END_TEST
+
+/* What it says is compared when it is read on, and not when it is opened again. */
+START_TEST(rewritten_while_closed_for_another)
+{
+    char *first = filled("a1\n", 2000, "\n"), *alike = filled("b1\n", 2000, "\nmore\n"),
+         *as_long = filled("c1\n", 2000, "\n");
+    const char *const rewritten[] = {alike, as_long, "less\n"};
+    append("a.log", first);
+    struct weir_instance *i = start_head("?.log", "max_open_files", "1");
+    expect(first);
+    append("b.log", "b1\n");
+    expect("b1\n");
+    overwrite("a.log", rewritten[_i]);
+    expect(rewritten[_i]);
+    append("b.log", "b3\n");
+    expect("b3\n");
+    append("a.log", "a3\n");
+    expect("a3\n");
+    ck_assert_int_eq(fake_metric(i, "files", NULL), 1);
+    fake_stop(i);
+    free(first);
+    free(alike);
+    free(as_long);
+}
+END_TEST
+
 /* Neither is rotated: a line without its end goes on there. */
 START_TEST(unfinished_in_a_file_that_keeps_a_name)
 {
@@ -679,6 +721,8 @@ int main(void)
     tcase_add_test(tests, not_a_file);
     tcase_add_test(tests, permission_granted_later);
     tcase_add_test(tests, without_inotify);
+    tcase_add_test(tests, closed_for_another_and_goes_on);
+    tcase_add_loop_test(tests, rewritten_while_closed_for_another, 0, 3);
     tcase_add_test(tests, overflow);
     tcase_add_test(tests, two_inputs_on_one_file);
     tcase_add_test(tests, fair);
