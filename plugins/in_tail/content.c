@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <weir/kill_point.h>
+#include "batch.h"
 #include "join_read.h"
 #include "known.h"
 #include "packed.h"
@@ -96,6 +97,7 @@ static int begin_stream(struct tail_file *file, uint64_t offset)
     if (!stream) {
         return r < 0 ? r : -ENOMEM;
     }
+    tail_batch_send(tail);
     struct tail_file before = *file;
     file->stream = stream;
     file->offset = offset;

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "batch.h"
 #include "join.h"
 #include "join_read.h"
 #include "known.h"
@@ -168,6 +169,7 @@ void tail_file_close(struct tail_file *file)
     struct tail_instance *tail = file->tail;
     struct tail_status status;
     struct weir_stream_state state = {.struct_size = sizeof(state)};
+    tail_batch_send(tail);
     if (tail_status_read(file->fd, &status) == 0 && status.links == 0) {
         tail_log(tail, INFO, "%s was deleted and is read to its end (%" PRIu64 " bytes)", file->path,
                  file->offset);

@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+#include "batch.h"
 #include "dirs.h"
 
 enum {
-    SLICE = 1 << 20, /* bytes read before the loop's other events have their turn */
-    TURN = 8 << 10   /* a turn is never free, and costs as much as reading so many */
+    SLICE = 1 << 20 /* bytes read before the loop's other events have their turn */
 };
 static const uint64_t SCAN_SLICE = 500000;   /* ns */
 static const uint64_t POST_AGAIN = 20000000; /* ns, when posting failed for want of memory */
@@ -34,6 +34,7 @@ struct tail_hub {
     struct beat *beats;
     uint64_t slice_end; /* ns, monotonic */
     struct tail_prefix prefix;
+    struct tail_batch batch;
     uint8_t *buffer;
     size_t buffer_size;
     int notify_error;
@@ -106,7 +107,7 @@ static void read_slice(struct tail_hub *hub)
         struct tail_worker *worker = TAIL_OF(hub->queue.next, struct tail_worker, queued);
         bool more = false;
         tail_list_remove(&worker->queued);
-        spent += worker->kind->work(worker, &more) + TURN;
+        spent += worker->kind->work(worker, &more) + TAIL_TURN;
         if (more) {
             tail_hub_queue(hub, worker);
         }
@@ -373,6 +374,11 @@ struct tail_dirs *tail_hub_dirs(struct tail_hub *hub)
 {
     hub->dirs = hub->dirs ? hub->dirs : tail_dirs_create();
     return hub->dirs;
+}
+
+struct tail_batch *tail_hub_batch(struct tail_hub *hub)
+{
+    return &hub->batch;
 }
 
 struct tail_prefix *tail_hub_prefix(struct tail_hub *hub)

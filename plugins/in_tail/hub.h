@@ -16,6 +16,9 @@
 
 struct tail_hub;
 struct tail_dirs;
+struct tail_batch;
+
+enum { TAIL_TURN = 8 << 10 }; /* a turn is never free, and costs as much as reading so many bytes */
 
 /* One that takes turns; lies in the instance. */
 struct tail_worker {
@@ -71,6 +74,8 @@ uint8_t *tail_hub_buffer(struct tail_hub *, size_t size);
 void tail_hub_trim(struct tail_hub *, size_t usual);
 /* The watched directories of the loop. NULL: no memory. */
 struct tail_dirs *tail_hub_dirs(struct tail_hub *);
+/* The chunk that files share, of the instance that has its turn. */
+struct tail_batch *tail_hub_batch(struct tail_hub *);
 /* Scratch for the prefix of the records of one read. */
 struct tail_prefix *tail_hub_prefix(struct tail_hub *);
 

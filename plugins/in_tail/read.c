@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "batch.h"
 #include "encoding.h"
 #include "join_read.h"
 #include "packed.h"
@@ -131,19 +132,18 @@ void tail_file_move_to(struct tail_file *file, uint64_t offset, uint64_t token)
     file->token = token;
 }
 
-/* Sends the draft: it takes the stream up to `offset`, which lies `end` bytes after the start of the buffer.
- */
+/* The draft takes the stream up to `offset`, which lies `end` bytes after the start of the buffer. */
 static void send(struct tail_file *file, struct weir_draft *draft, uint64_t offset, const uint8_t *end)
 {
     size_t span = tail_token_span(offset);
     struct weir_position position = {file->stream, offset, tail_hash(end - span, span)};
     tail_file_move_to(file, offset, position.token);
-    file->tail->host->chunk_send(draft, &position, 1);
+    tail_batch_end(file->tail, draft, &position);
 }
 
 static enum tail_progress begin(struct tail_instance *tail, size_t room, struct weir_draft **ret)
 {
-    int r = tail->host->chunk_begin(tail->instance, NULL, NULL, room, ret);
+    int r = tail_batch_begin(tail, room, ret);
     return r == -EAGAIN ? TAIL_FULL : r < 0 ? broken(-r) : TAIL_MORE;
 }
 
@@ -284,7 +284,7 @@ static enum tail_progress send_part(struct tail_file *file, size_t size, bool re
     }
     tail_file_move_to(file, offset, position.token);
     file->scanned = 0;
-    tail->host->chunk_send(draft, &position, 1);
+    tail_batch_end(tail, draft, &position);
     return TAIL_MORE;
 }
 

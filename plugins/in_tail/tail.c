@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "batch.h"
 #include "details.h"
 #include "encoding.h"
 #include "dirs.h"
@@ -167,14 +168,39 @@ static void on_idle(void *data)
     }
 }
 
+/* Whether it may share a chunk: where records are not lines of the file, more depends on when they are sent.
+ */
+static bool is_plain(const struct tail_file *file)
+{
+    return !file->join && !file->packed && !file->unsure;
+}
+
+/* One file, and the next ones as long as all they had to say fits into one chunk. Returns the cost in bytes.
+ */
+static size_t work_on_files(struct tail_instance *tail)
+{
+    enum { MOST = TAIL_BATCH_FILES * TAIL_TURN };
+    struct tail_batch *batch = tail_hub_batch(tail->hub);
+    size_t cost = 0;
+    do {
+        struct tail_file *file = TAIL_OF(tail->ready.next, struct tail_file, ready);
+        tail_list_remove(&file->ready);
+        batch->open = is_plain(file) && !tail_list_empty(&tail->ready);
+        if (!is_plain(file)) {
+            tail_batch_send(tail);
+        }
+        cost += tail_file_work(file) + TAIL_TURN;
+    } while (batch->draft && cost < MOST && !tail->paused && !tail_list_empty(&tail->ready));
+    tail_batch_send(tail);
+    return cost - TAIL_TURN; /* the hub counts one */
+}
+
 static size_t work(struct tail_worker *worker, bool *ret_more)
 {
     struct tail_instance *tail = TAIL_OF(worker, struct tail_instance, worker);
     size_t bytes = 0;
     if (!tail->paused && !tail_list_empty(&tail->ready)) {
-        struct tail_file *file = TAIL_OF(tail->ready.next, struct tail_file, ready);
-        tail_list_remove(&file->ready);
-        bytes = tail_file_work(file);
+        bytes = work_on_files(tail);
         if (tail->config->exit_on_eof) {
             uint64_t total = tail->total > tail->done ? tail->total : tail->done;
             tail->host->progress(tail->instance, tail->done, total);

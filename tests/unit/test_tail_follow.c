@@ -691,6 +691,130 @@ START_TEST(fair)
 }
 END_TEST
 
+/* -- A chunk for several files ----------------------------------------------------------------------- */
+
+static void append_to_each(int files, const char *what)
+{
+    char name[16], text[64];
+    for (int k = 0; k < files; k++) {
+        snprintf(name, sizeof(name), "%02d.log", k);
+        snprintf(text, sizeof(text), "%s %02d\n", what, k);
+        append(name, text);
+    }
+}
+
+/* In any order: that of a directory is its own. */
+static void expect_of_each(int files, const char *what)
+{
+    char line[64];
+    size_t expected = (size_t)files * (strlen(what) + 4), size;
+    fake_until(host, sent_enough, &expected, DEADLINE_MS);
+    fake_idle(host);
+    char *text = sent_text(&size);
+    ck_assert_uint_eq(size, expected);
+    for (int k = 0; k < files; k++) {
+        snprintf(line, sizeof(line), "%s %02d\n", what, k);
+        ck_assert_msg(strstr(text, line) != NULL, "%s is missing in:\n%s", line, text);
+    }
+    free(text);
+    seen();
+}
+
+/* They move one stream each; what became of each is known at the next start. */
+START_TEST(files_with_little_news_share_a_chunk)
+{
+    enum { FILES = 50 };
+    size_t before, after;
+    append_to_each(FILES, "first");
+    struct weir_instance *i = start_head("*.log");
+    expect_of_each(FILES, "first");
+    append_to_each(FILES, "second");
+    append("00.log", "begun, "); /* what has no end yet is no part of it */
+    fake_chunks(host, &before);
+    expect_of_each(FILES, "second");
+    const struct fake_chunk *chunks = fake_chunks(host, &after);
+    ck_assert_uint_le(after - before, 3);
+    size_t moved = 0;
+    for (size_t k = before; k < after; k++) {
+        moved += chunks[k].count;
+    }
+    ck_assert_uint_eq(moved, FILES);
+    fake_stop(i);
+    append("00.log", "ended\n");
+    i = start_head("*.log");
+    expect("begun, ended\n");
+    fake_stop(i);
+}
+END_TEST
+
+/* What waits to be sent is sent before anything happens to its stream, or there is no room for more. */
+START_TEST(files_that_share_a_chunk_are_rewritten_removed_and_long)
+{
+    char *much = filled("", 300000, "\n");
+    append_to_each(5, "first");
+    struct weir_instance *i = start_head("*.log", "buffer_max_size", "1M", "buffer_chunk_size", "64k");
+    expect_of_each(5, "first");
+    append("00.log", "0\n");
+    overwrite("01.log", "another, and longer than before\n");
+    append("02.log", much);
+    append("03.log", "3\n");
+    append("04.log", "4\n");
+    ck_assert_int_eq(unlink(at("03.log")), 0);
+    fake_idle(host);
+    fake_later(host, 6 * SECOND); /* 03.log is closed */
+    size_t size;
+    char *text = sent_text(&size);
+    ck_assert_uint_eq(size, strlen("0\nanother, and longer than before\n3\n4\n") + strlen(much));
+    const char *const lines[] = {"0\n", "another, and longer than before\n", "3\n", "4\n", much};
+    for (size_t k = 0; k < sizeof(lines) / sizeof(*lines); k++) {
+        ck_assert_ptr_nonnull(strstr(text, lines[k]));
+    }
+    free(text);
+    free(much);
+    seen();
+    ck_assert_int_eq(fake_metric(i, "truncated", NULL), 1);
+    ck_assert_int_eq(fake_metric(i, "files", NULL), 4);
+    fake_stop(i);
+    i = start_head("*.log");
+    append("01.log", "end\n");
+    expect("end\n");
+    fake_stop(i);
+}
+END_TEST
+
+/* One chunk's room at a time, each of 64 KiB and so of some of the files. */
+START_TEST(files_that_share_a_chunk_wait_for_room)
+{
+    enum { FILES = 40 };
+    append_to_each(FILES, "first");
+    struct weir_instance *i = start_head("*.log");
+    expect_of_each(FILES, "first");
+    fake_set_full(i, true);
+    char name[16];
+    for (int k = 0; k < FILES; k++) {
+        snprintf(name, sizeof(name), "%02d.log", k);
+        char *text = filled(name, 6000, "\n");
+        append(name, text);
+        free(text);
+    }
+    size_t size = 0, expected = FILES * (6 + 6000 + 1), rounds = 0;
+    while (size < expected) {
+        fake_idle(host);
+        fake_set_room(i, 1);
+        fake_idle(host);
+        size_t now;
+        free(sent_text(&now));
+        ck_assert_uint_gt(now, size);
+        size = now;
+        rounds++;
+    }
+    ck_assert_uint_eq(size, expected);
+    ck_assert_uint_ge(rounds, 4);
+    ck_assert_uint_le(rounds, 8);
+    fake_stop(i);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tail follow");
@@ -726,6 +850,9 @@ int main(void)
     tcase_add_test(tests, overflow);
     tcase_add_test(tests, two_inputs_on_one_file);
     tcase_add_test(tests, fair);
+    tcase_add_test(tests, files_with_little_news_share_a_chunk);
+    tcase_add_test(tests, files_that_share_a_chunk_are_rewritten_removed_and_long);
+    tcase_add_test(tests, files_that_share_a_chunk_wait_for_room);
     suite_add_tcase(suite, tests);
     return run(suite);
 }
