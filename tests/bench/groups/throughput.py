@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tail → stdout: to /dev/null, a pipe, a file; raw and JSON; widths of lines; one file and many; one loop and two.
+"""tail → stdout: to /dev/null, a pipe, a file; raw and JSON; widths of lines; one file and many; one loop and two; a spool.
 
 Beside weir runs the ceiling: the same reading, splitting, encoding and writing in one loop of one thread, no engine.
 """
@@ -7,7 +7,7 @@ Beside weir runs the ceiling: the same reading, splitting, encoding and writing 
 import glob
 import os
 
-from common import in_turn, make_log, measure, median, pairs, weir_tail
+from common import in_turn, load, make_log, measure, median, pairs, weir_tail
 from report import Row
 
 GOALS = {"raw": 2.0, "json": 1.2}  # GB/s, 200-byte lines of one file to /dev/null
@@ -79,6 +79,23 @@ def _many_files(bench):
             yield _row(bench, f"{how} to /dev/null, {files:,} files, 2 input threads", size, lines, commands, "null", how)[0]
 
 
+def _spooled(bench):
+    """storage: disk, beside memory. It is for inputs that can't read again, so a test input makes the records."""
+    if not os.path.exists(os.path.join(bench.build, "tests", "plugins", "in_counter.so")):
+        return
+    spool, records = load("spool"), bench.size(5_000_000, 100_000)
+    args = spool.arguments(["--build", bench.build, "--records", str(records)])
+    results = in_turn(["disk", "memory"], bench.runs,
+                      lambda storage, number: measure(spool.command(args, storage, bench.own_folder(f"spool-{storage}-{number}")), bench.build))
+    rates, cpu = [records / run.seconds / 1e6 for run in results["disk"]], median(run.cpu for run in results["disk"])
+    row = Row("a spool", "records made in weir, to /dev/null, storage: disk", median(rates), "M records/s", rates,
+              f"{cpu / records * 1e9:.0f} ns a record", max(run.memory for run in results["disk"]), programs=results)
+    row.beside = (f"{median(pairs(results['memory'], results['disk'], 'seconds')):.2f} × the rate of storage: memory, "
+                  f"{median(pairs(results['disk'], results['memory'], 'cpu')):.2f} × its CPU")
+    yield row
+
+
 def run(bench):
     yield from _one_file(bench)
     yield from _many_files(bench)
+    yield from _spooled(bench)
