@@ -97,7 +97,9 @@ def kept_offsets(data_dir):
     try:
         return {(name, key): offset for name, key, offset in store.execute('SELECT input, "key", "offset" FROM stream')}
     except sqlite3.Error as error:
-        return {} if "no such table" in str(error) else None
+        # Killed while the store was being made: there is nothing in it, and only who may write can roll that back.
+        half_made = "readonly" in str(error) and (data_dir / "checkpoint.db-journal").exists()
+        return {} if half_made or "no such table" in str(error) else None
     finally:
         store.close()
 
