@@ -39,7 +39,7 @@ class Agent:
     # -- What it shows --
 
     def ask(self, path):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=harness.DEADLINE)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()

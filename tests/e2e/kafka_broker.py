@@ -193,7 +193,7 @@ def ship_all(lab, kafka, path, topic, name="weir", deadline=None, **more):
 def ask(path, target):
     """GET at weir's admin address, a socket: status and text of the answer."""
     with socket.socket(socket.AF_UNIX) as asker:
-        asker.settimeout(20)
+        asker.settimeout(harness.DEADLINE)
         asker.connect(str(path))
         asker.sendall(b"GET %s HTTP/1.0\r\n\r\n" % target.encode())
         head, _, body = b"".join(iter(lambda: asker.recv(65536), b"")).decode().partition("\r\n\r\n")

@@ -34,7 +34,7 @@ class Watched:
         until(lambda: self.ask("/readyz") is not None, "it is ready")
 
     def ask(self, url):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=harness.DEADLINE)
         try:
             connection.request("GET", url)
             answer = connection.getresponse()

@@ -30,7 +30,7 @@ class Admin:
 
     def ask(self, path, method="GET", **headers):
         """(status, headers, body)"""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=harness.DEADLINE)
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
         body = answer.read()
@@ -241,7 +241,7 @@ def test_slow_and_silly_clients_cost_no_line(admin):
     a = admin()
     slow = []
     for number in range(300):
-        client = socket.create_connection(("127.0.0.1", a.port), timeout=20)
+        client = socket.create_connection(("127.0.0.1", a.port), timeout=harness.DEADLINE)
         client.setblocking(False)
         try:
             client.send((b"GET /api/v1/status HTTP/1.1\r\nX: ", b"\x00\xff\x16\x03", b"POST / HTTP/1.1\r\n"
@@ -262,7 +262,7 @@ def test_a_status_that_is_asked_for_while_weir_ends(admin):
     a = admin()
     clients = []
     for _ in range(20):
-        client = socket.create_connection(("127.0.0.1", a.port), timeout=20)
+        client = socket.create_connection(("127.0.0.1", a.port), timeout=harness.DEADLINE)
         client.sendall(b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
         clients.append(client)
     a.weir.stop()

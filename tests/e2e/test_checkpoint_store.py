@@ -28,7 +28,7 @@ def small_disk(lab):
 
 
 def reasons(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=harness.DEADLINE)
     connection.request("GET", "/readyz")
     return connection.getresponse().read().decode()
 
