@@ -120,8 +120,12 @@ static void put_inputs(struct text_out *out, struct request *r, struct engine *e
 {
     text_key(out, "inputs");
     text_open(out, '[');
-    for (struct input *in = e->inputs; in; in = in->next)
-        status_put_input(out, in, is_source(in) ? (struct status_details){0} : details_of(r, in));
+    for (struct input *in = e->inputs; in; in = in->next) {
+        struct status_details details = {0};
+        if (!is_source(in))
+            details = details_of(r, in);
+        status_put_input(out, in, details);
+    }
     text_close(out, ']');
 }
 

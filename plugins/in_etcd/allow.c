@@ -84,7 +84,7 @@ static bool matches(const char *pattern, const char *path)
             if (pass_one(want, path, reached))
                 return true;
         } else if (!pattern[strspn(pattern, "/")]) {
-            return memchr(reached, true, count) != NULL; /* it stands for one at least */
+            return memchr(reached, 1, count) != NULL; /* it stands for one at least */
         } else if (pass_any(path, reached)) {
             return true;
         }
