@@ -166,8 +166,8 @@ static void retire(struct spool *s)
     if (s->active_unsynced && s->unsynced_count < UNSYNCED_MAX) {
         s->unsynced[s->unsynced_count++] = s->active;
     } else {
-        if (s->active_unsynced) /* nobody has asked for a long time */
-            fdatasync(s->active);
+        if (s->active_unsynced && fdatasync(s->active) < 0) /* nobody has asked for a long time */
+            s->sync_error = -errno;
         close(s->active);
     }
     s->active = -1;
@@ -285,6 +285,14 @@ size_t spool_take_unsynced(struct spool *s, int *fds, size_t room)
         count++;
     }
     return count;
+}
+
+int spool_take_sync_error(struct spool *s)
+{
+    int error = s->sync_error;
+
+    s->sync_error = 0;
+    return error;
 }
 
 /* -- Keeping house ---------------------------------------------------------------------------------- */

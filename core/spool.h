@@ -61,6 +61,8 @@ int spool_append(struct spool *, const struct spool_chunk *, bool *ret_next);
  * may be the folder's. How many, at most `room`; call it again after as many.
  */
 size_t spool_take_unsynced(struct spool *, int *fds, size_t room);
+/* 0, or the negative errno of what was written since the last call and could not be synced on the way. */
+int spool_take_sync_error(struct spool *);
 
 /* -- Reading -- */
 

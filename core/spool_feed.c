@@ -368,6 +368,16 @@ static void report_sync(struct spool_feed *f, int rc)
                   spool_path(f->spool), strerror(-rc));
 }
 
+/* Also of what was synced before that. */
+static void answer_synced(struct spool_feed *f, int rc)
+{
+    int before = spool_take_sync_error(f->spool);
+
+    rc = rc < 0 ? rc : before;
+    report_sync(f, rc);
+    answer_batch(f, rc);
+}
+
 static void on_synced(void *data, int rc)
 {
     struct spool_feed *f = data;
@@ -375,8 +385,7 @@ static void on_synced(void *data, int rc)
     if (!f->syncing)
         return; /* it was stopped meanwhile */
     f->syncing = false;
-    report_sync(f, rc);
-    answer_batch(f, rc);
+    answer_synced(f, rc);
     post_work(f);
 }
 
@@ -396,7 +405,7 @@ static void sync_written(struct spool_feed *f)
     size_t count = spool_take_unsynced(f->spool, fds, SPOOL_SYNC_MAX);
     take_batch(f);
     if (!count) {
-        answer_batch(f, 0);
+        answer_synced(f, 0);
         return;
     }
     f->syncing = true;
@@ -557,7 +566,8 @@ static void last_sync(struct spool_feed *f)
 {
     int fds[SPOOL_SYNC_MAX];
 
-    spool_sync_stop(f->sync);
+    int under_way = spool_sync_stop(f->sync);
+    under_way = f->syncing ? under_way : 0; /* else it was told */
     f->syncing = false;
     struct request *open = f->batch;
     struct request **end = &open;
@@ -567,8 +577,12 @@ static void last_sync(struct spool_feed *f)
     f->requests = NULL;
     f->requests_end = &f->requests;
     f->batch = open;
-    int rc = f->unwritten ? -EIO : spool_sync_now(fds, spool_take_unsynced(f->spool, fds, SPOOL_SYNC_MAX));
-    answer_batch(f, rc);
+    if (f->unwritten) {
+        answer_batch(f, -EIO);
+        return;
+    }
+    int rc = spool_sync_now(fds, spool_take_unsynced(f->spool, fds, SPOOL_SYNC_MAX));
+    answer_synced(f, under_way < 0 ? under_way : rc);
 }
 
 void spool_feed_stop(struct spool_feed *f)

@@ -40,6 +40,7 @@ struct spool {
     int unsynced[UNSYNCED_MAX]; /* segments that are full */
     size_t unsynced_count;
     bool active_unsynced, folder_unsynced;
+    int sync_error; /* of one that found no place among those; nobody was told yet */
 
     struct segment *reading; /* NULL: everything there is was taken */
     int read_fd;

@@ -87,16 +87,19 @@ struct spool_sync *spool_sync_create(struct weir_loop *loop, void (*done)(void *
     return s;
 }
 
-void spool_sync_stop(struct spool_sync *s)
+int spool_sync_stop(struct spool_sync *s)
 {
-    if (!s || s->joined)
-        return;
+    if (!s)
+        return 0;
+    if (s->joined)
+        return s->rc;
     pthread_mutex_lock(&s->lock);
     s->ending = true;
     pthread_cond_signal(&s->changed);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
     s->joined = true;
+    return s->rc;
 }
 
 void spool_sync_free(struct spool_sync *s)

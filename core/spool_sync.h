@@ -17,8 +17,9 @@ enum { SPOOL_SYNC_MAX = 66 };
 /* `done` is called on the loop after each batch, with 0 or a negative errno. NULL: no memory, or no thread.
  */
 struct spool_sync *spool_sync_create(struct weir_loop *, void (*done)(void *data, int rc), void *data);
-/* Waits for the batch under way; `done` may still be called. Loop. Takes NULL. */
-void spool_sync_stop(struct spool_sync *);
+/* Waits for the batch under way; `done` may still be called. Loop. Takes NULL. Returns what the last batch
+ * came to: 0 or a negative errno. */
+int spool_sync_stop(struct spool_sync *);
 /* After what was posted to the loop before spool_sync_stop. Takes NULL. */
 void spool_sync_free(struct spool_sync *);
 /* Syncs and closes the descriptors. Not while a batch is under way. */

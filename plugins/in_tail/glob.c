@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { PARTS_MAX = PATH_MAX }; /* of a pattern: no file has as many components */
+
 static bool is_wild(const char *text)
 {
     return strpbrk(text, "*?[") != NULL;
@@ -24,7 +26,11 @@ struct room {
 
 static void add_part(struct room *room, const char *text, size_t size, bool literal)
 {
-    room->deep = !literal && size == 2 && !memcmp(text, "**", 2);
+    bool deep = !literal && size == 2 && !memcmp(text, "**", 2);
+    if (deep && room->deep) {
+        return; /* says no more than one */
+    }
+    room->deep = deep;
     if (room->parts) {
         char *copy = room->texts + room->text_size;
         memcpy(copy, text, size);
@@ -66,7 +72,8 @@ static int parse(struct room *room, const char *here, const char *text)
     if (room->deep) {
         add_part(room, "*", 1, false);
     }
-    return room->part_count > before ? 0 : -EINVAL;
+    size_t count = room->part_count - before;
+    return count > PARTS_MAX ? -ENAMETOOLONG : count ? 0 : -EINVAL;
 }
 
 static bool any_relative(const struct weir_list *paths)
@@ -162,35 +169,94 @@ bool tail_part_matches(const struct tail_part *part, const char *name)
 
 /* -- Matching ----------------------------------------------------------------------------------- */
 
-/* `path` is what is left of it, without a slash before; parts and count what is left of the pattern. */
-static int match_parts(const struct tail_part *parts, size_t count, const char *path)
+/* The next component of *path, which is not at its end. False: longer than any file's name. */
+static bool next_name(const char **path, char name[NAME_MAX + 1])
 {
-    if (!*path) {
-        return count ? TAIL_IS_WAY : TAIL_IS_FILE;
-    }
-    if (!count) {
-        return TAIL_NO_MATCH;
-    }
-    size_t size = strcspn(path, "/");
-    char name[NAME_MAX + 1];
+    size_t size = strcspn(*path, "/");
     if (size > NAME_MAX) {
-        return TAIL_NO_MATCH;
+        return false;
     }
-    memcpy(name, path, size);
+    memcpy(name, *path, size);
     name[size] = 0;
-    const char *rest = path + size + (path[size] == '/');
-    if (parts[0].kind != TAIL_PART_DEEP) {
-        return tail_part_matches(&parts[0], name) ? match_parts(parts + 1, count - 1, rest) : TAIL_NO_MATCH;
+    *path += size + ((*path)[size] == '/');
+    return true;
+}
+
+/* What a pattern may have come to: the parts that may be next, each marked, all of them from `low` to `high`.
+ */
+struct reached {
+    size_t low, high;
+    bool marked[PARTS_MAX + 1];
+};
+
+/* That part may be next, and with a "**" also the one behind it. */
+static void mark(struct reached *reached, const struct tail_pattern *pattern, size_t at)
+{
+    for (;; at++) {
+        while (reached->high < at) {
+            reached->marked[++reached->high] = false;
+        }
+        reached->marked[at] = true;
+        if (at == pattern->count || pattern->parts[at].kind != TAIL_PART_DEEP) {
+            return;
+        }
     }
-    int none = match_parts(parts + 1, count - 1, path);
-    return name[0] == '.' ? none : none | match_parts(parts, count, rest);
+}
+
+/* From the last one on: what it leads to lies behind it, and is not to be looked at again. */
+static void step(struct reached *reached, const struct tail_pattern *pattern, const char *name)
+{
+    for (size_t at = reached->high + 1; at-- > reached->low;) {
+        if (!reached->marked[at]) {
+            continue;
+        }
+        reached->marked[at] = false;
+        if (at == pattern->count) {
+            continue;
+        }
+        if (pattern->parts[at].kind != TAIL_PART_DEEP) {
+            if (tail_part_matches(&pattern->parts[at], name)) {
+                mark(reached, pattern, at + 1);
+            }
+        } else if (name[0] != '.') {
+            mark(reached, pattern, at);
+        }
+    }
+    while (reached->low < reached->high && !reached->marked[reached->low]) {
+        reached->low++;
+    }
+}
+
+/*
+ * Each component is compared once with each part that may be there: with several "**", to try all ways one by
+ * one would take for ever.
+ */
+static int match_pattern(const struct tail_pattern *pattern, const char *path)
+{
+    char name[NAME_MAX + 1];
+    struct reached reached;
+    reached.low = reached.high = 0;
+    mark(&reached, pattern, 0);
+    while (*path && reached.marked[reached.low]) {
+        if (!next_name(&path, name)) {
+            return TAIL_NO_MATCH;
+        }
+        step(&reached, pattern, name);
+    }
+    int result = TAIL_NO_MATCH;
+    for (size_t at = reached.low; at <= reached.high; at++) {
+        if (reached.marked[at]) {
+            result |= at == pattern->count ? TAIL_IS_FILE : TAIL_IS_WAY;
+        }
+    }
+    return result;
 }
 
 int tail_glob_match(const struct tail_glob *glob, const char *path)
 {
     int result = TAIL_NO_MATCH;
     for (size_t i = 0; i < glob->count; i++) {
-        result |= match_parts(glob->patterns[i].parts, glob->patterns[i].count, path + (*path == '/'));
+        result |= match_pattern(&glob->patterns[i], path + (*path == '/'));
     }
     if ((result & TAIL_IS_FILE) && tail_glob_excludes(glob, path)) {
         result &= ~TAIL_IS_FILE;

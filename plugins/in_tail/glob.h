@@ -13,7 +13,7 @@ struct tail_glob; /* the patterns and excludes of one instance */
 /*
  * Relative patterns are taken from the working directory. Excludes are compared with the whole path, `*`
  * matching slashes too; one without a slash also with the name alone; their list must outlive it. NULL and
- * errno: ENOMEM, EINVAL for an empty pattern.
+ * errno: ENOMEM, EINVAL for an empty pattern, ENAMETOOLONG for one of more than 4,096 components.
  */
 struct tail_glob *tail_glob_create(const struct weir_list *paths, const struct weir_list *excludes);
 void tail_glob_destroy(struct tail_glob *); /* takes NULL */

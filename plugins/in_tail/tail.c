@@ -386,7 +386,10 @@ static int set_settings(struct tail_instance *tail, const struct tail_config *co
     }
     tail->settings = tail_settings_get(config);
     if (!tail->settings) {
-        return -errno;
+        int error = errno;
+        tail->host->error(tail->instance, "%s%s", error == ENAMETOOLONG ? "allow_path: " : "",
+                          strerror(error));
+        return -error;
     }
     tail->config = &tail->settings->config;
     tail->format = &tail->settings->format;

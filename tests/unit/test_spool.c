@@ -9,15 +9,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "log.h"
+#include "loop.h"
 #include "spool.h"
 #include "spool_format.h"
+#include "spool_sync.h"
 
 enum { CHUNKS = 4, LIMIT = 1 << 20 };
 
 static char data_dir[64];
 static struct spool *spool;
+static int sync_fails; /* errno of every fdatasync, or 0 */
+
+/* In front of the library's. */
+int fdatasync(int fd)
+{
+    if (!sync_fails)
+        return (int)syscall(SYS_fdatasync, fd);
+    errno = sync_fails;
+    return -1;
+}
 
 static void remove_tree(const char *path)
 {
@@ -229,6 +242,46 @@ START_TEST(test_segments_are_recycled)
 }
 END_TEST
 
+/* Nobody asks what is to be synced, until one more is full than can be remembered. */
+START_TEST(test_a_failed_sync_on_the_way_is_told)
+{
+    static uint8_t data[60000];
+    struct spool_chunk c = {.tag = "t", .topic = "", .data = data, .size = sizeof(data), .records = 1};
+    int fds[SPOOL_SYNC_MAX];
+    bool next;
+
+    sync_fails = EIO;
+    for (int i = 0; i < 66 * 3; i++)
+        ck_assert_int_eq(spool_append(spool, &c, &next), 0);
+    ck_assert_int_eq(spool_take_sync_error(spool), -EIO);
+    ck_assert_int_eq(spool_take_sync_error(spool), 0);
+    sync_fails = 0;
+    ck_assert_int_eq(spool_sync_now(fds, spool_take_unsynced(spool, fds, SPOOL_SYNC_MAX)), 0);
+}
+END_TEST
+
+static void never(void *data, int rc)
+{
+    (void)data;
+    (void)rc;
+}
+
+START_TEST(test_what_was_under_way_at_the_stop_is_told)
+{
+    struct weir_loop *loop = loop_create();
+    struct spool_sync *sync = spool_sync_create(loop, never, NULL);
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    sync_fails = ENOSPC;
+    spool_sync_begin(sync, &fd, 1);
+    ck_assert_int_eq(spool_sync_stop(sync), -ENOSPC);
+    ck_assert_int_eq(spool_sync_stop(sync), -ENOSPC);
+    sync_fails = 0;
+    spool_sync_free(sync);
+    loop_destroy(loop);
+}
+END_TEST
+
 /* -- Damage ----------------------------------------------------------------------------------------- */
 
 static char segment[512];
@@ -423,6 +476,8 @@ int main(void)
     tcase_add_test(tests, test_acknowledged);
     tcase_add_test(tests, test_numbers_go_on);
     tcase_add_test(tests, test_segments_are_recycled);
+    tcase_add_test(tests, test_a_failed_sync_on_the_way_is_told);
+    tcase_add_test(tests, test_what_was_under_way_at_the_stop_is_told);
     tcase_add_test(tests, test_torn_at_every_byte);
     tcase_add_test(tests, test_damaged_at_every_byte);
     tcase_add_test(tests, test_damaged_while_open);

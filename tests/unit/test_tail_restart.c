@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* in_tail: what happens to files while it does not run, or is killed; exit_on_eof; and the parts below. */
+#include <errno.h>
+#include <fnmatch.h>
+#include <limits.h>
 #include "tail_fixture.h"
 #include "glob.h"
 #include "identity.h"
@@ -427,6 +430,95 @@ START_TEST(patterns)
 }
 END_TEST
 
+/* All ways, one by one: what the patterns mean. */
+static int match_plainly(const char *pattern, const char *path)
+{
+    if (!*path) {
+        return *pattern ? TAIL_IS_WAY : TAIL_IS_FILE;
+    }
+    if (!*pattern) {
+        return TAIL_NO_MATCH;
+    }
+    size_t want_size = strcspn(pattern + 1, "/") + 1, size = strcspn(path + 1, "/") + 1;
+    char want[16], name[16];
+    snprintf(want, sizeof(want), "%.*s", (int)want_size - 1, pattern + 1);
+    snprintf(name, sizeof(name), "%.*s", (int)size - 1, path + 1);
+    if (strcmp(want, "**") != 0) {
+        return fnmatch(want, name, FNM_PERIOD) == 0 ? match_plainly(pattern + want_size, path + size)
+                                                    : TAIL_NO_MATCH;
+    }
+    const char *behind = pattern[want_size] ? pattern + want_size : "/*";
+    int none = match_plainly(behind, path);
+    return name[0] == '.' ? none : none | match_plainly(pattern, path + size);
+}
+
+static void compose(char *ret, const char *const *names, size_t count, size_t parts)
+{
+    *ret = 0;
+    for (size_t i = 0; i < parts; i++) {
+        strcat(strcat(ret, "/"), names[(size_t)random() % count]);
+    }
+}
+
+START_TEST(patterns_mean_what_all_ways_do)
+{
+    static const char *const wants[] = {"**", "**", "a", "b", "*", "?", ".h", "[ab]"};
+    static const char *const names[] = {"a", "b", "c", ".h"};
+    struct weir_list none = {0};
+    srandom(1);
+    for (int i = 0; i < 20000; i++) {
+        char pattern[64], path[64];
+        compose(pattern, wants, 8, 1 + (size_t)random() % 6);
+        compose(path, names, 4, 1 + (size_t)random() % 7);
+        const char *item = pattern;
+        struct weir_list paths = {&item, 1};
+        struct tail_glob *glob = tail_glob_create(&paths, &none);
+        ck_assert_ptr_nonnull(glob);
+        int match = tail_glob_match(glob, path), meant = match_plainly(pattern, path);
+        ck_assert_msg(match == meant, "%s and %s: %d, not %d", pattern, path, match, meant);
+        tail_glob_destroy(glob);
+    }
+}
+END_TEST
+
+/* Would take years. */
+START_TEST(many_stars)
+{
+    char pattern[PATH_MAX] = "", path[PATH_MAX] = "";
+    struct weir_list none = {0};
+    for (int i = 0; i < 200; i++) {
+        strcat(pattern, "/**/a");
+        strcat(path, "/a/a/a");
+    }
+    strcat(path, "/b");
+    const char *item = pattern;
+    struct weir_list paths = {&item, 1};
+    struct tail_glob *glob = tail_glob_create(&paths, &none);
+    ck_assert_ptr_nonnull(glob);
+    ck_assert_int_eq(tail_glob_match(glob, path), TAIL_IS_WAY);
+    tail_glob_destroy(glob);
+}
+END_TEST
+
+START_TEST(too_many_components)
+{
+    char *pattern = calloc(1, 2 * 4098);
+    struct weir_list none = {0};
+    for (int i = 0; i < 4097; i++) {
+        memcpy(pattern + 2 * i, "/a", 2);
+    }
+    struct weir_list paths = {(const char *const *)&pattern, 1};
+    ck_assert_ptr_null(tail_glob_create(&paths, &none));
+    ck_assert_int_eq(errno, ENAMETOOLONG);
+    pattern[2 * 4096] = 0;
+    struct tail_glob *glob = tail_glob_create(&paths, &none);
+    ck_assert_ptr_nonnull(glob);
+    ck_assert_int_eq(tail_glob_match(glob, pattern), TAIL_IS_FILE);
+    tail_glob_destroy(glob);
+    free(pattern);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tail restart");
@@ -453,6 +545,9 @@ int main(void)
     tcase_add_test(tests, more_files_than_descriptors);
     tcase_add_test(tests, nothing_is_left_open);
     tcase_add_test(tests, patterns);
+    tcase_add_test(tests, patterns_mean_what_all_ways_do);
+    tcase_add_test(tests, many_stars);
+    tcase_add_test(tests, too_many_components);
     suite_add_tcase(suite, tests);
     return run(suite);
 }
