@@ -20,6 +20,7 @@ def pytest_collection_modifyitems(items):
 
 class Lab:
     """One test's folder, and the weirs that it starts."""
+    plugin_dir = harness.TEST_PLUGINS  # of the test plugins that a configuration names
 
     def __init__(self, folder):
         self.folder = folder
@@ -37,7 +38,7 @@ class Lab:
             service.setdefault("sandbox", True)
             service.setdefault("sandbox_write", [self.folder])
         path = self.folder / name
-        path.write_text(harness.config_text(inputs, outputs, service, plugins))
+        path.write_text(harness.config_text(inputs, outputs, service, plugins, self.plugin_dir))
         return path
 
     def start(self, args, **kwargs):

@@ -140,10 +140,10 @@ class Writer(threading.Thread):
 
 class Weir:
     """One running weir. Its standard output goes to the file `out` (or where `stdout` says), its log to `log`. `wrapper`: a program
-    that executes what follows it."""
+    that executes what follows it. `program`: a copy of weir."""
 
     def __init__(self, folder, args, stdout=None, name="weir", env=None, stderr=None, preload=None, umask=-1,
-                 wrapper=()):
+                 wrapper=(), program=WEIR):
         self.out = folder / (name + ".out")
         self.log = folder / (name + ".err")  # not .log: tests follow *.log
         environment = dict(os.environ)
@@ -155,7 +155,7 @@ class Weir:
         log = open(self.log, "ab") if stderr is None else None
         try:
             self.process = subprocess.Popen(
-                [*wrapper, str(WEIR), *map(str, args)], stdin=subprocess.DEVNULL, stdout=out if out else stdout,
+                [*wrapper, str(program), *map(str, args)], stdin=subprocess.DEVNULL, stdout=out if out else stdout,
                 stderr=log if log else stderr, cwd=folder, env=environment, umask=umask)
         finally:
             for file in (out, log):
@@ -272,11 +272,11 @@ class Weir:
         return total
 
 
-def config_text(inputs, outputs, service=None, plugins=()):
-    """A configuration file's text. JSON is YAML."""
+def config_text(inputs, outputs, service=None, plugins=(), plugin_dir=TEST_PLUGINS):
+    """A configuration file's text. JSON is YAML. plugins: names of files in plugin_dir."""
     whole = {"service": dict(service or {}), "pipeline": {"inputs": inputs, "outputs": outputs}}
     if plugins:
-        whole["plugins"] = [str(TEST_PLUGINS / (name + ".so")) for name in plugins]
+        whole["plugins"] = [str(plugin_dir / (name + ".so")) for name in plugins]
     return json.dumps(whole, indent=2, default=str)
 
 

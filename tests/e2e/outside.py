@@ -14,7 +14,7 @@ from conftest import Lab
 class Outside(Lab):
     def __init__(self, folder):
         super().__init__(folder)
-        self.plugins = folder / "plugins"
+        self.plugins = self.plugin_dir = folder / "plugins"
         self.plugins.mkdir()
         for plugin in (harness.BUILD / "plugins").glob("*.so"):
             shutil.copy(plugin, self.plugins)
@@ -28,6 +28,16 @@ class Outside(Lab):
     def add_plugin(self, name):
         """A copy of a test plugin; returns its path."""
         return Path(shutil.copy(harness.TEST_PLUGINS / (name + ".so"), self.plugins))
+
+    def config(self, inputs, outputs, service=None, plugins=(), **kwargs):
+        for name in plugins:
+            if not (self.plugins / (name + ".so")).exists():  # one that is loaded must stay as it is
+                self.add_plugin(name)
+        return super().config(inputs, outputs, service, plugins, **kwargs)
+
+    def copy_of_weir(self):
+        copy = self.folder / "weir-copy"
+        return copy if copy.exists() else Path(shutil.copy(harness.WEIR, copy))
 
     def start(self, args, env=None, **kwargs):
         # A process that was root can't be looked into by the leak checker, nor one that may not use ptrace.

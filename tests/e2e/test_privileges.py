@@ -148,7 +148,7 @@ def test_only_root_can(outside, logs):
         if status is None:
             data.mkdir()
             os.chown(data, NOBODY.pw_uid, NOBODY.pw_gid)
-        weir = outside.start(["-c", path], name="as-" + user.pw_name, wrapper=[
+        weir = outside.start(["-c", path], name="as-" + user.pw_name, program=outside.copy_of_weir(), wrapper=[
             "/usr/bin/python3", "-c", script % (user.pw_gid, user.pw_uid)])
         if status:
             weir.wait(status)
