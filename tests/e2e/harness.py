@@ -143,7 +143,7 @@ class Weir:
     that executes what follows it. `program`: a copy of weir."""
 
     def __init__(self, folder, args, stdout=None, name="weir", env=None, stderr=None, preload=None, umask=-1,
-                 wrapper=(), program=WEIR):
+                 wrapper=(), program=None):
         self.out = folder / (name + ".out")
         self.log = folder / (name + ".err")  # not .log: tests follow *.log
         environment = dict(os.environ)
@@ -155,7 +155,7 @@ class Weir:
         log = open(self.log, "ab") if stderr is None else None
         try:
             self.process = subprocess.Popen(
-                [*wrapper, str(program), *map(str, args)], stdin=subprocess.DEVNULL, stdout=out if out else stdout,
+                [*wrapper, str(program or WEIR), *map(str, args)], stdin=subprocess.DEVNULL, stdout=out if out else stdout,
                 stderr=log if log else stderr, cwd=folder, env=environment, umask=umask)
         finally:
             for file in (out, log):
