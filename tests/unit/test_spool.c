@@ -277,8 +277,8 @@ START_TEST(test_what_was_under_way_at_the_stop_is_told)
     ck_assert_int_eq(spool_sync_stop(sync), -ENOSPC);
     ck_assert_int_eq(spool_sync_stop(sync), -ENOSPC);
     sync_fails = 0;
+    loop_destroy(loop); /* the call that tells of it lies there yet */
     spool_sync_free(sync);
-    loop_destroy(loop);
 }
 END_TEST
 
