@@ -267,8 +267,8 @@ def test_answers_that_are_none(lab, etcd, files, status, answer):
     gateway.end()
 
 
-def test_watch_that_says_nothing(lab, etcd, files):
-    """Events are lost: the comparison of revisions finds what changed."""
+def gateway_of_silent_watches(etcd):
+    """It, and a list with one member for each watch that was asked for: those end when it is cleared."""
     gateway = Gateway(etcd.ports[0])
     silent = []
 
@@ -277,6 +277,12 @@ def test_watch_that_says_nothing(lab, etcd, files):
         silent.append(1)
         until(lambda: not silent, "the end", deadline=60)
     gateway.watch = watch
+    return gateway, silent
+
+
+def test_watch_that_says_nothing(lab, etcd, files):
+    """Events are lost: the comparison of revisions finds what changed."""
+    gateway, silent = gateway_of_silent_watches(etcd)
     # A request that ran out of time would have it watch again.
     weir = Agent(lab, [gateway.url], topics=["one"], **{**QUICK, "request_timeout": "60s"})
     until(lambda: silent, "the watch")
@@ -293,14 +299,7 @@ def test_watch_that_says_nothing(lab, etcd, files):
 
 def test_what_watch_and_pings_miss_is_found_by_reading_again(lab, etcd, files):
     """resync_interval: neither is trusted for ever."""
-    gateway = Gateway(etcd.ports[0])
-    silent = []
-
-    def watch(send, passed):
-        send(b'{"result":{"header":{"revision":"1"},"created":true}}\n')
-        silent.append(1)
-        until(lambda: not silent, "the end", deadline=60)
-    gateway.watch = watch
+    gateway, silent = gateway_of_silent_watches(etcd)
     weir = Agent(lab, [gateway.url], topics=["one"], ping_interval="1h", resync_interval="300ms")
     until(lambda: silent, "the watch")
     for path in files[:2]:

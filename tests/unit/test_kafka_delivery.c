@@ -333,19 +333,28 @@ START_TEST(batches_too_large)
 }
 END_TEST
 
+/* Lines 0 to 99 are delivered; the next request is answered with what an idempotent producer can't recover
+ * from.
+ */
+static struct weir_instance *begin_with_fatal_answer(struct cluster *cluster)
+{
+    cluster_begin(cluster);
+    cluster_topic(cluster, "numbers");
+    struct weir_instance *in = begin(raw, cluster->brokers);
+    add_lines(in, "numbers", 0, 100, 10);
+    deliver(in);
+    rd_kafka_mock_push_request_errors(cluster->mock, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    return in;
+}
+
 /* What an idempotent producer can't recover from: it is built anew, and what was not delivered is sent in
  * order. */
 START_TEST(fatal_error)
 {
     struct cluster cluster;
 
-    cluster_begin(&cluster);
-    cluster_topic(&cluster, "numbers");
-    struct weir_instance *in = begin(raw, cluster.brokers);
-    add_lines(in, "numbers", 0, 100, 10);
-    deliver(in);
-    rd_kafka_mock_push_request_errors(cluster.mock, PRODUCE, 1,
-                                      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    struct weir_instance *in = begin_with_fatal_answer(&cluster);
     /* All in one request: of two the mock would take the second, which a broker refuses for its sequence. */
     rd_kafka_mock_broker_set_down(cluster.mock, 1);
     for (unsigned i = 1; i < 20; i++) {
@@ -367,13 +376,7 @@ START_TEST(one_in_hand_does_not_overtake)
 {
     struct cluster cluster;
 
-    cluster_begin(&cluster);
-    cluster_topic(&cluster, "numbers");
-    struct weir_instance *in = begin(raw, cluster.brokers);
-    add_lines(in, "numbers", 0, 100, 10);
-    deliver(in);
-    rd_kafka_mock_push_request_errors(cluster.mock, PRODUCE, 1,
-                                      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    struct weir_instance *in = begin_with_fatal_answer(&cluster);
     /* One message: of two requests the mock would take the second, which a broker refuses for its sequence.
      */
     size_t back = add_lines(in, "numbers", 100, 1, 10);
