@@ -206,6 +206,17 @@ class Process:
                 total += sum(int(text.split()[1]) for text in file if text.startswith("voluntary_ctxt"))
         return total
 
+    def read_lines(self, count):
+        """Until so many came."""
+        seen, pipe = 0, self.process.stdout.fileno()
+        while seen < count:
+            ready, _, _ = select.select([pipe], [], [], PATIENCE)
+            data = os.read(pipe, 1 << 20) if ready else b""
+            if not data:
+                raise Failed(f"{seen} of {count} lines came; the log ends with\n{self.log_end()}")
+            seen += data.count(b"\n")
+        return seen
+
     def stop(self):
         self.process.terminate()
         if self.process.wait(PATIENCE) != 0:
@@ -225,17 +236,6 @@ class Weir(Process):
         service.setdefault("data_dir", f"{folder}/{name}.data")
         config = write_config(f"{folder}/{name}.yaml", inputs, outputs, **service)
         super().__init__([os.path.join(build, "weir"), "-c", config], f"{folder}/{name}.log", stdout=stdout)
-
-    def read_lines(self, count):
-        """Until so many came."""
-        seen, pipe = 0, self.process.stdout.fileno()
-        while seen < count:
-            ready, _, _ = select.select([pipe], [], [], PATIENCE)
-            data = os.read(pipe, 1 << 20) if ready else b""
-            if not data:
-                raise Failed(f"{seen} of {count} lines came from weir; its log ends with\n{self.log_end()}")
-            seen += data.count(b"\n")
-        return seen
 
 
 class Kafka:

@@ -4,7 +4,7 @@
 import os
 import subprocess
 
-from common import Weir, in_turn, make_log, many, measure, median, weir_tail
+from common import Process, Weir, in_turn, make_log, many, measure, median, weir_tail
 from report import Row
 
 
@@ -16,28 +16,48 @@ def _row(what, nanoseconds, first, results=None):
     return row
 
 
-def _appended(bench, files, lines):
-    """CPU nanoseconds a record, of a weir that follows so many files and has read them, when the lines are appended."""
-    folder, logs, found = bench.own_folder(f"scale-{files}"), bench.files(files), []
+def _appended(bench, program, logs, files, lines):
+    """CPU nanoseconds a record, of a program that follows so many files and has read them, when the lines are appended."""
+    found = []
+    for number_of_run in range(bench.runs + 1):
+        cpu = program.cpu()
+        with subprocess.Popen([bench.program("make_access_log"), str(lines * 200), logs, "200", str(files)]) as writer:
+            program.read_lines(lines)
+            writer.wait()
+        if number_of_run:
+            found.append((program.cpu() - cpu) / lines * 1e9)
+    return found
+
+
+def _appended_to_weir(bench, files, lines):
+    folder, logs = bench.own_folder(f"scale-{files}"), bench.files(files)
     inputs = [{"name": "tail", "path": f"{logs}/*/*.log", "read_from_head": True, **many(files)}]
     with Weir(bench.build, folder, inputs, [{"name": "stdout", "match": "*", "format": "raw"}]) as weir:
         weir.read_lines(files)
-        for number_of_run in range(bench.runs + 1):
-            cpu = weir.cpu()
-            with subprocess.Popen([bench.program("make_access_log"), str(lines * 200), logs, "200", str(files)]) as writer:
-                weir.read_lines(lines)
-                writer.wait()
-            if number_of_run:
-                found.append((weir.cpu() - cpu) / lines * 1e9)
+        found = _appended(bench, weir, logs, files, lines)
         weir.stop()
     return found
 
 
+def _appended_to_floor(bench, files, lines):
+    """The same of bench/follow, which does only what the kernel can't do without; after weir, on the same files."""
+    logs, log = bench.files(files), os.path.join(bench.folder, f"scale-{files}", "follow.log")
+    limit = map(str, many(files).values())
+    with Process([bench.program("follow"), logs, str(files), *limit], log, stdout=subprocess.PIPE) as follow:
+        follow.read_lines(1)
+        return _appended(bench, follow, logs, files, lines)
+
+
 def _files(bench):
-    first, lines = None, bench.size(1_000_000, 20_000)
+    first, first_floor, lines = None, None, bench.size(1_000_000, 20_000)
     for files in (1, 100) if bench.quick else (1, 100, 10_000, 100_000):
-        row = _row(f"appended to {files:,} file{'s' if files > 1 else ''}", _appended(bench, files, lines), first)
-        first = first or row.value
+        row = _row(f"appended to {files:,} file{'s' if files > 1 else ''}", _appended_to_weir(bench, files, lines), first)
+        floor = median(_appended_to_floor(bench, files, lines))
+        first, first_floor = first or row.value, first_floor or floor
+        row.beside = ", ".join([*([row.beside] if row.beside else []),
+                                f"the least that the kernel asks for {floor:.0f} ns ({floor / first_floor:.2f} × that of 1): weir "
+                                f"{row.value / floor:.1f} × it, {row.value - floor:.0f} ns more"])
+        row.bars.append(("the least that the kernel asks for", floor))
         yield row
 
 
