@@ -409,21 +409,34 @@ static void on_input_stopped(struct engine *e, struct input *in)
         check_all_ended(e); /* it may have been the last that had not */
 }
 
+static void on_start_failed(struct engine *e, struct input *in)
+{
+    if (in->late && !in->owner)
+        log_error(in->base.alias->chars,
+                  "it is left out, and all others go on: the next reload tries it again");
+    if (in->state != INPUT_STARTING)
+        return; /* told to stop meanwhile */
+    if (in->owner && !(in->fresh && reload_can_bring_back(e->reload, in))) {
+        in->fresh = in->failed = false;
+        engine_start_again(e, in);
+        reload_advance(e->reload);
+    } else if (in->fresh || in->late) {
+        engine_stop_input(e, in);
+    } else {
+        engine_stop(e, EXIT_START, true);
+    }
+}
+
 static void on_input_events(struct engine *e, struct input *in, unsigned events)
 {
-    if ((events & INSTANCE_STARTED) && in->state == INPUT_STARTING)
+    if ((events & INSTANCE_STARTED) && in->state == INPUT_STARTING) {
         in->state = INPUT_RUNNING;
+        in->failed_starts = 0;
+    }
     if (in->fresh && (events & (INSTANCE_STARTED | INSTANCE_START_FAILED)))
         reload_on_input(e->reload, in, events & INSTANCE_STARTED);
-    if (events & INSTANCE_START_FAILED) {
-        if (in->late && !in->owner)
-            log_error(in->base.alias->chars,
-                      "it is left out, and all others go on: the next reload tries it again");
-        if ((in->owner || in->fresh || in->late) && in->state == INPUT_STARTING)
-            engine_stop_input(e, in);
-        else
-            engine_stop(e, EXIT_START, true);
-    }
+    if (events & INSTANCE_START_FAILED)
+        on_start_failed(e, in);
     if (events & INSTANCE_PROGRESS)
         begin_progress(e);
     if (events & INSTANCE_FAILED)
@@ -653,12 +666,15 @@ static int add_timers(struct engine *e)
     e->flush_timer = loop_timer_add(e->control, on_flush_timer, e);
     e->progress_timer = loop_timer_add(e->control, on_progress_timer, e);
     e->tidy_timer = loop_timer_add(e->control, engine_on_tidy_timer, e);
-    return e->grace_timer && e->flush_timer && e->progress_timer && e->tidy_timer ? 0 : -ENOMEM;
+    e->again_timer = loop_timer_add(e->control, engine_on_again_timer, e);
+    return e->grace_timer && e->flush_timer && e->progress_timer && e->tidy_timer && e->again_timer ? 0
+                                                                                                    : -ENOMEM;
 }
 
 static void remove_timers(struct engine *e)
 {
-    struct weir_timer *timers[] = {e->grace_timer, e->flush_timer, e->progress_timer, e->tidy_timer};
+    struct weir_timer *timers[] = {e->grace_timer, e->flush_timer, e->progress_timer, e->tidy_timer,
+                                   e->again_timer};
 
     for (size_t n = 0; n < sizeof(timers) / sizeof(*timers); n++)
         if (timers[n])

@@ -70,7 +70,8 @@ struct engine {
 
     int signal_fd;
     struct weir_watch *signal_watch;
-    struct weir_timer *grace_timer, *flush_timer, *progress_timer, *tidy_timer;
+    struct weir_timer *grace_timer, *flush_timer, *progress_timer, *tidy_timer, *again_timer;
+    uint64_t again_at; /* when again_timer is due, by loop_now's clock; 0: it is not set */
     struct loop_call dirty_call;
     atomic_bool dirty_posted, dirty_urgent;
     uint64_t flushed_at;      /* loop_now's clock */
@@ -125,6 +126,10 @@ void engine_keep_origin(struct engine *, struct origin *);
 /* No set has come for a while: what the last ones took and left is given back. */
 void engine_on_tidy_timer(void *engine);
 
+/* An owned input could not start, for want of memory or whatever else may come back: it is made anew after 1
+ * s, then after twice that, and so on, until its source no longer wants it. */
+void engine_start_again(struct engine *, struct input *);
+void engine_on_again_timer(void *engine);
 /* Makes an owned input anew, with that version of its plugin, held until the one there is has stopped. False:
  * it can't be made, which is logged. */
 bool engine_renew_owned(struct engine *, struct input *, const struct plugin *);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "callback.h"
 #include "engine_private.h"
 #include "engine_spec.h"
 #include "log.h"
@@ -16,20 +17,27 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { LARGE_SET = 256 };                      /* inputs; a smaller one leaves nothing worth the while */
+enum {
+    LARGE_SET = 256, /* inputs; a smaller one leaves nothing worth the while */
+    MOST_DOUBLED = 8 /* times that the wait for another start is */
+};
 static const uint64_t TIDY_AFTER = 2000000000; /* ns without another set */
 
 struct set_request {
     struct input *owner;
     struct specs specs;
+    struct weir_refusal *refusals; /* room for all of them */
     weir_applied_fn done;
     void *data;
+    struct loop_call call;
 };
 
 static void request_free(struct set_request *r)
 {
-    if (r)
-        specs_clear(&r->specs);
+    if (!r)
+        return;
+    specs_clear(&r->specs);
+    free(r->refusals);
     free(r);
 }
 
@@ -40,14 +48,15 @@ static void answer(void *data)
 {
     struct set_request *r = data;
     size_t count = 0;
-    struct weir_refusal *refusals = calloc(r->specs.count + 1, sizeof(*refusals));
 
-    for (size_t i = 0; refusals && i < r->specs.count; i++)
+    for (size_t i = 0; i < r->specs.count; i++)
         if (r->specs.list[i].refusal)
-            refusals[count++] = (struct weir_refusal){.index = i, .reason = r->specs.list[i].refusal};
-    if (r->done && r->owner->running)
-        r->done(r->data, refusals, count);
-    free(refusals);
+            r->refusals[count++] = (struct weir_refusal){.index = i, .reason = r->specs.list[i].refusal};
+    if (r->done && r->owner->running) {
+        struct callback_before before = callback_enter(r->owner->base.alias, "applied");
+        r->done(r->data, r->refusals, count);
+        callback_leave(before);
+    }
     request_free(r);
 }
 
@@ -231,7 +240,7 @@ static void apply_spec(struct engine *e, struct input *owner, struct spec *s, co
         in = NULL;
     }
     if (!in) {
-        s->refusal = join_problems(&problems);
+        spec_refuse(s, join_problems(&problems));
         if (running)
             running->wanted = true;
     } else {
@@ -274,29 +283,39 @@ static void tidy_loop(void *data)
     process_give_back();
 }
 
+/* Returns how many inputs came or went. Without memory nothing does, and all are refused. */
+static size_t apply_all(struct engine *e, struct input *owner, struct specs *specs)
+{
+    struct owned owned = {0};
+    bool ready = specs_check_ids(specs) == 0 && collect_owned(e, owner, &owned) == 0;
+
+    for (size_t i = 0; i < specs->count; i++) {
+        struct spec *s = &specs->list[i];
+        if (!ready)
+            spec_refuse(s, s->refusal ? (char *)s->refusal : NULL);
+        else if (!s->refusal)
+            apply_spec(e, owner, s, &owned);
+    }
+    free(owned.slots);
+    return ready ? sweep(e, owner) : 0;
+}
+
 /* Control thread. */
 static void apply(void *data)
 {
     struct set_request *r = data;
     struct input *owner = r->owner;
     struct engine *e = owner->base.engine;
-    struct owned owned = {0};
     size_t changes = 0;
 
-    if (e->phase == ENGINE_RUNNING && owner->state != INPUT_STOPPING &&
-        collect_owned(e, owner, &owned) == 0 && specs_check_ids(&r->specs) == 0) {
-        for (size_t i = 0; i < r->specs.count; i++)
-            if (!r->specs.list[i].refusal)
-                apply_spec(e, owner, &r->specs.list[i], &owned);
-        changes = sweep(e, owner);
-    }
-    free(owned.slots);
+    if (e->phase == ENGINE_RUNNING && owner->state != INPUT_STOPPING)
+        changes = apply_all(e, owner, &r->specs);
     if (r->specs.count >= LARGE_SET)
         loop_timer_set(e->tidy_timer, TIDY_AFTER, 0);
     owner->gave_set = owner->owns = true;
-    if (loop_post(owner->loop, answer, r) < 0)
-        request_free(r);
-    else if (changes >= LARGE_SET)
+    r->call.fn = answer;
+    loop_post_call(owner->loop, &r->call);
+    if (changes >= LARGE_SET)
         loop_post(owner->loop, tidy_loop, NULL); /* what came from the source was large, too */
 }
 
@@ -316,13 +335,15 @@ int engine_set_inputs(struct input *owner, const struct weir_input_spec *specs, 
 
     if (!r)
         return -ENOMEM;
-    *r = (struct set_request){.owner = owner, .done = done, .data = data};
+    *r = (struct set_request){.owner = owner, .done = done, .data = data, .call = {.fn = apply, .data = r}};
+    r->refusals = calloc(count + 1, sizeof(*r->refusals));
     int rc = specs_copy(&r->specs, specs, spec_size, count);
-    if (rc == 0)
-        rc = loop_post(engine_control(owner->base.engine), apply, r);
-    if (rc < 0)
+    if (rc < 0 || !r->refusals) {
         request_free(r);
-    return rc;
+        return -ENOMEM;
+    }
+    loop_post_call(engine_control(owner->base.engine), &r->call);
+    return 0;
 }
 
 void engine_stop_owned(struct engine *e, const struct input *owner)
@@ -342,7 +363,10 @@ void engine_stop_owned(struct engine *e, const struct input *owner)
 
 /* -- Making one anew -------------------------------------------------------------------------------- */
 
-bool engine_renew_owned(struct engine *e, struct input *in, const struct plugin *plugin)
+/* Held until `in` has stopped, which the caller sees to. NULL after saying in *ret_why (freed by the caller,
+ * or NULL) why it can't be made. */
+static struct input *make_anew(struct engine *e, struct input *in, const struct plugin *plugin,
+                               char **ret_why)
 {
     struct spec s = {.id = in->id, .origin = in->base.alias->chars};
     struct problems problems = {0};
@@ -353,18 +377,74 @@ bool engine_renew_owned(struct engine *e, struct input *in, const struct plugin 
     else
         problem_error(&problems, NULL, "no memory");
     free((char *)s.settings.bytes);
-
     if (next) {
         input_drop_config(next);
-        next->fresh = next->held = next->placed = true;
-        engine_add_input(e, next);
-        engine_start_input(e, next);
+        next->held = next->placed = true;
     } else {
-        char *why = join_problems(&problems);
-        log_error(in->base.alias->chars, "can't be made with version %s of its plugin: %s",
-                  plugin->api.version ? plugin->api.version : "?", why ? why : "no memory");
-        free(why);
+        *ret_why = join_problems(&problems);
     }
     problems_clear(&problems);
     return next;
+}
+
+bool engine_renew_owned(struct engine *e, struct input *in, const struct plugin *plugin)
+{
+    char *why = NULL;
+    struct input *next = make_anew(e, in, plugin, &why);
+
+    if (next) {
+        next->fresh = true;
+        engine_add_input(e, next);
+        engine_start_input(e, next);
+    } else {
+        log_error(in->base.alias->chars, "can't be made with version %s of its plugin: %s",
+                  plugin->api.version ? plugin->api.version : "?", why ? why : "no memory");
+    }
+    free(why);
+    return next;
+}
+
+/* -- Starting again --------------------------------------------------------------------------------- */
+
+void engine_start_again(struct engine *e, struct input *in)
+{
+    unsigned seconds = 1u << (in->failed_starts < MOST_DOUBLED ? in->failed_starts : MOST_DOUBLED);
+    uint64_t wait = seconds * UINT64_C(1000000000), at = loop_now() + wait;
+
+    in->state = INPUT_FAILED;
+    in->failed_starts += in->failed_starts < UINT8_MAX;
+    log_warn(in->base.alias->chars, "it is left out, and all others go on: it is tried again in %u s",
+             seconds);
+    if (e->again_at && e->again_at <= at)
+        return;
+    e->again_at = at;
+    loop_timer_set(e->again_timer, wait, 0);
+}
+
+static void start_again(struct engine *e, struct input *in)
+{
+    char *why = NULL;
+    struct input *next = make_anew(e, in, NULL, &why);
+
+    if (next) {
+        next->failed_starts = in->failed_starts;
+        engine_add_input(e, next);
+        engine_start_input(e, next);
+        input_stop(in);
+    } else {
+        log_error(in->base.alias->chars, "can't be made again: %s", why ? why : "no memory");
+        engine_start_again(e, in);
+    }
+    free(why);
+}
+
+/* Those whose time has not come are tried along. */
+void engine_on_again_timer(void *data)
+{
+    struct engine *e = data;
+
+    e->again_at = 0;
+    for (struct input *in = e->phase == ENGINE_RUNNING ? e->inputs : NULL; in; in = in->next)
+        if (in->state == INPUT_FAILED)
+            start_again(e, in);
 }

@@ -76,10 +76,18 @@ int specs_copy(struct specs *specs, const struct weir_input_spec *from, uint32_t
     return 0;
 }
 
+static const char no_memory[] = "no memory";
+
+void spec_refuse(struct spec *s, char *reason)
+{
+    s->refusal = reason ? reason : no_memory;
+}
+
 void specs_clear(struct specs *specs)
 {
     for (size_t i = 0; i < specs->count; i++)
-        free(specs->list[i].refusal);
+        if (specs->list[i].refusal != no_memory)
+            free((char *)specs->list[i].refusal);
     free(specs->list);
     free(specs->texts);
     *specs = (struct specs){0};
@@ -100,9 +108,9 @@ int specs_check_ids(struct specs *specs)
         while (slots[at] && strcmp(specs->list[slots[at] - 1].id, s->id) != 0)
             at = (at + 1) & mask;
         if (!*s->id)
-            s->refusal = strdup("it has no id");
+            spec_refuse(s, strdup("it has no id"));
         else if (slots[at])
-            s->refusal = strdup("an earlier entry of the set has the same id");
+            spec_refuse(s, strdup("an earlier entry of the set has the same id"));
         else
             slots[at] = (uint32_t)i + 1;
     }

@@ -34,7 +34,7 @@ int spec_shared_text(const struct spec_shared *, const char *id, struct spec_tex
 struct spec {
     const char *id, *origin;
     struct spec_text settings;
-    char *refusal; /* NULL: applied */
+    const char *refusal; /* NULL: applied; by spec_refuse */
 };
 
 struct specs {
@@ -46,6 +46,8 @@ struct specs {
 /* 0 or -ENOMEM; specs_clear it in any case. */
 int specs_copy(struct specs *, const struct weir_input_spec *, uint32_t spec_size, size_t count);
 void specs_clear(struct specs *);
+/* Takes the reason over; NULL: there was no memory. */
+void spec_refuse(struct spec *, char *reason);
 /* Refuses those without an id, or with one that was there before in the same set. 0 or -ENOMEM. */
 int specs_check_ids(struct specs *);
 

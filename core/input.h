@@ -14,7 +14,13 @@
 #include "metrics.h"
 #include "spool.h"
 
-enum input_state { INPUT_CREATED, INPUT_STARTING, INPUT_RUNNING, INPUT_STOPPING };
+enum input_state {
+    INPUT_CREATED,
+    INPUT_STARTING,
+    INPUT_RUNNING,
+    INPUT_FAILED, /* a source's that could not start, and is made anew in a while */
+    INPUT_STOPPING
+};
 
 enum input_storage { STORAGE_MEMORY, STORAGE_DISK, STORAGE_FILESYSTEM, STORAGE_MEMRB };
 
@@ -44,6 +50,7 @@ struct input {
     const char *id;               /* in the owner's set: the end of the identity */
     struct spec_shared *settings; /* to see whether a spec has changed */
     enum input_state state;
+    uint8_t failed_starts; /* of a source's, in a row */
     bool ended;
     bool held;     /* not to be started before one of the same identity has stopped */
     bool awaits;   /* not to be started before an output has loaded the positions it keeps */

@@ -32,6 +32,9 @@ void reload_on_output(struct reload *, struct output *, bool started);
 /* The thread of an output that was coming or going has ended. The output is closed. */
 void reload_on_output_gone(struct reload *, struct output *);
 void reload_on_input(struct reload *, struct input *, bool started);
+/* Whether another version of its plugin, which ran before, takes the place of an owned input that can't
+ * start. */
+bool reload_can_bring_back(const struct reload *, const struct input *);
 void reload_on_input_gone(struct reload *, struct input *);
 /* Something has gone; whatever waited for that goes on. */
 void reload_advance(struct reload *);

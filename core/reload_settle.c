@@ -196,20 +196,28 @@ static bool is_asked_for_again(const struct engine *e, const struct input *in)
     return false;
 }
 
+static const struct plugin *former_plugin(const struct reload *r, const struct input *in)
+{
+    const struct plugin *now = in->base.plugin;
+    const struct old_plugin *old = r->old_plugins;
+
+    while (old && (old->plugin == now || strcmp(old->plugin->api.name, now->api.name) != 0))
+        old = old->next;
+    return old ? old->plugin : NULL;
+}
+
+bool reload_can_bring_back(const struct reload *r, const struct input *in)
+{
+    return r->state == RELOAD_SETTLING && former_plugin(r, in);
+}
+
 /* The same for one that a source owns. */
 static void bring_back_owned(struct reload *r, struct input *in)
 {
-    const char *name = in->base.plugin->api.name;
+    const struct plugin *former = former_plugin(r, in);
 
-    if (is_asked_for_again(r->engine, in))
-        return;
-    for (const struct old_plugin *old = r->old_plugins; old; old = old->next) {
-        if (old->plugin == in->base.plugin || strcmp(old->plugin->api.name, name) != 0)
-            continue;
-        if (engine_renew_owned(r->engine, in, old->plugin))
-            reload_say(r, WEIR_LOG_WARN, "input %s runs as it was before", in->base.alias->chars);
-        return;
-    }
+    if (former && !is_asked_for_again(r->engine, in) && engine_renew_owned(r->engine, in, former))
+        reload_say(r, WEIR_LOG_WARN, "input %s runs as it was before", in->base.alias->chars);
 }
 
 void reload_on_input_gone(struct reload *r, struct input *in)

@@ -89,7 +89,7 @@ char *text_take(struct text_out *out)
 
 static const char *input_state_name(const struct input *in)
 {
-    static const char *const names[] = {"waiting", "starting", "running", "stopping"};
+    static const char *const names[] = {"waiting", "starting", "running", "failed", "stopping"};
 
     return in->ended ? "ended" : names[in->state];
 }

@@ -252,7 +252,8 @@ struct weir_refusal {
 };
 
 /*
- * The set has been applied: every spec that is not among the refusals runs, or is being started.
+ * The set has been applied: every spec that is not among the refusals runs, or is being started. One that
+ * can't start is made anew after a while, until it can or a later set does without it.
  * On the loop of the instance that gave the set. The refusals are valid during the call.
  */
 typedef void (*weir_applied_fn)(void *data, const struct weir_refusal *refusals, size_t count);

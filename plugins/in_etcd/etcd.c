@@ -191,7 +191,7 @@ static void on_applied(void *data)
     e->host->metric_set(e->numbers.applied, etcd_set_applied(e->set));
     e->host->metric_set(e->numbers.entries, (int64_t)etcd_set_count(e->set));
     e->host->metric_set(e->numbers.refused, (int64_t)refused);
-    if (refused)
+    if (refused || etcd_set_is_behind(e->set))
         try_again(e);
     else
         e->again = 0;
@@ -365,7 +365,7 @@ static int etcd_start(void *self)
 
     if (rc < 0) {
         stop_parts(e);
-        e->host->error(e->instance, "can't start: %s", strerror(-rc));
+        e->host->error(e->instance, "%s", strerror(-rc));
     }
     return rc;
 }

@@ -60,9 +60,14 @@ int etcd_refusals_add(struct etcd_refusals *r, const char *key, const char *erro
     if (!larger)
         return -ENOMEM;
     r->list = larger;
-    r->list[r->count] = (struct etcd_refused){strdup(key), strdup(error)};
-    r->count++;
-    return r->list[r->count - 1].key && r->list[r->count - 1].error ? 0 : -ENOMEM;
+    struct etcd_refused one = {strdup(key), strdup(error)};
+    if (!one.key || !one.error) {
+        free((char *)one.key);
+        free((char *)one.error);
+        return -ENOMEM;
+    }
+    r->list[r->count++] = one;
+    return 0;
 }
 
 int etcd_refusals_add_entry(struct etcd_refusals *r, const struct etcd_entry *e, const char *error)

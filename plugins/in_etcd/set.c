@@ -121,15 +121,17 @@ static const char *without_origin(const char *reason, const struct etcd_entry *e
     return !strncmp(reason, origin, size) && !strncmp(reason + size, ": ", 2) ? reason + size + 2 : reason;
 }
 
+/* Without memory for a note nobody would know of it: then all is given once more. */
 static void note_refusals(struct etcd_set *set, const struct weir_refusal *refusals, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct etcd_item *item = &set->giving.list[refusals[i].index];
         const struct etcd_item *old = etcd_items_find(&set->given, item->id);
+        const char *reason = without_origin(refusals[i].reason, item->entry);
         item->refused = !old || old->refused;
-        etcd_refusals_add_entry(&set->refusing, item->entry, without_origin(refusals[i].reason, item->entry));
+        set->keys.changed |= etcd_refusals_add_entry(&set->refusing, item->entry, reason) < 0;
         if (!item->refused && etcd_item_set(item, old->entry) < 0) /* else it goes on as it was */
-            item->refused = true;
+            item->refused = set->keys.changed = true;
     }
 }
 
@@ -280,6 +282,11 @@ void etcd_set_destroy(struct etcd_set *set)
     etcd_refusals_clear(&set->refused);
     etcd_refusals_clear(&set->refusing);
     free(set);
+}
+
+bool etcd_set_is_behind(const struct etcd_set *set)
+{
+    return set->keys.changed && !set->under_way;
 }
 
 int64_t etcd_set_applied(const struct etcd_set *set)

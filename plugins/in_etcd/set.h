@@ -37,6 +37,9 @@ void etcd_set_destroy(struct etcd_set *); /* takes NULL */
 /* This is what etcd holds now. Copied. 0 or -ENOMEM: it stays as it was. */
 int etcd_set_take(struct etcd_set *, const struct etcd_snapshot *);
 
+/* Whether what was taken is still to be given to weir, which there was no memory for: by the next
+ * etcd_set_take. */
+bool etcd_set_is_behind(const struct etcd_set *);
 /* The last revision that was applied; 0: none. */
 int64_t etcd_set_applied(const struct etcd_set *);
 /* How many inputs are wanted and not refused. */

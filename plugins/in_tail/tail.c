@@ -489,7 +489,7 @@ static int tail_start(void *self)
     struct timespec now;
     int r = open_all(tail);
     if (r < 0) {
-        tail->host->error(tail->instance, "can't start: %s", strerror(-r));
+        tail->host->error(tail->instance, "%s", strerror(-r));
         close_all(tail);
         return r;
     }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 #include <weir/event.h>
 #include <weir/plugin.h>
 
@@ -23,6 +24,7 @@ struct counter_config {
     int64_t batch;
     uint64_t interval;
     bool broken;
+    const char *needs;
 };
 
 struct counter {
@@ -143,6 +145,10 @@ static int counter_start(void *self)
         counter->host->error(counter->instance, "it is broken");
         return -EIO;
     }
+    if (counter->config->needs && access(counter->config->needs, F_OK) < 0) {
+        counter->host->error(counter->instance, "%s is not there", counter->config->needs);
+        return -ENOENT;
+    }
     counter->stream = counter->host->stream_open(counter->instance, "counter");
     counter->timer = counter->host->timer_add(counter->host->loop(counter->instance), counter_tick, counter);
     if (!counter->stream || !counter->timer) {
@@ -199,6 +205,10 @@ static const struct weir_option counter_options[] = {
      .type = WEIR_OPTION_BOOL,
      .offset = offsetof(struct counter_config, broken),
      .help = "it can't start"},
+    {.name = "needs",
+     .type = WEIR_OPTION_PATH,
+     .offset = offsetof(struct counter_config, needs),
+     .help = "it can't start while this file is not there"},
     {.name = NULL}};
 
 const struct weir_plugin weir_plugin_descriptor = {
