@@ -89,16 +89,27 @@ void engine_retry_pauses(struct engine *e, uint64_t *ret_base, uint64_t *ret_cap
 /*
  * After a standstill or a swapped sink the C library keeps what was freed, since what is still in use lies
  * between: 50 MB after some outages of a broker, a record of librdkafka's for each message. It takes
- * milliseconds, so not often.
+ * milliseconds, so not often; and not while much flows, which would want it again at once.
  */
 static void trim_memory(struct engine *e)
 {
-    e->heap_due |= pool_trim(e->pool) > 0;
-    if (!e->heap_due || loop_now() - e->heap_trimmed_at < HEAP_TRIM_PAUSE)
+    uint64_t since = loop_now() - e->heap_trimmed_at;
+    bool more;
+
+    e->heap_due |= pool_trim(e->pool, &more) > 0;
+    if (more)
+        process_hold_heap();
+    if (e->heap_due && !more && since >= HEAP_TRIM_PAUSE) {
+        process_give_back();
+        e->heap_trimmed_at = loop_now();
+        e->heap_due = false;
+    }
+    if (e->phase == ENGINE_DONE || e->flush_failing)
         return;
-    process_give_back();
-    e->heap_trimmed_at = loop_now();
-    e->heap_due = false;
+    if (more)
+        loop_timer_set(e->flush_timer, e->service.checkpoint_interval, 0);
+    else if (e->heap_due)
+        loop_timer_set(e->flush_timer, HEAP_TRIM_PAUSE - since, 0);
 }
 
 static void flush_checkpoints(struct engine *e)
@@ -119,7 +130,7 @@ static void flush_checkpoints(struct engine *e)
     if (rc < 0 && e->phase != ENGINE_DONE)
         loop_timer_set(e->flush_timer, e->service.checkpoint_interval, 0);
     free(why);
-    trim_memory(e); /* about once a second, and after the last chunk, with no timer of its own */
+    trim_memory(e); /* about once a second, and until nothing is left to give back */
 }
 
 static void on_flush_timer(void *data)

@@ -21,8 +21,8 @@ enum {
     SMALLEST_SHIFT = 10,
     LARGEST_SHIFT = 23, /* 8 MiB; larger blocks are never kept */
     CLASSES = (LARGEST_SHIFT - SMALLEST_SHIFT) * 4,
-    BUSY_BYTES = 64 << 20,   /* kept for reuse at most: one that is mapped anew costs a fault for each page */
-    IDLE_BYTES = 8 << 20,    /* what of that outlives a trim */
+    BUSY_BYTES = 256 << 20,  /* kept for reuse at most: one that is mapped anew costs a fault for each page */
+    IDLE_BYTES = 8 << 20,    /* what of that outlives trims with nothing in between */
     MAPPED_BYTES = 256 << 10 /* from here on a block is a mapping: the system has it back once it is freed */
 };
 
@@ -35,6 +35,7 @@ struct pool {
     struct gate gate;
     pthread_mutex_t lock;
     size_t kept;
+    size_t least; /* of kept since the last trim: what of it nobody has asked for */
     struct free_block *classes[CLASSES];
     struct slabs slabs;
     struct slab *with_room[CLASSES]; /* of blocks up to FROM_SLABS, which are in none of the lists above */
@@ -112,6 +113,7 @@ static void *take_kept(struct pool *p, int index, size_t size)
     if (block) {
         p->classes[index] = block->next;
         p->kept -= size;
+        p->least = p->kept < p->least ? p->kept : p->least;
     }
     return block;
 }
@@ -171,12 +173,13 @@ void pool_give(struct pool *p, void *memory, size_t size)
     gate_leave(&p->gate, size);
 }
 
-/* The largest first. Returns what is to be dropped, as a list. */
+/* What was not asked for since the last trim, the largest first. Returns what is to be dropped, as a list. */
 static struct free_block *unlink_surplus(struct pool *p)
 {
     struct free_block *surplus = NULL;
+    size_t idle = p->least > IDLE_BYTES ? p->least - IDLE_BYTES : 0, left = p->kept - idle;
 
-    for (int i = CLASSES - 1; i >= 0 && p->kept > IDLE_BYTES;) {
+    for (int i = CLASSES - 1; i >= 0 && p->kept > left;) {
         struct free_block *b = p->classes[i];
         if (!b) {
             i--;
@@ -190,13 +193,15 @@ static struct free_block *unlink_surplus(struct pool *p)
     return surplus;
 }
 
-size_t pool_trim(struct pool *p)
+size_t pool_trim(struct pool *p, bool *ret_more)
 {
     struct free_block *b, *next;
     size_t dropped = 0;
 
     pthread_mutex_lock(&p->lock);
     b = unlink_surplus(p);
+    p->least = p->kept;
+    *ret_more = p->kept > IDLE_BYTES;
     slabs_trim(&p->slabs);
     pthread_mutex_unlock(&p->lock);
     for (; b; b = next) {

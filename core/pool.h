@@ -6,6 +6,7 @@
 #ifndef WEIR_CORE_POOL_H
 #define WEIR_CORE_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "gate.h"
 
@@ -19,9 +20,11 @@ void pool_destroy(struct pool *);
 void *pool_take(struct pool *, size_t *size);
 /* size: as pool_take gave it. */
 void pool_give(struct pool *, void *block, size_t size);
-/* Gives the system back most of what is kept, and returns how many bytes that was: to be called now and then,
- * not for each chunk. */
-size_t pool_trim(struct pool *);
+/*
+ * Gives the system back most of what is kept and was not needed since the last trim, and returns how many bytes
+ * that was: to be called now and then, not for each chunk. *ret_more: another one may find more.
+ */
+size_t pool_trim(struct pool *, bool *ret_more);
 
 struct gate *pool_gate(struct pool *);
 

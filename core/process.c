@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { TRIM_THRESHOLD = 4 << 20, LITTLE = 128 << 10 };
+enum { TRIM_THRESHOLD = 4 << 20, BUSY_THRESHOLD = 48 << 20, LITTLE = 128 << 10 };
 
 /*
  * Few threads need few arenas. The thresholds are above what a library takes and drops all the time, such as
@@ -35,6 +35,11 @@ void process_prepare(void)
 {
     tune_malloc();
     raise_descriptors();
+}
+
+void process_hold_heap(void)
+{
+    mallopt(M_TRIM_THRESHOLD, BUSY_THRESHOLD);
 }
 
 /* malloc_trim leaves the end of an arena that is not the first one's; freeing a large piece looks at that. */

@@ -7,6 +7,11 @@
 void process_prepare(void); /* control thread, before any other */
 
 /*
+ * Much flows: what libraries free is kept for their next requests, up to 48 MB, until process_give_back. With
+ * transactions all of librdkafka's records come and go ten times a second. Control thread.
+ */
+void process_hold_heap(void);
+/*
  * Gives back to the system what a burst of allocations of this thread has left free. Takes a millisecond, and
  * page faults when it is wanted again, so it is for what happens seldom. Any thread.
  */

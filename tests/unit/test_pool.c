@@ -68,24 +68,40 @@ static long resident_pages(void)
     return resident;
 }
 
+/* Takes so many blocks of a megabyte, writes to them, and gives them back. */
+static void use(struct pool *p, int blocks)
+{
+    void *taken[32];
+    size_t size = 1 << 20;
+
+    for (int i = 0; i < blocks; i++) {
+        taken[i] = pool_take(p, &size);
+        memset(taken[i], 1, size);
+    }
+    for (int i = 0; i < blocks; i++)
+        pool_give(p, taken[i], size);
+}
+
 /* A full queue's blocks are written again and again; idle, they are given back. */
-START_TEST(blocks_are_kept_until_a_trim)
+START_TEST(blocks_are_kept_while_they_are_used)
 {
     enum { BLOCKS = 24 };
     const long pages = (1 << 20) / sysconf(_SC_PAGESIZE); /* of a block */
     struct pool *p = pool_create(1 << 30);
-    void *blocks[BLOCKS];
-    size_t size = 1 << 20;
     long before = resident_pages();
+    bool more;
 
-    for (int i = 0; i < BLOCKS; i++) {
-        blocks[i] = pool_take(p, &size);
-        memset(blocks[i], 1, size);
+    for (int round = 0; round < 3; round++) {
+        use(p, BLOCKS);
+        ck_assert_int_ge(resident_pages() - before, (BLOCKS - 1) * pages);
+        ck_assert_uint_eq(pool_trim(p, &more), 0);
+        ck_assert(more);
     }
-    for (int i = 0; i < BLOCKS; i++)
-        pool_give(p, blocks[i], size);
-    ck_assert_int_ge(resident_pages() - before, (BLOCKS - 1) * pages);
-    ck_assert_uint_eq(pool_trim(p), 16 << 20);
+    use(p, BLOCKS - 10); /* ten were not asked for, and eight may stay */
+    ck_assert_uint_eq(pool_trim(p, &more), 2 << 20);
+    ck_assert(more);
+    ck_assert_uint_eq(pool_trim(p, &more), 14 << 20);
+    ck_assert(!more);
 #ifndef __SANITIZE_THREAD__ /* its shadow of them stays */
     ck_assert_int_le(resident_pages() - before, 9 * pages);
 #endif
@@ -113,7 +129,7 @@ int main(void)
     tcase_add_test(t, every_size_fits_and_is_aligned);
     tcase_add_test(t, exact_classes_are_not_rounded_up);
     tcase_add_test(t, the_last_block_back_is_the_next_out);
-    tcase_add_test(t, blocks_are_kept_until_a_trim);
+    tcase_add_test(t, blocks_are_kept_while_they_are_used);
     tcase_add_test(t, an_absurd_size_is_refused);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
