@@ -516,7 +516,7 @@ bool input_has_room(struct input *in, const struct route *route, struct gate_wai
     if (!gate_enter(pool_gate(engine_pool(in->base.engine)), waiter))
         return false;
     for (size_t n = 0; n < route->count; n++)
-        if (!gate_enter(&route->outputs[n]->gate, waiter))
+        if (!output_enter(route->outputs[n], waiter))
             return false;
     return true;
 }

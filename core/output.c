@@ -25,6 +25,9 @@
 static const uint64_t SECOND = 1000000000;
 /* Chunks stay in a keeper's queue until a whole transaction is through: with less, reading waits for it. */
 static const uint64_t KEEPERS_QUEUE = 64 << 20;
+/* Inputs are far faster than what keeps positions: what is read just before it is sent is still in the
+ * processor's cache then. */
+static const uint64_t KEEPERS_AHEAD = 8 << 20;
 
 const struct weir_option output_options[] = {
     {.name = "name",
@@ -125,6 +128,7 @@ static int set_up(struct output *o, struct engine *engine, const struct plugin *
     if (rc == 0)
         rc = parse_retry_limit(o, section, problems);
     gate_init(&o->gate, o->options.queue_size);
+    gate_init(&o->ahead, KEEPERS_AHEAD);
     o->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return rc == 0 && o->cancel_fd < 0 ? -errno : rc;
 }
@@ -145,6 +149,19 @@ static void add_metrics(struct output *o)
     o->queue_bytes =
         metrics_get(m, WEIR_GAUGE, "weir_output_queue_bytes",
                     "Bytes of chunks that wait for an output or are under way in it.", &label, 1, o);
+}
+
+void output_charge(struct output *o, uint64_t bytes)
+{
+    gate_add(&o->gate, bytes);
+    if (o->keeper)
+        gate_add(&o->ahead, bytes);
+}
+
+void output_open_gates(struct output *o)
+{
+    gate_set_limit(&o->gate, UINT64_MAX);
+    gate_set_limit(&o->ahead, UINT64_MAX);
 }
 
 static void set_queue_size(struct output *o, uint64_t size)
@@ -233,6 +250,7 @@ void output_unref(struct output *o)
     while (o && atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) == 1) {
         struct output *successor = o->successor;
         gate_finish(&o->gate);
+        gate_finish(&o->ahead);
         pthread_cond_destroy(&o->changed);
         pthread_mutex_destroy(&o->lock);
         pthread_mutex_destroy(&o->dead_letter_lock);
@@ -420,6 +438,8 @@ static struct chunk_slot *next_slot(struct output *o)
         }
         slot_list_remove(from, s);
         slot_list_append(&o->in_flight, s);
+        if (o->keeper && from == &o->queued)
+            gate_leave(&o->ahead, s->chunk->block_size);
         o->in_hand = s->chunk->view.id;
         o->passed = false;
         return s;
@@ -571,6 +591,11 @@ void output_cancel(struct output *o)
         ;
 }
 
+bool output_enter(struct output *o, struct gate_waiter *waiter)
+{
+    return gate_enter(&o->gate, waiter) && (!o->keeper || gate_enter(&o->ahead, waiter));
+}
+
 void output_push(struct output *o, struct chunk_slot *s)
 {
     pthread_mutex_lock(&o->lock);
@@ -585,7 +610,7 @@ void output_push(struct output *o, struct chunk_slot *s)
         atomic_store_explicit(&s->output, o, memory_order_relaxed);
         pthread_mutex_lock(&o->lock);
     }
-    gate_add(&o->gate, s->chunk->block_size);
+    output_charge(o, s->chunk->block_size);
     slot_list_append(&o->queued, s);
     pthread_cond_signal(&o->changed);
     pthread_mutex_unlock(&o->lock);

@@ -42,6 +42,7 @@ struct output {
     uint64_t hash;         /* of its alias: what a spool knows it by, also when the plugin is gone */
     unsigned attempts_max; /* writes of one chunk before it is rejected; 0: no limit */
     struct gate gate;      /* bytes from the queue's entry until finished */
+    struct gate ahead;     /* of a keeper: those of them that it was not given yet */
     struct output *next;   /* engine's list; control thread */
     bool started, joined;  /* control thread */
     bool up;               /* its plugin's start (of a keeper: its load) has succeeded; control thread */
@@ -99,7 +100,11 @@ void output_cancel(struct output *);
 /* Before output_start: it writes nothing before output_release. */
 void output_hold(struct output *);
 void output_release(struct output *);
-/* It is in no route any more. It finishes what is in flight and ends; nobody waits at its gate. */
+/* Counts what is put into its queue. Any thread. */
+void output_charge(struct output *, uint64_t bytes);
+/* Nobody is to wait at its gates any more. */
+void output_open_gates(struct output *);
+/* It is in no route any more. It finishes what is in flight and ends; nobody waits at its gates. */
 void output_leave(struct output *);
 /*
  * After its thread has ended: closes its plugin, and hands what it did not finish to `successor` (which is
@@ -113,6 +118,8 @@ bool output_keeps(const struct output *);
 /* The others of a chunk of its are done. Any thread, without a lock. */
 void output_wake(struct output *);
 
+/* Whether there is room for a chunk; if not, the waiter waits. Any thread. */
+bool output_enter(struct output *, struct gate_waiter *);
 /* Queues a chunk. Any thread; never blocks. */
 void output_push(struct output *, struct chunk_slot *);
 

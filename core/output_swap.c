@@ -34,7 +34,7 @@ void output_leave(struct output *o)
     pthread_mutex_unlock(&o->lock);
     if (o->keeper && !o->up) /* it still loads positions, which would take until the sink is there */
         output_cancel(o);
-    gate_set_limit(&o->gate, UINT64_MAX);
+    output_open_gates(o);
 }
 
 static void take_all(struct slot_list *to, struct slot_list *from)
@@ -72,7 +72,7 @@ static void put_in_front(struct output *o, struct slot_list *slots)
         slot_list_remove(slots, s);
         s->attempts = 0;
         atomic_store_explicit(&s->output, o, memory_order_relaxed);
-        gate_add(&o->gate, s->chunk->block_size);
+        output_charge(o, s->chunk->block_size);
         slot_list_insert(&o->queued, where, s);
         where = s;
     }

@@ -89,7 +89,7 @@ static void let_go(struct reload *r, struct output *o, struct output *successor)
     if (successor)
         output_leave(o);
     else
-        gate_set_limit(&o->gate, UINT64_MAX);
+        output_open_gates(o);
 }
 
 static void place_origin(struct engine *e, struct weir_instance *running, const struct weir_instance *trial)

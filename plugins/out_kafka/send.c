@@ -125,12 +125,21 @@ static void produce_batch(struct sender *sender, rd_kafka_topic_t *handle, unsig
     produce_some(sender, handle, partition, from, count);
 }
 
+/*
+ * A topic that has vanished may be back in the midst of a batch: librdkafka would refuse some and take those
+ * behind them. One by one it ends with the first that is refused.
+ */
+static bool sends_singly(const struct sender *sender)
+{
+    return message_maker_sends_singly(&sender->maker) || atomic_load(&sender->topic->missing_since) != 0;
+}
+
 /* Sends from one message on, until librdkafka is full. Returns which is next. */
 static unsigned produce(struct sender *sender, rd_kafka_topic_t *handle, unsigned from)
 {
     unsigned i;
 
-    if (message_maker_sends_singly(&sender->maker))
+    if (sends_singly(sender))
         produce_each(sender, handle, from);
     else
         produce_batch(sender, handle, from);

@@ -99,6 +99,17 @@ def test_inputs_wait_for_it(lab):
     r.weir.stop()
 
 
+def queued_when_full(r, alias, least):
+    """What is queued once nothing more comes."""
+    queued = []
+
+    def is_full():
+        queued.append(next(one["queued_bytes"] for one in r.status()["outputs"] if one["alias"] == alias))
+        return queued[-1] > least and len(queued) > 5 and len(set(queued[-5:])) == 1
+    until(is_full, lambda: "nothing more comes: %s" % queued)
+    return queued[-1]
+
+
 @pytest.mark.one_build
 @pytest.mark.parametrize("settings,least,most", [({}, 40 << 20, 65 << 20), ({"queue_size": "16M"}, 10 << 20, 17 << 20)])
 def test_its_queue_holds_more(lab, settings, least, most):
@@ -106,11 +117,16 @@ def test_its_queue_holds_more(lab, settings, least, most):
     path = lab.path("in.log")
     path.write_bytes(lines(0, 60000, 1000) * 2)
     r = Reloaded(lab, [tail(path)], [keeper(lab, interval="1h", **settings)], plugins=["out_keeper"])
-    queued = []
+    assert queued_when_full(r, "keeper", least) < most
+    r.weir.kill()
 
-    def is_full():
-        queued.append(r.status()["outputs"][0]["queued_bytes"])
-        return queued[-1] > least and len(queued) > 5 and len(set(queued[-5:])) == 1
-    until(is_full, lambda: "nothing more comes: %s" % queued)
-    assert queued[-1] < most
+
+@pytest.mark.one_build
+def test_little_is_read_ahead_of_it(lab):
+    """Of what it was not given yet (another output stands still, and goes before it) 8 MiB are read, and not its whole queue."""
+    path = lab.path("in.log")
+    path.write_bytes(lines(0, 40000, 1000))
+    still = {"name": "slow", "match": "*", "alias": "slow", "path": lab.path("slow.txt"), "delay": "1h", "queue_size": "64M"}
+    r = Reloaded(lab, [tail(path)], [still, keeper(lab)], plugins=["out_slow", "out_keeper"])
+    assert queued_when_full(r, "keeper", 6 << 20) < 10 << 20
     r.weir.kill()
