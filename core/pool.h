@@ -21,8 +21,8 @@ void *pool_take(struct pool *, size_t *size);
 /* size: as pool_take gave it. */
 void pool_give(struct pool *, void *block, size_t size);
 /*
- * Gives the system back most of what is kept and was not needed since the last trim, and returns how many bytes
- * that was: to be called now and then, not for each chunk. *ret_more: another one may find more.
+ * Gives the system back most of what is kept and was not needed since the last trim, and returns how many
+ * bytes that was: to be called now and then, not for each chunk. *ret_more: another one may find more.
  */
 size_t pool_trim(struct pool *, bool *ret_more);
 
