@@ -220,7 +220,8 @@ static int set_up(struct input *in, struct engine *engine, const struct plugin *
 static void add_metrics(struct input *in)
 {
     struct metrics *m = engine_metrics(in->base.engine);
-    struct metrics_label labels[] = {{"input", in->base.alias->chars}, {"tag", input_tag(in)}};
+    struct metrics_label labels[] = {{"input", in->base.alias->chars, in->base.alias},
+                                     {.name = "tag", .value = input_tag(in)}};
 
     in->records =
         metrics_get(m, WEIR_COUNTER, "weir_input_records", "Records sent by an input.", labels, 2, in);
@@ -231,7 +232,7 @@ static void add_metrics(struct input *in)
 static int add_spool_metrics(struct input *in)
 {
     struct metrics *m = engine_metrics(in->base.engine);
-    struct metrics_label label = {"input", in->base.alias->chars};
+    struct metrics_label label = {"input", in->base.alias->chars, in->base.alias};
 
     in->spool_metrics = malloc(sizeof(*in->spool_metrics));
     if (!in->spool_metrics)

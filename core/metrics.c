@@ -268,32 +268,71 @@ static struct shape *shape_with(struct metrics *metrics, struct shape *parent, s
 
 /* ---- Holders -------------------------------------------------------------------------------------- */
 
+/* Whether `text` begins that way; moves it on. */
+static bool take(const char **text, const char *begin)
+{
+    size_t size = strlen(begin);
+    if (strncmp(*text, begin, size) != 0)
+        return false;
+    *text += size;
+    return true;
+}
+
+static bool holder_has(const struct holder *h, const char *labels, size_t size)
+{
+    const char *at = labels;
+    if (!h->value)
+        return take(&at, h->labels) && at == labels + size;
+    return take(&at, "{") && take(&at, h->labels) && take(&at, "=\"") && take(&at, h->value->chars) &&
+           take(&at, "\"") && at == labels + size;
+}
+
 static struct holder *holder_find(const struct metrics *metrics, const char *labels, size_t size,
                                   unsigned number, uint64_t hash)
 {
     for (struct link *l = table_first(&metrics->holders, hash); l; l = l->next) {
         struct holder *h = (struct holder *)l;
-        if (l->hash == hash && h->number == number && !strncmp(h->labels, labels, size) && !h->labels[size])
+        if (l->hash == hash && h->number == number && holder_has(h, labels, size))
             return h;
     }
     return NULL;
 }
 
-/* The one with those labels; without members it is the caller's to give to one, or to drop. */
-static struct holder *holder_get(struct metrics *metrics, const char *labels, size_t size, unsigned number)
+/* With the labels up to `size`, or only the name of the first where a reference to its value is kept. */
+static struct holder *holder_create(const struct labels *labels, size_t size)
 {
-    uint64_t hash = hash_of(metrics, labels, size, number);
-    struct holder *h = holder_find(metrics, labels, size, number, hash);
-    if (h)
-        return h;
-    h = calloc(1, sizeof(*h) + size + 1);
-    if (h && table_add(&metrics->holders, &h->link, hash)) {
-        h->number = number;
-        memcpy(h->labels, labels, size);
-        return h;
-    }
+    struct rcstring *value = size == labels->first ? labels->shared : NULL;
+    const char *from = value ? labels->text + 1 : labels->text;
+    size_t length = value ? strcspn(from, "=") : size;
+    size_t room = offsetof(struct holder, labels) + length + 1;
+    struct holder *h = calloc(1, room > sizeof(*h) ? room : sizeof(*h));
+    if (!h)
+        return NULL;
+    memcpy(h->labels, from, length);
+    h->value = value ? rcstring_ref(value) : NULL;
+    return h;
+}
+
+static void holder_free(struct holder *h)
+{
+    rcstring_unref(h->value);
     free(h);
-    return NULL;
+}
+
+/* The one with those labels; without members it is the caller's to give to one, or to drop. */
+static struct holder *holder_get(struct metrics *metrics, const struct labels *labels, size_t size,
+                                 unsigned number)
+{
+    uint64_t hash = hash_of(metrics, labels->text, size, number);
+    struct holder *h = holder_find(metrics, labels->text, size, number, hash);
+    if (h || !(h = holder_create(labels, size)))
+        return h;
+    if (!table_add(&metrics->holders, &h->link, hash)) {
+        holder_free(h);
+        return NULL;
+    }
+    h->number = (uint16_t)number;
+    return h;
 }
 
 static void holder_drop_if_empty(struct metrics *metrics, struct holder *h)
@@ -307,7 +346,7 @@ static void holder_drop_if_empty(struct metrics *metrics, struct holder *h)
         h->blocks = block->next;
         free(block);
     }
-    free(h);
+    holder_free(h);
 }
 
 static unsigned holder_count(const struct holder *h)
@@ -465,7 +504,7 @@ static struct weir_metric *get_in(struct metrics *metrics, const struct labels *
                                   unsigned number, struct series *series, const void *owner, bool at_zero,
                                   bool *ret_full)
 {
-    struct holder *h = holder_get(metrics, labels->text, size, number);
+    struct holder *h = holder_get(metrics, labels, size, number);
     if (!h)
         return NULL;
     *ret_full = holder_count(h) == VALUES_OF_HOLDER && holder_place(h, series) < 0;

@@ -75,8 +75,9 @@ struct holder {
     struct member *members;
     struct shape *shape; /* NULL: no metric yet */
     struct block *blocks;
-    unsigned number; /* of those with the same labels */
-    char labels[];   /* {input="nginx" or nothing; without the brace at the end */
+    struct rcstring *value; /* of its one label, whose name labels is then; or NULL */
+    uint16_t number;        /* of those with the same labels */
+    char labels[];          /* {input="nginx" or nothing; without the brace at the end */
 };
 
 struct member {
@@ -120,7 +121,8 @@ bool metrics_name_valid(const char *name);
 struct labels {
     char *text;   /* {a="b",c="d" or nothing; without the brace at the end */
     size_t first; /* the length of {a="b" */
-    char *own;    /* malloc'ed */
+    struct rcstring *shared; /* b, where it is written as it is and may be kept; or NULL */
+    char *own;               /* malloc'ed */
     char small[256];
 };
 /* 0 or -ENOMEM. */

@@ -47,11 +47,19 @@ static char *escape(char *out, const char *text, bool quotes)
     return out;
 }
 
+/* Whether the value needed no escaping. */
+static bool is_written(const char *value, const char *text, const char *end)
+{
+    size_t size = strlen(value);
+    return (size_t)(end - text) == size && !memcmp(value, text, size);
+}
+
 int labels_write(struct labels *ret, const struct metrics_label *labels, size_t count)
 {
     size_t room = 1;
     for (size_t i = 0; i < count; i++)
         room += strlen(labels[i].name) + strlen(labels[i].value) * ESCAPE_GROWTH + strlen("{=\"\"");
+    ret->shared = NULL;
     ret->own = room > sizeof(ret->small) ? malloc(room) : NULL;
     if (room > sizeof(ret->small) && !ret->own)
         return -ENOMEM;
@@ -59,8 +67,10 @@ int labels_write(struct labels *ret, const struct metrics_label *labels, size_t 
     ret->first = 0;
     for (size_t i = 0; i < count; i++) {
         *out++ = i ? ',' : '{';
-        out = stpcpy(stpcpy(out, labels[i].name), "=\"");
+        char *value = out = stpcpy(stpcpy(out, labels[i].name), "=\"");
         out = escape(out, labels[i].value, true);
+        if (i == 0 && labels[i].shared && is_written(labels[i].value, value, out))
+            ret->shared = labels[i].shared;
         *out++ = '"';
         if (i == 0)
             ret->first = (size_t)(out - ret->text);
@@ -106,16 +116,24 @@ static void find_wanted(struct wanted *w, const struct holder *holder, const str
     }
 }
 
+static void write_labels(const struct holder *holder, const char *more, FILE *out)
+{
+    if (holder->value)
+        fprintf(out, "{%s=\"%s\"%s}", holder->labels, holder->value->chars, more);
+    else
+        fprintf(out, "%s%s%s", holder->labels, more, *holder->labels ? "}" : "");
+}
+
 static void write_metric(const struct holder *holder, const struct shape *place, FILE *out)
 {
     const struct family *family = place->series->family;
     int64_t value = metric_value(holder_metric(holder, place->index));
-    const char *end = *holder->labels ? "}" : "";
+    fputs(family->name, out);
+    write_labels(holder, place->series->more, out);
     if (family->kind == WEIR_COUNTER)
-        fprintf(out, "%s%s%s%s %" PRIu64 "\n", family->name, holder->labels, place->series->more, end,
-                (uint64_t)value);
+        fprintf(out, " %" PRIu64 "\n", (uint64_t)value);
     else
-        fprintf(out, "%s%s%s%s %" PRId64 "\n", family->name, holder->labels, place->series->more, end, value);
+        fprintf(out, " %" PRId64 "\n", value);
 }
 
 static int write_head(const struct family *family, FILE *out)
@@ -148,7 +166,9 @@ static int write_family(const struct family *family, struct holder *const *holde
 
 static int compare_holders(const void *a, const void *b)
 {
-    return strcmp((*(struct holder *const *)a)->labels, (*(struct holder *const *)b)->labels);
+    const struct holder *one = *(struct holder *const *)a, *other = *(struct holder *const *)b;
+    int r = strcmp(one->labels, other->labels);
+    return r || !one->value || !other->value ? r : strcmp(one->value->chars, other->value->chars);
 }
 
 /* In the order of their labels. NULL: no memory. */

@@ -136,7 +136,7 @@ static int set_up(struct output *o, struct engine *engine, const struct plugin *
 static void add_metrics(struct output *o)
 {
     struct metrics *m = engine_metrics(o->base.engine);
-    struct metrics_label label = {"output", o->base.alias->chars};
+    struct metrics_label label = {"output", o->base.alias->chars, o->base.alias};
 
     o->records =
         metrics_get(m, WEIR_COUNTER, "weir_output_records", "Records delivered by an output.", &label, 1, o);

@@ -25,7 +25,7 @@ static void teardown(void)
 static struct weir_metric *get(enum weir_metric_kind kind, const char *name, const char *label,
                                const char *value)
 {
-    struct metrics_label l = {label, value};
+    struct metrics_label l = {.name = label, .value = value};
     return metrics_get(metrics, kind, name, "Help.", &l, label ? 1 : 0, &owner);
 }
 
@@ -204,7 +204,7 @@ END_TEST
 
 START_TEST(the_text_is_prometheus)
 {
-    struct metrics_label two[] = {{"input", "a"}, {"reason", "too long"}};
+    struct metrics_label two[] = {{.name = "input", .value = "a"}, {.name = "reason", .value = "too long"}};
     metric_add(get(WEIR_COUNTER, "weir_lines", "input", "b"), UINT64_MAX);
     metric_set(get(WEIR_GAUGE, "weir_depth", NULL, NULL), INT64_MIN);
     metric_add(get(WEIR_COUNTER, "weir_lines", "input", "a"), 2);
@@ -289,7 +289,7 @@ START_TEST(shared_by_owners)
 {
     static int heirs[3];
     struct weir_metric *mine = get(WEIR_COUNTER, "shared", "input", "a");
-    struct metrics_label label = {"input", "a"};
+    struct metrics_label label = {.name = "input", .value = "a"};
     metric_add(mine, 5);
     for (int i = 0; i < 3; i++) {
         ck_assert_ptr_eq(metrics_get(metrics, WEIR_COUNTER, "shared", "Help.", &label, 1, &heirs[i]), mine);
@@ -314,7 +314,7 @@ END_TEST
 
 START_TEST(dropped_with_its_owner)
 {
-    struct metrics_label label = {"input", "b"};
+    struct metrics_label label = {.name = "input", .value = "b"};
     get(WEIR_COUNTER, "shared", "input", "a");
     get(WEIR_GAUGE, "mine", NULL, NULL);
     struct weir_metric *theirs = metrics_get(metrics, WEIR_COUNTER, "shared", "Help.", &label, 1, &other);
@@ -343,7 +343,7 @@ START_TEST(many_inputs_come_and_go)
     for (int i = 0; i < INPUTS; i++) {
         char alias[32];
         snprintf(alias, sizeof(alias), "tail.%d", i);
-        struct metrics_label label = {"input", alias};
+        struct metrics_label label = {.name = "input", .value = alias};
         if (!metrics_get(metrics, WEIR_COUNTER, "weir_a", "a", &label, 1, &owners[i]) ||
             !metrics_get(metrics, WEIR_GAUGE, "weir_b", "b", &label, 1, &owners[i]))
             ck_abort_msg("no metric %d", i);
@@ -364,7 +364,7 @@ START_TEST(one_owner_may_have_thousands)
     char text[32];
     for (int i = 0; i < FILES; i++) {
         snprintf(text, sizeof(text), "/var/log/%d", i);
-        struct metrics_label labels[] = {{"input", "a"}, {"path", text}};
+        struct metrics_label labels[] = {{.name = "input", .value = "a"}, {.name = "path", .value = text}};
         files[i] = metrics_get(metrics, WEIR_GAUGE, "lag", NULL, labels, 2, &owner);
         metric_set(files[i], i);
     }
@@ -374,7 +374,7 @@ START_TEST(one_owner_may_have_thousands)
     }
     for (int i = 0; i < FILES; i++) {
         snprintf(text, sizeof(text), "/var/log/%d", i);
-        struct metrics_label labels[] = {{"input", "a"}, {"path", text}};
+        struct metrics_label labels[] = {{.name = "input", .value = "a"}, {.name = "path", .value = text}};
         if (metric_value(files[i]) != i ||
             metrics_get(metrics, WEIR_GAUGE, "lag", NULL, labels, 2, &owner) != files[i])
             ck_abort_msg("%d is another metric", i);
@@ -400,7 +400,7 @@ END_TEST
 /* What an owner asks for anew begins at 0, though another one kept the labels alive. */
 START_TEST(what_was_dropped_begins_anew)
 {
-    struct metrics_label label = {"input", "a"};
+    struct metrics_label label = {.name = "input", .value = "a"};
     metric_set(get(WEIR_GAUGE, "x", "input", "a"), 7);
     ck_assert_ptr_nonnull(metrics_get(metrics, WEIR_GAUGE, "y", NULL, &label, 1, &other));
     metrics_drop(metrics, &owner);
@@ -430,7 +430,7 @@ enum { THREADS = 4, ROUNDS = 3000 };
 static void *work(void *data)
 {
     char *alias = data;
-    struct metrics_label label = {"input", alias};
+    struct metrics_label label = {.name = "input", .value = alias};
     for (int i = 0; i < ROUNDS; i++) {
         metric_add(metrics_get(metrics, WEIR_COUNTER, "common", "Help.", NULL, 0, &owner), 1);
         metric_set(metrics_get(metrics, WEIR_GAUGE, "own", "Help.", &label, 1, alias), i);
@@ -462,7 +462,7 @@ END_TEST
 
 static struct weir_metric *get_as(enum weir_metric_kind kind, const char *name, const char *value, void *by)
 {
-    struct metrics_label l = {"input", value};
+    struct metrics_label l = {.name = "input", .value = value};
     return metrics_get(metrics, kind, name, "Help.", &l, 1, by);
 }
 
@@ -514,6 +514,68 @@ START_TEST(a_counter_at_zero_keeps_what_it_counts)
 }
 END_TEST
 
+static struct weir_metric *get_shared(const char *name, struct rcstring *value, const char *reason)
+{
+    struct metrics_label labels[] = {{"input", value->chars, value}, {.name = "reason", .value = reason}};
+    return metrics_get(metrics, WEIR_COUNTER, name, NULL, labels, reason ? 2 : 1, &other);
+}
+
+static unsigned references(const struct rcstring *s)
+{
+    return atomic_load(&s->refs);
+}
+
+/* A value whose memory is kept is the same as one that is copied, and lives as long as its metrics. */
+START_TEST(a_value_may_be_shared)
+{
+    struct rcstring *a = rcstring_create("a"), *c = rcstring_create("c"), *quoted = rcstring_create("b\"");
+    struct weir_metric *copied = get(WEIR_COUNTER, "lines", "input", "a");
+    ck_assert_ptr_eq(get_shared("lines", a, NULL), copied);
+    struct weir_metric *kept = get_shared("lines", c, NULL);
+    ck_assert_ptr_eq(get(WEIR_COUNTER, "lines", "input", "c"), kept);
+    ck_assert_ptr_ne(get(WEIR_COUNTER, "lines", "input", "cc"), kept);
+    ck_assert_ptr_ne(get(WEIR_COUNTER, "lines", "inputs", "c"), kept);
+    get_shared("lines", c, "long");
+    get_shared("lines", quoted, NULL);
+    ck_assert_uint_eq(references(a), 1);
+    ck_assert_uint_eq(references(c), 2);
+    ck_assert_uint_eq(references(quoted), 1); /* it is written with a backslash */
+    rcstring_unref(c);
+    metrics_drop(metrics, &owner);
+    char *text = text_of();
+    ck_assert_str_eq(text, "# HELP lines_total Help.\n# TYPE lines_total counter\n"
+                           "lines_total{input=\"c\",reason=\"long\"} 0\nlines_total{input=\"c\"} 0\n"
+                           "lines_total{input=\"a\"} 0\nlines_total{input=\"b\\\"\"} 0\n");
+    free(text);
+    metrics_drop(metrics, &other);
+    rcstring_unref(a);
+    rcstring_unref(quoted);
+}
+END_TEST
+
+/* Where it is full of series, the values of all labels say which holder, and the first one's is copied. */
+START_TEST(a_shared_value_of_thousands)
+{
+    struct rcstring *a = rcstring_create("a");
+    struct weir_metric *files[200];
+    char number[16];
+    for (int i = 0; i < 200; i++) {
+        snprintf(number, sizeof(number), "%d", i);
+        files[i] = get_shared("lag", a, number);
+        metric_add(files[i], (uint64_t)i);
+    }
+    ck_assert_uint_eq(references(a), 2);
+    for (int i = 0; i < 200; i++) {
+        snprintf(number, sizeof(number), "%d", i);
+        ck_assert_ptr_eq(get_shared("lag", a, number), files[i]);
+        ck_assert_int_eq(metric_value(files[i]), i);
+    }
+    metrics_drop(metrics, &other);
+    ck_assert_uint_eq(references(a), 1);
+    rcstring_unref(a);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("metrics");
@@ -533,6 +595,8 @@ int main(void)
     tcase_add_test(t, what_was_dropped_begins_anew);
     tcase_add_test(t, a_counter_at_zero_is_shown);
     tcase_add_test(t, a_counter_at_zero_keeps_what_it_counts);
+    tcase_add_test(t, a_value_may_be_shared);
+    tcase_add_test(t, a_shared_value_of_thousands);
     tcase_add_test(t, a_failed_write_is_told);
     tcase_add_test(t, threads_count_and_write);
     suite_add_tcase(s, t);
