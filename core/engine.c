@@ -139,9 +139,9 @@ static void on_flush_timer(void *data)
 }
 
 /* Written at once after a pause or where it is urgent, else an interval after the last time. */
-static void on_dirty(void *data)
+static void on_dirty(struct loop_call *call)
 {
-    struct engine *e = data;
+    struct engine *e = LOOP_CALL_OF(call, struct engine, dirty_call);
     uint64_t interval = e->service.checkpoint_interval, since = loop_now() - e->flushed_at;
 
     atomic_store(&e->dirty_posted, false);
@@ -672,7 +672,7 @@ static int start_outputs(struct engine *e)
 
 static int add_timers(struct engine *e)
 {
-    e->dirty_call = (struct loop_call){.fn = on_dirty, .data = e};
+    e->dirty_call = (struct loop_call){.fn = on_dirty};
     e->grace_timer = loop_timer_add(e->control, on_grace_timer, e);
     e->flush_timer = loop_timer_add(e->control, on_flush_timer, e);
     e->progress_timer = loop_timer_add(e->control, on_progress_timer, e);

@@ -229,7 +229,7 @@ static int make_identities_differ(struct engine *e, struct place *places, size_t
         const char *plugin = in->base.plugin->api.name;
         char *unique;
         same = strcmp(places[i].name, places[i - 1].name) ? 1 : same + 1;
-        if (same == 1 || in->options.alias) /* the same alias is an error of its own */
+        if (same == 1 || in->options->alias) /* the same alias is an error of its own */
             continue;
         if (asprintf(&unique, "%s#%zu%s", plugin, same, in->identity + strlen(plugin)) < 0)
             return -ENOMEM;

@@ -44,9 +44,9 @@ static void request_free(struct set_request *r)
 /* -- Answering -------------------------------------------------------------------------------------- */
 
 /* On the owner's loop. */
-static void answer(void *data)
+static void answer(struct loop_call *call)
 {
-    struct set_request *r = data;
+    struct set_request *r = LOOP_CALL_OF(call, struct set_request, call);
     size_t count = 0;
 
     for (size_t i = 0; i < r->specs.count; i++)
@@ -208,7 +208,7 @@ static bool fits_in(struct engine *e, const struct input *in, const struct input
 {
     const char *alias = in->base.alias->chars;
 
-    if (in->options.alias && engine_find_alias(e, alias) &&
+    if (in->options->alias && engine_find_alias(e, alias) &&
         (!replaced || strcmp(replaced->base.alias->chars, alias) != 0))
         problem_error(problems, NULL, "alias '%s' is there already", alias);
     struct route *route = router_get(e->router, input_tag(in), input_topic(in));
@@ -219,7 +219,7 @@ static bool fits_in(struct engine *e, const struct input *in, const struct input
         problem_error(problems, NULL, "%zu outputs that keep positions match tag '%s': not more than one can",
                       route->keepers, input_tag(in));
     route_unref(route);
-    sandbox_admits(e->sandbox, &in->base, input_options, &in->options, problems);
+    sandbox_admits(e->sandbox, &in->base, input_options, in->options, problems);
     return problems->errors == 0;
 }
 
@@ -301,9 +301,9 @@ static size_t apply_all(struct engine *e, struct input *owner, struct specs *spe
 }
 
 /* Control thread. */
-static void apply(void *data)
+static void apply(struct loop_call *call)
 {
-    struct set_request *r = data;
+    struct set_request *r = LOOP_CALL_OF(call, struct set_request, call);
     struct input *owner = r->owner;
     struct engine *e = owner->base.engine;
     size_t changes = 0;
@@ -335,7 +335,7 @@ int engine_set_inputs(struct input *owner, const struct weir_input_spec *specs, 
 
     if (!r)
         return -ENOMEM;
-    *r = (struct set_request){.owner = owner, .done = done, .data = data, .call = {.fn = apply, .data = r}};
+    *r = (struct set_request){.owner = owner, .done = done, .data = data, .call.fn = apply};
     r->refusals = calloc(count + 1, sizeof(*r->refusals));
     int rc = specs_copy(&r->specs, specs, spec_size, count);
     if (rc < 0 || !r->refusals) {

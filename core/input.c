@@ -65,7 +65,7 @@ const struct weir_option input_options[] = {
     {0},
 };
 
-static void point_options(struct input *);
+static void point_to_settings(struct input *);
 
 static void free_identity(struct input *in)
 {
@@ -86,8 +86,8 @@ static void lend_identity(struct input *in)
     free_identity(in);
     in->identity = (char *)kept;
     in->lent = true;
-    if (in->settings && !in->base.memory)
-        point_options(in);
+    if (!in->options)
+        point_to_settings(in);
 }
 
 /* FNV-1a: most of ten thousand others are told apart without reading their text. */
@@ -146,15 +146,15 @@ static void wake(struct gate_waiter *w)
     loop_post_call(in->loop, &in->resume_call);
 }
 
-static void on_start(void *data);
-static void on_stop(void *data);
-static void on_resume(void *data);
-static void on_stopped(void *data);
-static void on_gone(void *data);
+static void on_start(struct loop_call *);
+static void on_stop(struct loop_call *);
+static void on_resume(struct loop_call *);
+static void on_stopped(struct loop_call *);
+static void on_gone(struct loop_call *);
 
-static void post_life(struct input *in, struct weir_loop *loop, weir_call_fn fn)
+static void post_life(struct input *in, struct weir_loop *loop, void (*fn)(struct loop_call *))
 {
-    in->life_call = (struct loop_call){.fn = fn, .data = in};
+    in->life_call = (struct loop_call){.fn = fn};
     loop_post_call(loop, &in->life_call);
 }
 
@@ -163,9 +163,9 @@ static bool wants_disk(const struct input *in, const struct section *section, st
 {
     const struct origin origin =
         section_origin(section, section_get(section, "storage") ? "storage" : "storage.type");
-    bool disk = in->options.storage == STORAGE_DISK || in->options.storage == STORAGE_FILESYSTEM;
+    bool disk = in->options->storage == STORAGE_DISK || in->options->storage == STORAGE_FILESYSTEM;
 
-    if (in->options.storage == STORAGE_MEMRB)
+    if (in->options->storage == STORAGE_MEMRB)
         problem_warn(problems, &origin,
                      "storage.type memrb is memory here: a full output pauses its inputs, and "
                      "nothing is dropped");
@@ -199,21 +199,24 @@ static int set_up_storage(struct input *in, const struct section *section, struc
 static int set_up(struct input *in, struct engine *engine, const struct plugin *plugin,
                   const struct section *section, const char *default_alias, struct problems *problems)
 {
+    struct input_options *options = in->options = calloc(1, sizeof(*options));
     struct option_table common = {.options = input_options,
                                   .row_size = sizeof(struct weir_option),
-                                  .values = &in->options,
-                                  .values_size = sizeof(in->options)};
-    int rc = instance_init(&in->base, engine, plugin, section, &common, problems);
+                                  .values = options,
+                                  .values_size = sizeof(*options)};
+    int rc = options ? instance_init(&in->base, engine, plugin, section, &common, problems) : -ENOMEM;
 
     if (rc < 0)
         return rc;
-    rc = instance_set_alias(&in->base, in->options.alias, default_alias, problems);
+    in->tag = options->tag;
+    in->topic = options->topic;
+    rc = instance_set_alias(&in->base, options->alias, default_alias, problems);
     if (rc < 0)
         return rc;
     rc = set_up_storage(in, section, problems);
     if (rc < 0)
         return rc;
-    input_set_identity(in, in->options.alias ? strdup(in->options.alias) : identity_of(in, section));
+    input_set_identity(in, options->alias ? strdup(options->alias) : identity_of(in, section));
     return in->identity ? 0 : -ENOMEM;
 }
 
@@ -285,8 +288,8 @@ struct input *input_create(struct engine *engine, const struct plugin *plugin, c
         return NULL;
     }
     in->waiter.wake = wake;
-    in->resume_call = (struct loop_call){.fn = on_resume, .data = in};
-    in->stop_call = (struct loop_call){.fn = on_stop, .data = in};
+    in->resume_call = (struct loop_call){.fn = on_resume};
+    in->stop_call = (struct loop_call){.fn = on_stop};
     rc = set_up(in, engine, plugin, section, default_alias, problems);
     if (rc == 0 && in->feed)
         rc = add_spool_metrics(in);
@@ -303,22 +306,21 @@ struct input *input_create(struct engine *engine, const struct plugin *plugin, c
     return in;
 }
 
-/* Its texts are those of the settings. */
-static void point_options(struct input *in)
+/* One of them may be the id itself. */
+static void point_to_settings(struct input *in)
 {
-    const char **texts[] = {&in->options.name, &in->options.alias, &in->options.tag, &in->options.topic};
-    static const char *const names[] = {"name", "alias", "tag", "topic"};
-
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        *texts[i] = spec_shared_value(in->settings, in->id, names[i]);
+    in->tag = spec_shared_value(in->settings, in->id, "tag");
+    in->topic = spec_shared_value(in->settings, in->id, "topic");
 }
 
 void input_drop_config(struct input *in)
 {
-    if (!(in->base.plugin->api.flags & WEIR_PLUGIN_COPIES_CONFIG))
+    if (!(in->base.plugin->api.flags & WEIR_PLUGIN_COPIES_CONFIG) || in->feed)
         return;
     instance_drop_config(&in->base);
-    point_options(in);
+    free(in->options);
+    in->options = NULL;
+    point_to_settings(in);
 }
 
 void input_destroy(struct input *in)
@@ -332,6 +334,7 @@ void input_destroy(struct input *in)
     route_unref(in->route);
     spool_feed_free(in->feed);
     free(in->spool_metrics);
+    free(in->options);
     free_identity(in);
     spec_unshare(in->settings);
     free(in);
@@ -357,9 +360,9 @@ static int start_storage(struct input *in)
     return rc;
 }
 
-static void on_start(void *data)
+static void on_start(struct loop_call *call)
 {
-    struct input *in = data;
+    struct input *in = LOOP_CALL_OF(call, struct input, life_call);
     const struct weir_plugin *api = &in->base.plugin->api;
 
     in->running = true;
@@ -395,9 +398,9 @@ static void stop_plugin(struct input *in)
     callback_leave(before);
 }
 
-static void on_stop(void *data)
+static void on_stop(struct loop_call *call)
 {
-    struct input *in = data;
+    struct input *in = LOOP_CALL_OF(call, struct input, stop_call);
 
     WEIR_KILL_POINT("drain-input");
     if (!in->running) /* it failed to start */
@@ -421,17 +424,17 @@ void input_stopped(struct input *in)
     post_life(in, in->loop, on_stopped);
 }
 
-static void on_stopped(void *data)
+static void on_stopped(struct loop_call *call)
 {
-    struct input *in = data;
+    struct input *in = LOOP_CALL_OF(call, struct input, life_call);
 
     post_life(in, engine_control(in->base.engine), on_gone);
 }
 
 /* Control thread. */
-static void on_gone(void *data)
+static void on_gone(struct loop_call *call)
 {
-    struct input *in = data;
+    struct input *in = LOOP_CALL_OF(call, struct input, life_call);
 
     WEIR_KILL_POINT("drain-input-gone");
     engine_on_events(&in->base, INSTANCE_STOPPED);
@@ -470,9 +473,9 @@ static void resume_plugin(struct input *in)
     callback_leave(before);
 }
 
-static void on_resume(void *data)
+static void on_resume(struct loop_call *call)
 {
-    struct input *in = data;
+    struct input *in = LOOP_CALL_OF(call, struct input, resume_call);
 
     in->waiting = false;
     if (in->running)

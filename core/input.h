@@ -35,11 +35,13 @@ struct input_spool_metrics {
 };
 
 struct input {
-    struct weir_instance base; /* first */
-    struct input_options options;
+    struct weir_instance base;     /* first */
+    struct input_options *options; /* NULL once its configuration is dropped */
+    const char *tag, *topic;       /* or NULL */
     char *identity; /* what its positions are kept under; once started, the checkpoint's text */
     uint32_t identity_hash;
-    unsigned asking;            /* control thread: requests for the status that have no answer yet */
+    uint16_t asking;            /* control thread: requests for the status that have no answer yet */
+    uint8_t failed_starts;      /* control thread: of a source's, in a row */
     struct input *next_of_hash; /* control thread */
     struct weir_loop *loop;
     struct spool_feed *feed;                   /* NULL: what it sends is kept in memory only */
@@ -49,8 +51,7 @@ struct input {
     struct input *owner;          /* the source that asked for it, or NULL */
     const char *id;               /* in the owner's set: the end of the identity */
     struct spec_shared *settings; /* to see whether a spec has changed */
-    enum input_state state;
-    uint8_t failed_starts; /* of a source's, in a row */
+    uint8_t state;                /* enum input_state */
     bool ended;
     bool held;     /* not to be started before one of the same identity has stopped */
     bool awaits;   /* not to be started before an output has loaded the positions it keeps */
@@ -85,12 +86,12 @@ struct input {
 
 static inline const char *input_tag(const struct input *in)
 {
-    return in->options.tag ? in->options.tag : in->base.alias->chars;
+    return in->tag ? in->tag : in->base.alias->chars;
 }
 
 static inline const char *input_topic(const struct input *in)
 {
-    return in->options.topic ? in->options.topic : "";
+    return in->topic ? in->topic : "";
 }
 
 extern const struct weir_option input_options[];
@@ -102,8 +103,8 @@ extern const struct weir_option input_options[];
 struct input *input_create(struct engine *, const struct plugin *, const struct section *,
                            const char *default_alias, struct problems *);
 /*
- * Of an owned input whose configuration nobody looks at any more: frees it where its plugin allows that. What
- * its options point to are its settings then.
+ * Of an owned input whose configuration nobody looks at any more: frees it where its plugin allows that. Its
+ * tag and topic are its settings' then.
  */
 void input_drop_config(struct input *);
 /* True once INSTANCE_STOPPED was told and nothing posted to the loop for it is left; else tells

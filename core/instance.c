@@ -11,9 +11,9 @@
 /* Errors are seldom, and instances many. */
 static pthread_mutex_t error_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void deliver_events(void *data)
+static void deliver_events(struct loop_call *call)
 {
-    struct weir_instance *i = data;
+    struct weir_instance *i = LOOP_CALL_OF(call, struct weir_instance, events_call);
 
     engine_on_events(i, atomic_exchange(&i->events, 0));
 }
@@ -30,7 +30,7 @@ int instance_init(struct weir_instance *i, struct engine *engine, const struct p
     struct origin alias = section_origin(section, "alias");
     i->alias_line = alias.line;
     i->alias_column = alias.column;
-    i->events_call = (struct loop_call){.fn = deliver_events, .data = i};
+    i->events_call = (struct loop_call){.fn = deliver_events};
     if (api->config_size && !(i->config = calloc(1, api->config_size)))
         return -ENOMEM;
     struct option_table tables[] = {

@@ -51,7 +51,7 @@ struct weir_timer {
 
 /* What loop_post allocates. */
 struct owned_call {
-    struct loop_call call; /* first; known by its fn */
+    struct loop_call call; /* known by its fn */
     weir_call_fn fn;
     void *data;
     struct rcstring *owner; /* as a watch's */
@@ -115,7 +115,7 @@ static void free_owned(struct owned_call *owned)
     free(owned);
 }
 
-static void run_owned(void *data);
+static void run_owned(struct loop_call *);
 
 void loop_destroy(struct weir_loop *loop)
 {
@@ -129,7 +129,7 @@ void loop_destroy(struct weir_loop *loop)
     for (struct loop_call *call = loop->first, *next; call; call = next) {
         next = call->next;
         if (call->fn == run_owned)
-            free_owned(call->data);
+            free_owned(LOOP_CALL_OF(call, struct owned_call, call));
     }
     if (loop->wake >= 0)
         close(loop->wake);
@@ -391,9 +391,9 @@ void loop_post_call(struct weir_loop *loop, struct loop_call *call)
     append(loop, call);
 }
 
-static void run_owned(void *data)
+static void run_owned(struct loop_call *call)
 {
-    struct owned_call *owned = data;
+    struct owned_call *owned = LOOP_CALL_OF(call, struct owned_call, call);
 
     call_owned(owned->fn, owned->data, owned->owner, "posted call");
     free_owned(owned);
@@ -404,8 +404,8 @@ int loop_post(struct weir_loop *loop, weir_call_fn fn, void *data)
     struct owned_call *owned = malloc(sizeof(*owned));
     if (!owned)
         return -ENOMEM;
-    *owned = (struct owned_call){
-        .call = {.fn = run_owned, .data = owned}, .fn = fn, .data = data, .owner = callback_owner()};
+    *owned =
+        (struct owned_call){.call.fn = run_owned, .fn = fn, .data = data, .owner = callback_owner()};
     append(loop, &owned->call);
     return 0;
 }
@@ -430,7 +430,7 @@ static bool run_calls(struct weir_loop *loop)
 
     while (call) {
         struct loop_call *next = call->next;
-        call->fn(call->data); /* may post the same call again, or free its memory */
+        call->fn(call); /* may post the same call again, or free its memory */
         call = next;
     }
     return stopping;

@@ -7,6 +7,7 @@
 #ifndef WEIR_CORE_LOOP_H
 #define WEIR_CORE_LOOP_H
 
+#include <stddef.h>
 #include <weir/plugin.h>
 
 /* Its own name inside the ABI is weir_loop, weir_watch, weir_timer: these functions serve the host table as
@@ -36,10 +37,11 @@ int loop_post(struct weir_loop *, weir_call_fn, void *data); /* any thread; 0 or
 /* A call whose memory is the caller's, so that posting it can't fail. Posted again only after it was called.
  */
 struct loop_call {
-    weir_call_fn fn;
-    void *data;
+    void (*fn)(struct loop_call *);
     struct loop_call *next; /* the loop's */
 };
+/* The structure that a call is a member of. */
+#define LOOP_CALL_OF(call, type, member) ((type *)(void *)((char *)(call)-offsetof(type, member)))
 void loop_post_call(struct weir_loop *, struct loop_call *); /* any thread */
 
 /* CLOCK_MONOTONIC, ns. */

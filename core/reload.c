@@ -59,7 +59,7 @@ static void say_problems(struct reload *r)
 
 /* -- Requests --------------------------------------------------------------------------------------- */
 
-static void on_begin(void *data);
+static void on_begin(struct loop_call *);
 
 struct reload *reload_create(struct engine *e)
 {
@@ -69,8 +69,8 @@ struct reload *reload_create(struct engine *e)
         return NULL;
     r->engine = e;
     r->requests_end = &r->requests;
-    r->begin_call = (struct loop_call){.fn = on_begin, .data = r};
-    r->rerouted_call = (struct loop_call){.fn = reload_on_rerouted, .data = r};
+    r->begin_call = (struct loop_call){.fn = on_begin};
+    r->rerouted_call = (struct loop_call){.fn = reload_on_rerouted};
     r->timer = loop_timer_add(e->control, reload_on_timer, r);
     if (!r->timer) {
         free(r);
@@ -275,9 +275,9 @@ void reload_after_starting(struct reload *r)
         settle(r);
 }
 
-static void on_begin(void *data)
+static void on_begin(struct loop_call *call)
 {
-    struct reload *r = data;
+    struct reload *r = LOOP_CALL_OF(call, struct reload, begin_call);
 
     r->begin_posted = false;
     if (r->state != RELOAD_IDLE || !r->requests || r->engine->phase != ENGINE_RUNNING)

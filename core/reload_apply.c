@@ -164,9 +164,9 @@ void reload_release(struct reload *r)
 /* -- Routes ----------------------------------------------------------------------------------------- */
 
 /* On the loop of its inputs. */
-static void on_reroute(void *data)
+static void on_reroute(struct loop_call *call)
 {
-    struct reroute *share = data;
+    struct reroute *share = LOOP_CALL_OF(call, struct reroute, call);
     struct reload *r = share->reload;
 
     for (size_t i = 0; i < share->count; i++)
@@ -187,7 +187,7 @@ static struct reroute *share_of(struct reload *r, struct weir_loop *loop)
     if (!share)
         no_way_back();
     share->reload = r;
-    share->call = (struct loop_call){.fn = on_reroute, .data = share};
+    share->call = (struct loop_call){.fn = on_reroute};
     for (struct input *in = e->inputs; in; in = in->next)
         if (in->loop == loop && in->state != INPUT_STOPPING)
             share->inputs[share->count++] = in;

@@ -33,7 +33,7 @@ static bool same_output(const struct output *a, const struct output *b)
 
 static bool same_input(const struct input *a, const struct input *b)
 {
-    return same_instance(&a->base, &b->base, input_options, &a->options, &b->options);
+    return same_instance(&a->base, &b->base, input_options, a->options, b->options);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -242,8 +242,8 @@ static int name_known(struct plan *p, struct problems *problems)
     for (size_t i = 0; rc == 0 && i < p->input_count; i++) {
         struct plan_input *in = &p->inputs[i];
         const char *alias =
-            known_alias(&in->trial->base, in->trial->options.alias, in->running ? &in->running->base : NULL,
-                        in->running && !in->running->options.alias);
+            known_alias(&in->trial->base, in->trial->options->alias, in->running ? &in->running->base : NULL,
+                        in->running && !in->running->options->alias);
         rc = alias ? take_alias(p, &in->trial->base, alias, &in->alias, problems) : 0;
     }
     return rc;
@@ -367,7 +367,7 @@ static int check_sandbox(const struct plan *p, struct problems *problems)
     }
     for (size_t i = 0; i < p->input_count; i++) {
         const struct input *in = p->inputs[i].trial;
-        good &= p->inputs[i].stays || sandbox_admits(s, &in->base, input_options, &in->options, problems);
+        good &= p->inputs[i].stays || sandbox_admits(s, &in->base, input_options, in->options, problems);
     }
     return good ? 0 : -EINVAL;
 }

@@ -85,7 +85,7 @@ void reload_free_reroutes(struct reload *);
 
 /* reload_settle.c */
 
-void reload_on_rerouted(void *data);
+void reload_on_rerouted(struct loop_call *);
 void reload_on_timer(void *data); /* the time for going is over */
 
 /* reload_apply.c */

@@ -13,9 +13,9 @@ static const uint64_t LAST_WAIT = 2000000000;
 
 /* -- Settling --------------------------------------------------------------------------------------- */
 
-void reload_on_rerouted(void *data)
+void reload_on_rerouted(struct loop_call *call)
 {
-    struct reload *r = data;
+    struct reload *r = LOOP_CALL_OF(call, struct reload, rerouted_call);
 
     r->rerouted = true;
     reload_free_reroutes(r);

@@ -203,7 +203,7 @@ struct sandbox *sandbox_plan(const struct engine *e, struct problems *problems)
     collect_service(s, e, problems);
     collect_config(s, e);
     for (const struct input *in = e->inputs; in; in = in->next)
-        collect_instance(s, &in->base, input_options, &in->options, problems);
+        collect_instance(s, &in->base, input_options, in->options, problems);
     for (const struct output *o = e->outputs; o; o = o->next)
         collect_instance(s, &o->base, output_options, &o->options, problems);
     places_add_system(&s->places);

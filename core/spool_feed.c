@@ -440,9 +440,9 @@ static void go_on(struct spool_feed *f)
     resume_input(f);
 }
 
-static void work(void *data)
+static void work(struct loop_call *call)
 {
-    struct spool_feed *f = data;
+    struct spool_feed *f = LOOP_CALL_OF(call, struct spool_feed, work_call);
 
     atomic_store(&f->work_posted, false);
     if (!f->running)
@@ -501,7 +501,7 @@ struct spool_feed *spool_feed_create(struct input *in)
         return NULL;
     f->in = in;
     f->waiter.wake = wake;
-    f->work_call = (struct loop_call){.fn = work, .data = f};
+    f->work_call = (struct loop_call){.fn = work};
     f->unwritten_end = &f->unwritten;
     f->requests_end = &f->requests;
     return f;
@@ -521,7 +521,7 @@ int spool_feed_start(struct spool_feed *f, char **ret_error)
     const struct spool_settings settings = {.data_dir = engine_data_dir(e),
                                             .identity = f->in->identity,
                                             .who = who(f),
-                                            .limit = f->in->options.storage_limit};
+                                            .limit = f->in->options->storage_limit};
     int rc = spools_take(engine_spools(e), &settings, &spool, ret_error);
 
     if (rc < 0)

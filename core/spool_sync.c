@@ -37,9 +37,9 @@ int spool_sync_now(const int *fds, size_t count)
     return rc;
 }
 
-static void on_done(void *data)
+static void on_done(struct loop_call *call)
 {
-    struct spool_sync *s = data;
+    struct spool_sync *s = LOOP_CALL_OF(call, struct spool_sync, done_call);
 
     s->done(s->data, s->rc);
 }
@@ -76,7 +76,7 @@ struct spool_sync *spool_sync_create(struct weir_loop *loop, void (*done)(void *
     if (!s)
         return NULL;
     *s = (struct spool_sync){.loop = loop, .done = done, .data = data};
-    s->done_call = (struct loop_call){.fn = on_done, .data = s};
+    s->done_call = (struct loop_call){.fn = on_done};
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
     if (pthread_create(&s->thread, NULL, thread_main, s) != 0) {

@@ -196,9 +196,9 @@ static char *status_text(struct request *r, size_t *ret_size)
     return json;
 }
 
-static void on_back(void *data)
+static void on_back(struct loop_call *call)
 {
-    struct request *r = data;
+    struct request *r = LOOP_CALL_OF(call, struct request, back);
     size_t size = 0;
 
     char *text = r->metrics ? metrics_text(r, &size) : status_text(r, &size);
@@ -270,9 +270,9 @@ static void one_less(struct request *r)
 }
 
 /* On the loop of its inputs. */
-static void on_share(void *data)
+static void on_share(struct loop_call *call)
 {
-    struct loop_share *share = data;
+    struct loop_share *share = LOOP_CALL_OF(call, struct loop_share, call);
     struct request *r = share->request;
 
     if (!r->metrics)
@@ -311,7 +311,7 @@ static struct request *request_create(struct status *s)
     for (struct input *in = e->inputs; in; in = in->next)
         count++;
     r->status = s;
-    r->back = (struct loop_call){.fn = on_back, .data = r};
+    r->back = (struct loop_call){.fn = on_back};
     r->inputs = calloc(count + 1, sizeof(*r->inputs));
     r->shares = calloc(e->thread_count + 1, sizeof(*r->shares));
     if (!r->inputs || !r->shares) {
@@ -339,7 +339,7 @@ static int ask(struct status *s, bool metrics, struct status_page page, status_f
     for (size_t n = 0; n < e->thread_count; n++) {
         struct loop_share *share = &r->shares[n];
         *share = (struct loop_share){.request = r, .first = r->count};
-        share->call = (struct loop_call){.fn = on_share, .data = share};
+        share->call = (struct loop_call){.fn = on_share};
         take_inputs_of(share, e, e->threads[n].loop);
         share->count = r->count - share->first;
     }

@@ -135,7 +135,7 @@ static void put_spool(struct text_out *out, const struct input *in)
     text_key(out, "spool");
     text_open(out, '{');
     text_count(out, "bytes", stats.bytes);
-    text_count(out, "limit", in->options.storage_limit);
+    text_count(out, "limit", in->options->storage_limit);
     text_count(out, "chunks", stats.chunks);
     text_count(out, "oldest_s", input_spool_age(&stats));
     text_count(out, "damaged", stats.damaged);

@@ -87,9 +87,9 @@ void supervisor_name_hangs(struct supervisor *s, uint64_t limit)
 /* -- The watchdog ----------------------------------------------------------------------------------- */
 
 /* On an input loop. */
-static void on_pulse(void *data)
+static void on_pulse(struct loop_call *call)
 {
-    struct pulse *p = data;
+    struct pulse *p = LOOP_CALL_OF(call, struct pulse, call);
 
     atomic_store(&p->out, false);
 }
@@ -126,7 +126,7 @@ int supervisor_watch(struct supervisor *s, struct weir_loop *const *loops, size_
     s->count = count;
     for (size_t i = 0; i < count; i++) {
         s->pulses[i].loop = loops[i];
-        s->pulses[i].call = (struct loop_call){.fn = on_pulse, .data = &s->pulses[i]};
+        s->pulses[i].call = (struct loop_call){.fn = on_pulse};
     }
     loop_timer_set(s->timer, s->interval, s->interval);
     return 0;

@@ -500,32 +500,32 @@ START_TEST(a_busy_input_does_not_starve_descriptors)
 }
 END_TEST
 
-static struct loop_call again;
+struct own_call {
+    int calls;
+    struct loop_call call;
+};
 
-static void call_again(void *data)
+static void call_again(struct loop_call *call)
 {
-    int *calls = data;
-    if (++*calls < 3)
-        loop_post_call(loop, &again);
+    if (++LOOP_CALL_OF(call, struct own_call, call)->calls < 3)
+        loop_post_call(loop, call);
     else
         loop_stop(loop);
 }
 
-static void free_itself(void *data)
+static void free_itself(struct loop_call *call)
 {
-    free(data);
+    free(LOOP_CALL_OF(call, struct own_call, call));
 }
 
 START_TEST(calls_of_ones_own_memory)
 {
-    int calls = 0;
-    struct loop_call *other = calloc(1, sizeof(*other));
-    *other = (struct loop_call){.fn = free_itself, .data = other};
-    again = (struct loop_call){.fn = call_again, .data = &calls};
-    loop_post_call(loop, &again);
-    loop_post_call(loop, other);
+    struct own_call again = {.call.fn = call_again}, *other = calloc(1, sizeof(*other));
+    other->call.fn = free_itself;
+    loop_post_call(loop, &again.call);
+    loop_post_call(loop, &other->call);
     ck_assert_int_eq(loop_run(loop), 0);
-    ck_assert_int_eq(calls, 3);
+    ck_assert_int_eq(again.calls, 3);
 }
 END_TEST
 
