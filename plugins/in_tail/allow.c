@@ -54,9 +54,10 @@ bool tail_allowed(struct tail_instance *tail, int fd, uint32_t system, const cha
                       path);
         return false;
     }
-    int rc = tail->settings->allow ? real_path(fd, real, sizeof(real)) : 0;
+    const struct tail_glob *allow = tail_settings_of(tail->config)->allow;
+    int rc = allow ? real_path(fd, real, sizeof(real)) : 0;
 
-    if (!tail->settings->allow || (rc == 0 && (tail_glob_match(tail->settings->allow, real) & TAIL_IS_FILE)))
+    if (!allow || (rc == 0 && (tail_glob_match(allow, real) & TAIL_IS_FILE)))
         return true;
     tail_count(tail, TAIL_REFUSED_FILES, 1);
     if (rc < 0)

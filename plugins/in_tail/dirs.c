@@ -209,7 +209,13 @@ static bool dir_watch(struct tail_dir *dir, struct tail_instance *tail, uint32_t
 
 static uint64_t name_hash(const struct tail_dir *dir, const char *name)
 {
-    return tail_hash(name, strlen(name)) ^ (uintptr_t)dir * 0x9e3779b97f4a7c15u;
+    return tail_hash(name, tail_component_size(name)) ^ (uintptr_t)dir * 0x9e3779b97f4a7c15u;
+}
+
+static bool same_component(const char *a, const char *b)
+{
+    size_t size = tail_component_size(a);
+    return size == tail_component_size(b) && !memcmp(a, b, size);
 }
 
 static struct tail_need *need_find(const struct tail_instance *tail, const char *path)
@@ -274,7 +280,7 @@ static void list(struct tail_need *need, const char *name)
 {
     struct tail_dir *dir = need->dir;
     name = tail_parks(need->tail) ? NULL : name;
-    bool same = need->listed && (!need->only || (name && strcmp(name, need->only) == 0));
+    bool same = need->listed && (!need->only || (name && same_component(name, need->only)));
     if (same || !need->tail->config->inotify_watcher) {
         return;
     }
@@ -470,7 +476,7 @@ static void name_event(struct tail_dir *dir, uint32_t events, const char *name)
     for (; node; node = next) {
         struct tail_need *need = TAIL_OF(node, struct tail_need, named);
         next = tail_table_next(node); /* it may leave this table, and nothing enters it */
-        if (need->dir == dir && strcmp(need->only, name) == 0) {
+        if (need->dir == dir && tail_component_is(need->only, name)) {
             need_event(need, events, path, name);
         }
     }

@@ -21,7 +21,7 @@ struct tail_need {
     struct tail_instance *tail;
     struct tail_dir *dir;
     struct tail_link_to *links;
-    const char *only;           /* the one name in it that matters; NULL: any, or none yet */
+    const char *only;           /* the one name in it that matters, a component; NULL: any, or none yet */
     struct tail_polled *polled; /* what it was when last looked at; NULL: inotify covers it */
     uint32_t generation;        /* of the last walk that came through */
     uint8_t what;               /* TAIL_NEED_…, by that walk */

@@ -11,9 +11,20 @@
 
 enum { PARTS_MAX = PATH_MAX }; /* of a pattern: no file has as many components */
 
-static bool is_wild(const char *text)
+size_t tail_component_size(const char *component)
 {
-    return strpbrk(text, "*?[") != NULL;
+    return strcspn(component, "/");
+}
+
+bool tail_component_is(const char *component, const char *name)
+{
+    size_t size = strlen(name);
+    return !strncmp(component, name, size) && (!component[size] || component[size] == '/');
+}
+
+static bool is_wild(const char *text, size_t size)
+{
+    return memchr(text, '*', size) || memchr(text, '?', size) || memchr(text, '[', size);
 }
 
 /* Where the parts and their texts go; measures only while `parts` is NULL. */
@@ -21,8 +32,25 @@ struct room {
     struct tail_part *parts;
     char *texts;
     size_t part_count, text_size;
-    bool deep; /* the last part is ** */
+    bool deep;           /* the last part is ** */
+    const char *written; /* what is split is kept as it is written, too; or NULL */
+    const char *kept;    /* there */
 };
+
+/* Where the component's text is to be found; NULL while it is only measured. */
+static const char *place(struct room *room, const char *text, size_t size, bool literal)
+{
+    if (literal && room->written) {
+        return room->parts ? room->kept + (text - room->written) : NULL;
+    }
+    char *copy = room->parts ? room->texts + room->text_size : NULL;
+    room->text_size += size + 1;
+    if (copy) {
+        memcpy(copy, text, size);
+        copy[size] = 0;
+    }
+    return copy;
+}
 
 static void add_part(struct room *room, const char *text, size_t size, bool literal)
 {
@@ -31,18 +59,15 @@ static void add_part(struct room *room, const char *text, size_t size, bool lite
         return; /* says no more than one */
     }
     room->deep = deep;
+    enum tail_part_kind kind = deep                                 ? TAIL_PART_DEEP
+                               : !literal && is_wild(text, size) ? TAIL_PART_WILD
+                                                                    : TAIL_PART_LITERAL;
+    const char *at = place(room, text, size, kind == TAIL_PART_LITERAL);
     if (room->parts) {
-        char *copy = room->texts + room->text_size;
-        memcpy(copy, text, size);
-        copy[size] = 0;
-        enum tail_part_kind kind = room->deep                  ? TAIL_PART_DEEP
-                                   : !literal && is_wild(copy) ? TAIL_PART_WILD
-                                                               : TAIL_PART_LITERAL;
-        room->parts[room->part_count] =
-            (struct tail_part){(uint32_t)(copy - (char *)&room->parts[room->part_count]), kind};
+        struct tail_part *part = &room->parts[room->part_count];
+        *part = (struct tail_part){(uint32_t)(at - (const char *)part), kind};
     }
     room->part_count++;
-    room->text_size += size + 1;
 }
 
 static void split(struct room *room, const char *path, bool literal)
@@ -57,17 +82,19 @@ static void split(struct room *room, const char *path, bool literal)
     }
 }
 
-/* 0, or -EINVAL: it names nothing. */
-static int parse(struct room *room, const char *here, const char *text)
+/* kept: as it is written, too. 0, or -EINVAL: it names nothing. */
+static int parse(struct room *room, const char *here, const char *text, bool kept)
 {
     size_t before = room->part_count;
     room->deep = false;
+    room->written = NULL;
     if (!*text) {
         return -EINVAL;
     }
     if (*text != '/') {
         split(room, here, true); /* the working directory is taken literally, whatever is in its name */
     }
+    room->written = kept ? text : NULL;
     split(room, text, false);
     if (room->deep) {
         add_part(room, "*", 1, false);
@@ -92,7 +119,7 @@ static int build(const struct weir_list *paths, const char *here, struct tail_gl
     struct room room = {0};
     int r = paths->count ? 0 : -EINVAL;
     for (size_t i = 0; r == 0 && i < paths->count; i++) {
-        r = parse(&room, here, paths->items[i]);
+        r = parse(&room, here, paths->items[i], i == 0);
     }
     if (r < 0) {
         return r;
@@ -105,15 +132,15 @@ static int build(const struct weir_list *paths, const char *here, struct tail_gl
         return -ENOMEM;
     }
     room.parts = (void *)((char *)glob + head);
-    room.texts = (char *)(room.parts + room.part_count);
+    glob->first = room.kept = memcpy(room.parts + room.part_count, paths->items[0], first);
+    room.texts = (char *)(room.parts + room.part_count) + first;
     room.part_count = room.text_size = 0;
     glob->count = paths->count;
     for (size_t i = 0; i < paths->count; i++) {
         size_t before = room.part_count;
-        parse(&room, here, paths->items[i]);
+        parse(&room, here, paths->items[i], i == 0);
         glob->patterns[i] = (struct tail_pattern){room.parts + before, room.part_count - before};
     }
-    glob->first = memcpy(room.texts + room.text_size, paths->items[0], first);
     *ret = glob;
     return 0;
 }
@@ -163,7 +190,7 @@ bool tail_glob_excludes(const struct tail_glob *glob, const char *path)
 
 bool tail_part_matches(const struct tail_part *part, const char *name)
 {
-    return part->kind == TAIL_PART_LITERAL ? strcmp(tail_part_text(part), name) == 0
+    return part->kind == TAIL_PART_LITERAL ? tail_component_is(tail_part_text(part), name)
                                            : fnmatch(tail_part_text(part), name, FNM_PERIOD) == 0;
 }
 

@@ -21,6 +21,10 @@ void tail_glob_destroy(struct tail_glob *); /* takes NULL */
 const char *tail_glob_first(const struct tail_glob *);
 bool tail_glob_is_one(const struct tail_glob *);
 
+/* A component of a pattern is text that ends at a NUL or a slash. */
+size_t tail_component_size(const char *component);
+bool tail_component_is(const char *component, const char *name);
+
 enum tail_glob_match {
     TAIL_NO_MATCH = 0,
     TAIL_IS_FILE = 1, /* a file of that name is to be followed */

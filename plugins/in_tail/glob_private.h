@@ -13,6 +13,7 @@ struct tail_part {
     uint32_t kind : 2; /* enum tail_part_kind */
 };
 
+/* A component; that of a wildcard ends at a NUL. */
 static inline const char *tail_part_text(const struct tail_part *part)
 {
     return (const char *)part + part->at;
@@ -23,7 +24,8 @@ struct tail_pattern {
     size_t count;
 };
 
-/* In one piece of memory with its parts and their texts: most inputs have one, of one pattern. */
+/* In one piece of memory with its parts and their texts: most inputs have one, of one pattern, whose literal
+ * components are not copied once more. */
 struct tail_glob {
     const struct weir_list *excludes;
     const char *first; /* pattern, as it was written */

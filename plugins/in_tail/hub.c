@@ -18,6 +18,7 @@ static const uint64_t POST_AGAIN = 20000000; /* ns, when posting failed for want
 /* Those who are to be refreshed at the same times. */
 struct beat {
     struct beat *next;
+    struct tail_hub *hub;
     struct weir_timer *timer; /* NULL: never */
     struct tail_link members; /* struct tail_worker.member */
     uint64_t interval;
@@ -26,6 +27,7 @@ struct beat {
 struct tail_hub {
     const struct weir_host *host;
     struct weir_loop *loop;
+    const struct tail_worker_kind *kind;
     struct tail_hub *next; /* of this thread: there is one for each loop */
     struct tail_notify *notify;
     struct tail_dirs *dirs;
@@ -107,7 +109,7 @@ static void read_slice(struct tail_hub *hub)
         struct tail_worker *worker = TAIL_OF(hub->queue.next, struct tail_worker, queued);
         bool more = false;
         tail_list_remove(&worker->queued);
-        spent += worker->kind->work(worker, &more) + TAIL_TURN;
+        spent += hub->kind->work(worker, &more) + TAIL_TURN;
         if (more) {
             tail_hub_queue(hub, worker);
         }
@@ -123,7 +125,7 @@ static void scan_slice(struct tail_hub *hub)
     while (!tail_list_empty(&hub->scans) && !tail_hub_enough(hub)) {
         struct tail_worker *worker = TAIL_OF(hub->scans.next, struct tail_worker, scanning);
         tail_list_remove(&worker->scanning);
-        if (worker->kind->scan(worker)) {
+        if (hub->kind->scan(worker)) {
             tail_hub_scan(hub, worker);
         }
     }
@@ -153,7 +155,7 @@ static void overflow(void *data)
     for (struct beat *beat = hub->beats; beat; beat = beat->next) {
         for (struct tail_link *l = beat->members.next; l != &beat->members; l = l->next) {
             struct tail_worker *worker = TAIL_OF(l, struct tail_worker, member);
-            worker->kind->overflow(worker);
+            hub->kind->overflow(worker);
         }
     }
 }
@@ -171,7 +173,8 @@ static void notify_open(struct tail_hub *hub)
     hub->notify_error = -r;
 }
 
-static struct tail_hub *hub_create(const struct weir_host *host, struct weir_loop *loop)
+static struct tail_hub *hub_create(const struct weir_host *host, struct weir_loop *loop,
+                                   const struct tail_worker_kind *kind)
 {
     struct tail_hub *hub = calloc(1, sizeof(*hub));
     if (!hub) {
@@ -179,6 +182,7 @@ static struct tail_hub *hub_create(const struct weir_host *host, struct weir_loo
     }
     hub->host = host;
     hub->loop = loop;
+    hub->kind = kind;
     tail_list_init(&hub->queue);
     tail_list_init(&hub->scans);
     hub->again = host->timer_add(loop, run_again, hub);
@@ -198,7 +202,7 @@ static void on_beat(void *data)
     struct beat *beat = data;
     for (struct tail_link *l = beat->members.next; l != &beat->members; l = l->next) {
         struct tail_worker *worker = TAIL_OF(l, struct tail_worker, member);
-        worker->kind->refresh(worker);
+        beat->hub->kind->refresh(worker);
     }
 }
 
@@ -220,6 +224,7 @@ static struct beat *beat_get(struct tail_hub *hub, uint64_t interval)
     if (beat->timer) { /* the grid is the clock's, so other loops have the same */
         hub->host->timer_set(beat->timer, interval - now() % interval, interval);
     }
+    beat->hub = hub;
     beat->interval = interval;
     tail_list_init(&beat->members);
     beat->next = hub->beats;
@@ -261,14 +266,14 @@ static void hub_finish(struct tail_hub *hub)
     }
 }
 
-int tail_hub_join(const struct weir_host *host, struct weir_loop *loop, struct tail_worker *worker,
-                  uint64_t interval, struct tail_hub **ret)
+int tail_hub_join(const struct weir_host *host, struct weir_loop *loop, const struct tail_worker_kind *kind,
+                  struct tail_worker *worker, uint64_t interval, struct tail_hub **ret)
 {
     struct tail_hub *hub = hubs;
     while (hub && hub->loop != loop) {
         hub = hub->next;
     }
-    hub = hub ? hub : hub_create(host, loop);
+    hub = hub ? hub : hub_create(host, loop, kind);
     struct beat *beat = hub ? beat_get(hub, interval) : NULL;
     if (!beat) {
         if (hub && !hub->beats) {
@@ -299,7 +304,7 @@ bool tail_hub_make_room(struct tail_hub *hub, const struct tail_worker *self)
     for (struct beat *beat = hub->beats; beat; beat = beat->next) {
         for (struct tail_link *l = beat->members.next; l != &beat->members; l = l->next) {
             struct tail_worker *worker = TAIL_OF(l, struct tail_worker, member);
-            if (worker != self && worker->kind->give_way(worker)) {
+            if (worker != self && hub->kind->give_way(worker)) {
                 tail_list_remove(l);
                 tail_list_add(&beat->members, l);
                 return true;

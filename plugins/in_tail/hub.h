@@ -25,9 +25,9 @@ struct tail_worker {
     struct tail_link queued;   /* in the hub's queue, or in no list */
     struct tail_link scanning; /* in the hub's list of those with something to look for */
     struct tail_link member;   /* of those with the same interval */
-    const struct tail_worker_kind *kind;
 };
 
+/* What all of them do. */
 struct tail_worker_kind {
     /* Does a slice of the work and returns what it cost in bytes; *ret_more: whether some is left. */
     size_t (*work)(struct tail_worker *, bool *ret_more);
@@ -45,8 +45,8 @@ struct tail_worker_kind {
  * Joins the loop's hub. Every `interval` ns, on a grid, `refresh` is called, for all who have the same one by
  * one timer: weir wakes once. 0: never. 0 or -ENOMEM.
  */
-int tail_hub_join(const struct weir_host *, struct weir_loop *, struct tail_worker *, uint64_t interval,
-                  struct tail_hub **ret);
+int tail_hub_join(const struct weir_host *, struct weir_loop *, const struct tail_worker_kind *,
+                  struct tail_worker *, uint64_t interval, struct tail_hub **ret);
 /* What is posted for the hub may come later than this; its memory waits for that. */
 void tail_hub_leave(struct tail_hub *, struct tail_worker *);
 

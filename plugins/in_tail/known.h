@@ -12,7 +12,7 @@ struct tail_place {
     struct tail_table_node node; /* hash: path */
     struct tail_instance *tail;
     size_t references;
-    uint64_t listed; /* the round in which all its names were seen, or that it is gone */
+    uint32_t listed; /* the round in which all its names were seen, or that it is gone */
     uint64_t dev;    /* then: the file system, of what is gone that of where it would be */
     char path[];     /* "" is the root */
 };
@@ -33,7 +33,7 @@ struct tail_known {
     bool finished, away;
     struct tail_packing packing;
     uint64_t missing; /* as in tail_meta */
-    uint64_t met;     /* the round in which its inode was last seen */
+    uint32_t met;     /* the round in which its inode was last seen */
     bool gone;        /* in `buried`, where only what it said is looked for */
     bool rewritten;   /* its file says something else now, and gets another stream */
     bool parked;      /* closed only because it has nothing new */

@@ -20,6 +20,9 @@ struct row {
 static const struct row rows[TAIL_COUNTED] = {
     [TAIL_ROTATED] = {.name = "rotated", .help = "Files that were renamed or removed."},
     [TAIL_BEGAN_ANEW] = {.name = "truncated", .help = "Files that began anew in place."},
+    [TAIL_EMPTY_LINES] = {.name = "empty_lines", .help = "Empty lines that were skipped."},
+    [TAIL_FILTERED_LINES] = {.name = "filtered_lines",
+                             .help = "Lines that include_regex or exclude_regex left out."},
     [TAIL_LONG_LINES] = {.name = "long_lines",
                          .help = "Lines longer than buffer_max_size.",
                          .label = "treatment"},
@@ -76,9 +79,6 @@ void tail_numbers_create(struct tail_instance *tail)
     tail->numbers = (struct tail_numbers){
         .files = h->metric(i, WEIR_GAUGE, "files", "Files that are open.", NULL, NULL),
         .bytes = h->metric(i, WEIR_COUNTER, "read_bytes", "Bytes of files that were read.", NULL, NULL),
-        .empty = h->metric(i, WEIR_COUNTER, "empty_lines", "Empty lines that were skipped.", NULL, NULL),
-        .filtered = h->metric(i, WEIR_COUNTER, "filtered_lines",
-                              "Lines that include_regex or exclude_regex left out.", NULL, NULL),
     };
     for (enum tail_counted which = 0; which < TAIL_COUNTED; which++) {
         if (applies(tail, which)) {

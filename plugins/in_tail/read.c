@@ -75,10 +75,10 @@ void tail_file_tell(const struct tail_file *file, const struct tail_tally *tally
 {
     const struct tail_instance *tail = file->tail;
     if (tally->empty) {
-        tail->host->metric_add(tail->numbers.empty, tally->empty);
+        tail_count(tail, TAIL_EMPTY_LINES, tally->empty);
     }
     if (tally->filtered) {
-        tail->host->metric_add(tail->numbers.filtered, tally->filtered);
+        tail_count(tail, TAIL_FILTERED_LINES, tally->filtered);
     }
     if (tally->long_lines) {
         tail_count(tail, TAIL_LONG_LINES, tally->long_lines);

@@ -12,6 +12,7 @@
 #include <weir/plugin.h>
 #include "glob.h"
 #include "lines.h"
+#include "list.h"
 #include "table.h"
 
 /* As the option table (options.c) fills it in. */
@@ -47,5 +48,11 @@ struct tail_settings {
  */
 struct tail_settings *tail_settings_get(const struct tail_config *);
 void tail_settings_unref(struct tail_settings *); /* takes NULL */
+
+/* Those that a configuration is part of. */
+static inline struct tail_settings *tail_settings_of(const struct tail_config *config)
+{
+    return TAIL_OF(config, struct tail_settings, config);
+}
 
 #endif

@@ -384,34 +384,32 @@ static int set_settings(struct tail_instance *tail, const struct tail_config *co
             return -EINVAL;
         }
     }
-    tail->settings = tail_settings_get(config);
-    if (!tail->settings) {
+    struct tail_settings *settings = tail_settings_get(config);
+    if (!settings) {
         int error = errno;
         tail->host->error(tail->instance, "%s%s", error == ENAMETOOLONG ? "allow_path: " : "",
                           strerror(error));
         return -error;
     }
-    tail->config = &tail->settings->config;
-    tail->format = &tail->settings->format;
+    tail->config = &settings->config;
+    tail->format = &settings->format;
     tail->packs = tail_packed_expected(config);
     int r = set_paths(tail, &config->path);
     r = r < 0 ? r : set_format(tail);
     return r < 0 ? r : set_multiline(tail);
 }
 
-static const struct tail_worker_kind worker_kind = {
-    .work = work, .scan = scan, .overflow = overflow, .refresh = refresh, .give_way = give_way};
-
 static void tail_free(struct tail_instance *tail)
 {
-    if (tail->settings && tail->format != &tail->settings->format) {
+    struct tail_settings *settings = tail->config ? tail_settings_of(tail->config) : NULL;
+    if (settings && tail->format != &settings->format) {
         tail_encoding_destroy(tail->format->encoding);
         tail_filter_destroy(tail->format->filter);
         free((void *)tail->format);
     }
     tail_glob_destroy(tail->glob);
     tail_multiline_destroy(tail->multiline);
-    tail_settings_unref(tail->settings);
+    tail_settings_unref(settings);
     free(tail);
 }
 
@@ -424,7 +422,6 @@ static int tail_create(const struct weir_host *host, struct weir_instance *insta
     }
     tail->host = host;
     tail->instance = instance;
-    tail->worker.kind = &worker_kind;
     tail_list_init(&tail->files);
     tail_list_init(&tail->ready);
     int r = set_settings(tail, config);
@@ -458,11 +455,14 @@ static void close_all(struct tail_instance *tail)
     }
 }
 
+static const struct tail_worker_kind worker_kind = {
+    .work = work, .scan = scan, .overflow = overflow, .refresh = refresh, .give_way = give_way};
+
 static int open_all(struct tail_instance *tail)
 {
     struct weir_loop *loop = tail->host->loop(tail->instance);
     uint64_t interval = tail->config->exit_on_eof ? 0 : tail->config->refresh_interval;
-    int r = tail_hub_join(tail->host, loop, &tail->worker, interval, &tail->hub);
+    int r = tail_hub_join(tail->host, loop, &worker_kind, &tail->worker, interval, &tail->hub);
     uint64_t idle = tail->config->exit_on_eof ? 0 : tail->config->close_inactive;
     if (r == 0 && idle && !set_timer(tail, &tail->idle, on_idle, idle, idle / 2 + 1)) {
         r = -ENOMEM;

@@ -19,13 +19,15 @@ struct tail_multiline;
 
 /* Those that are set or added to all the time. */
 struct tail_numbers {
-    struct weir_metric *files, *bytes, *empty, *filtered;
+    struct weir_metric *files, *bytes;
 };
 
-/* All others: what happens seldom, or to bad input. */
+/* All others: what happens seldom, to bad input, or is added to at most once a turn. */
 enum tail_counted {
     TAIL_ROTATED,
     TAIL_BEGAN_ANEW,
+    TAIL_EMPTY_LINES,
+    TAIL_FILTERED_LINES,
     TAIL_LONG_LINES,
     TAIL_HOLE_BYTES,
     TAIL_LATE_FILES,
@@ -42,8 +44,7 @@ enum tail_counted {
 struct tail_instance {
     const struct weir_host *host;
     struct weir_instance *instance;
-    struct tail_settings *settings;
-    const struct tail_config *config; /* the settings' */
+    const struct tail_config *config; /* of its settings, which are counted; or NULL */
     const struct tail_format *format; /* the settings', or of this instance alone */
     struct tail_numbers numbers;
     struct tail_glob *glob;
@@ -64,7 +65,7 @@ struct tail_instance {
     struct tail_scan *scan; /* looking for files is under way, or NULL */
 
     uint32_t generation;          /* of the last walk */
-    uint64_t round;               /* of the last search */
+    uint32_t round;               /* of the last search */
     uint64_t pruned;              /* when long gone files were last looked for, s since 1970 */
     uint64_t dev_before, dev_now; /* the number that a device has got anew */
     uint64_t started;             /* when, ns since 1970 */

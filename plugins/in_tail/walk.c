@@ -43,14 +43,15 @@ static const char *shown(const struct tail_walk *w)
 }
 
 /* Appends a component; returns the new length, 0 where it does not fit. */
-static size_t append(struct tail_walk *w, size_t length, const char *name)
+static size_t append(struct tail_walk *w, size_t length, const char *component)
 {
-    size_t size = strlen(name);
+    size_t size = tail_component_size(component);
     if (length + 1 + size >= sizeof(w->path)) {
         return 0;
     }
     w->path[length] = '/';
-    memcpy(w->path + length + 1, name, size + 1);
+    memcpy(w->path + length + 1, component, size);
+    w->path[length + 1 + size] = 0;
     return length + 1 + size;
 }
 

@@ -18,7 +18,7 @@ enum tail_walk_need {
 struct tail_walk_visitor {
     /*
      * Called for a directory before it is looked at; may be called again with other needs. name: the only one
-     * in it that matters, as long as the patterns live; NULL: any.
+     * in it that matters, a component that stays as long as the patterns live; NULL: any.
      */
     void (*directory)(void *data, const char *path, int need, const char *name);
     /*
