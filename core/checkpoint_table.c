@@ -217,7 +217,7 @@ struct checkpoint_meta *checkpoint_meta_create(const void *data, size_t size)
     if (!meta)
         return NULL;
     meta->references = 1;
-    meta->size = size;
+    meta->size = (uint32_t)size;
     memcpy(meta->data, data, size);
     return meta;
 }

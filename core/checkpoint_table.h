@@ -18,8 +18,8 @@ struct checkpoint_place {
 
 /* Counted: a flush writes it while the stream may already have another. */
 struct checkpoint_meta {
-    size_t references;
-    size_t size;
+    uint32_t references;
+    uint32_t size;
     unsigned char data[];
 };
 

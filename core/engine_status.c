@@ -49,8 +49,8 @@ static void begin(void *data)
     struct engine *e = q->input->base.engine;
     struct status_page page = {.limit = q->limit};
 
-    q->input->asking++;
-    if (e->phase != ENGINE_RUNNING || status_ask(e->shown, page, give, q) < 0)
+    bool most = ++q->input->asking == UINT16_MAX; /* that can be counted */
+    if (most || e->phase != ENGINE_RUNNING || status_ask(e->shown, page, give, q) < 0)
         give(q, NULL, 0);
 }
 

@@ -74,9 +74,8 @@ static struct weir_metric *host_metric(struct weir_instance *i, enum weir_metric
                                        const char *help, const char *label, const char *value)
 {
     char full[160];
-    struct metrics_label labels[2] = {
-        {i->kind == WEIR_INPUT ? "input" : "output", i->alias->chars, i->alias},
-        {.name = label, .value = value}};
+    struct metrics_label labels[2] = {{i->kind == WEIR_INPUT ? "input" : "output", i->alias->chars, i->alias},
+                                      {.name = label, .value = value}};
     int n = snprintf(full, sizeof(full), "weir_%s_%s", i->plugin->api.name, name);
 
     if (n < 0 || (size_t)n >= sizeof(full))

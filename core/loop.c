@@ -404,8 +404,7 @@ int loop_post(struct weir_loop *loop, weir_call_fn fn, void *data)
     struct owned_call *owned = malloc(sizeof(*owned));
     if (!owned)
         return -ENOMEM;
-    *owned =
-        (struct owned_call){.call.fn = run_owned, .fn = fn, .data = data, .owner = callback_owner()};
+    *owned = (struct owned_call){.call.fn = run_owned, .fn = fn, .data = data, .owner = callback_owner()};
     append(loop, &owned->call);
     return 0;
 }

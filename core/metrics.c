@@ -417,9 +417,10 @@ static struct member *member_get(struct metrics *metrics, struct holder *h, cons
         m = m->next;
     if (m)
         return m;
-    m = calloc(1, sizeof(*m));
+    m = h->own.holder ? calloc(1, sizeof(*m)) : &h->own;
     if (!m || !table_add(&metrics->members, &m->link, hash_of_owner(metrics, owner))) {
-        free(m);
+        if (m != &h->own)
+            free(m);
         return NULL;
     }
     m->owner = owner;
@@ -447,7 +448,10 @@ static void member_free(struct metrics *metrics, struct member *m)
     *at = m->next;
     count_gone(h, before, holder_live(h));
     table_remove(&metrics->members, &m->link);
-    free(m);
+    if (m == &h->own)
+        *m = (struct member){0};
+    else
+        free(m);
     holder_drop_if_empty(metrics, h);
 }
 

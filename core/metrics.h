@@ -13,7 +13,8 @@ struct metrics; /* a registry */
 
 struct metrics_label {
     const char *name, *value;
-    struct rcstring *shared; /* of the first one: the memory of the value, to be kept in place of a copy, or NULL */
+    struct rcstring
+        *shared; /* of the first one: the memory of the value, to be kept in place of a copy, or NULL */
 };
 
 struct metrics *metrics_create(void);

@@ -5,9 +5,9 @@
  *
  *   holder   all metrics with the same first label, {input="nginx"…: one instance and those that follow on it
  *   series   a name and the labels behind the first, weir_input_records_total …,tag="web"}
- *   shape    which series the values of a holder are, in the order in which they were asked for. Most holders
- * have the same, so it is shared: a chain from the newest series back to the first. member   an owner that
- * asked a holder for some of its metrics
+ *   shape    which series the values of a holder are, in the order in which they were asked for: a chain from
+ *            the newest series back to the first. Most holders have the same, so it is shared
+ *   member   an owner that asked a holder for some of its metrics
  */
 #ifndef WEIR_CORE_METRICS_PRIVATE_H
 #define WEIR_CORE_METRICS_PRIVATE_H
@@ -70,22 +70,23 @@ struct block {
     struct weir_metric values[];
 };
 
-struct holder {
-    struct link link; /* first */
-    struct member *members;
-    struct shape *shape; /* NULL: no metric yet */
-    struct block *blocks;
-    struct rcstring *value; /* of its one label, whose name labels is then; or NULL */
-    uint16_t number;        /* of those with the same labels */
-    char labels[];          /* {input="nginx" or nothing; without the brace at the end */
-};
-
 struct member {
     struct link link; /* first; the hash is the owner's */
     const void *owner;
     struct holder *holder;
     struct member *next; /* of the holder */
     uint64_t asked;      /* a bit for each metric */
+};
+
+struct holder {
+    struct link link; /* first */
+    struct member *members;
+    struct member own;   /* one of them, since most have one; while it has no holder, it is none */
+    struct shape *shape; /* NULL: no metric yet */
+    struct block *blocks;
+    struct rcstring *value; /* of its one label, whose name labels is then; or NULL */
+    uint16_t number;        /* of those with the same labels */
+    char labels[];          /* {input="nginx" or nothing; without the brace at the end */
 };
 
 struct metrics {
@@ -119,8 +120,8 @@ bool metrics_name_valid(const char *name);
 
 /* The labels as they are written. Lies with the caller; finish it. */
 struct labels {
-    char *text;   /* {a="b",c="d" or nothing; without the brace at the end */
-    size_t first; /* the length of {a="b" */
+    char *text;              /* {a="b",c="d" or nothing; without the brace at the end */
+    size_t first;            /* the length of {a="b" */
     struct rcstring *shared; /* b, where it is written as it is and may be kept; or NULL */
     char *own;               /* malloc'ed */
     char small[256];

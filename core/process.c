@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Limits of the process: memory of malloc's, descriptors. Owns nothing. */
+/* Limits of the process: memory of malloc's, descriptors. */
 #include "process.h"
 
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
 enum { TRIM_THRESHOLD = 4 << 20, BUSY_THRESHOLD = 48 << 20, LITTLE = 128 << 10 };
+
+static atomic_int threshold = TRIM_THRESHOLD; /* in force, but for a moment of process_give_back_end */
 
 /*
  * Few threads need few arenas. The thresholds are above what a library takes and drops all the time, such as
@@ -39,15 +42,23 @@ void process_prepare(void)
 
 void process_hold_heap(void)
 {
+    atomic_store(&threshold, BUSY_THRESHOLD);
     mallopt(M_TRIM_THRESHOLD, BUSY_THRESHOLD);
 }
 
-/* malloc_trim leaves the end of an arena that is not the first one's; freeing a large piece looks at that. */
-void process_give_back(void)
+/* Freeing a large piece looks at the end of its arena. */
+void process_give_back_end(void)
 {
     mallopt(M_TRIM_THRESHOLD, LITTLE);
-    malloc_trim(0);
     void *volatile piece = malloc(LITTLE);
     free(piece);
-    mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
+    mallopt(M_TRIM_THRESHOLD, atomic_load(&threshold));
+}
+
+/* malloc_trim leaves the end of an arena that is not the first one's. */
+void process_give_back(void)
+{
+    atomic_store(&threshold, TRIM_THRESHOLD);
+    malloc_trim(0);
+    process_give_back_end();
 }

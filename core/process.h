@@ -16,5 +16,7 @@ void process_hold_heap(void);
  * page faults when it is wanted again, so it is for what happens seldom. Any thread.
  */
 void process_give_back(void);
+/* Only what is free at the end of this thread's part of the heap: hardly takes any time. Any thread. */
+void process_give_back_end(void);
 
 #endif

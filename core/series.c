@@ -42,7 +42,8 @@ static bool list_grow(struct series_list *list, size_t more)
 /* The labels in braces; NULL: no memory. */
 static char *labels_text(const char *alias, const char *label, const char *label_value)
 {
-    struct metrics_label labels[2] = {{.name = "input", .value = alias}, {.name = label, .value = label_value}};
+    struct metrics_label labels[2] = {{.name = "input", .value = alias},
+                                      {.name = label, .value = label_value}};
     struct labels text;
     char *whole = NULL;
 

@@ -13,11 +13,14 @@
 #include <weir/json.h>
 #include "callback.h"
 #include "engine_private.h"
+#include "process.h"
 #include "series.h"
 #include "status_text.h"
 
 /* Bytes of an input. Of many all is reserved in one go: what grows leaves holes in malloc's memory. */
 enum { USUAL_DETAILS = 256, USUAL_INPUT = 384 };
+
+enum { MANY_INPUTS = 1000 }; /* whose request is worth giving back to the system at once */
 
 /* One input that was asked. */
 struct asked {
@@ -204,7 +207,10 @@ static void on_back(struct loop_call *call)
     char *text = r->metrics ? metrics_text(r, &size) : status_text(r, &size);
     request_answer(r, text, size);
     request_unlink(r);
+    bool large = r->count >= MANY_INPUTS;
     request_free(r);
+    if (large)
+        process_give_back_end();
 }
 
 /* -- Asking ----------------------------------------------------------------------------------------- */

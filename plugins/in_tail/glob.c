@@ -59,9 +59,9 @@ static void add_part(struct room *room, const char *text, size_t size, bool lite
         return; /* says no more than one */
     }
     room->deep = deep;
-    enum tail_part_kind kind = deep                                 ? TAIL_PART_DEEP
+    enum tail_part_kind kind = deep                              ? TAIL_PART_DEEP
                                : !literal && is_wild(text, size) ? TAIL_PART_WILD
-                                                                    : TAIL_PART_LITERAL;
+                                                                 : TAIL_PART_LITERAL;
     const char *at = place(room, text, size, kind == TAIL_PART_LITERAL);
     if (room->parts) {
         struct tail_part *part = &room->parts[room->part_count];
@@ -132,7 +132,7 @@ static int build(const struct weir_list *paths, const char *here, struct tail_gl
         return -ENOMEM;
     }
     room.parts = (void *)((char *)glob + head);
-    glob->first = room.kept = memcpy(room.parts + room.part_count, paths->items[0], first);
+    room.kept = memcpy(room.parts + room.part_count, paths->items[0], first);
     room.texts = (char *)(room.parts + room.part_count) + first;
     room.part_count = room.text_size = 0;
     glob->count = paths->count;
@@ -167,7 +167,8 @@ void tail_glob_destroy(struct tail_glob *glob)
 
 const char *tail_glob_first(const struct tail_glob *glob)
 {
-    return glob->first;
+    const struct tail_pattern *last = &glob->patterns[glob->count - 1];
+    return (const char *)(last->parts + last->count);
 }
 
 bool tail_glob_is_one(const struct tail_glob *glob)

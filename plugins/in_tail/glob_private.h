@@ -24,11 +24,12 @@ struct tail_pattern {
     size_t count;
 };
 
-/* In one piece of memory with its parts and their texts: most inputs have one, of one pattern, whose literal
- * components are not copied once more. */
+/*
+ * In one piece of memory: most inputs have one, of one pattern. Behind the patterns lie the parts of all,
+ * then the first pattern as it was written, then what texts of parts are not components of that.
+ */
 struct tail_glob {
     const struct weir_list *excludes;
-    const char *first; /* pattern, as it was written */
     size_t count;
     struct tail_pattern patterns[];
 };
