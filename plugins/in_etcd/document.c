@@ -4,32 +4,13 @@
 #include "document.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include "json_read.h"
 
 enum { LONG = 4096, PLACE = 32 /* bytes of what stands in its place, at most */ };
-
-/* The quote that ends the string which begins behind `at`, or NULL. *ret_escapes: whether it has any. */
-static const char *end_of_string(const char *at, const char *end, bool *ret_escapes)
-{
-    const char *quote = at;
-
-    *ret_escapes = false;
-    while ((quote = memchr(quote, '"', (size_t)(end - quote)))) {
-        size_t slashes = 0;
-        while (quote - slashes > at && quote[-1 - (ptrdiff_t)slashes] == '\\')
-            slashes++;
-        if (slashes % 2 == 0) {
-            *ret_escapes = memchr(at, '\\', (size_t)(quote - at)) != NULL;
-            return quote;
-        }
-        quote++;
-    }
-    return NULL;
-}
 
 static int take(struct etcd_document *d, const char *text, size_t size)
 {
@@ -51,7 +32,7 @@ static ssize_t take_long(struct etcd_document *d, const char *bytes, size_t size
     bool escapes;
 
     while ((at = memchr(at, '"', (size_t)(end - at)))) {
-        const char *quote = end_of_string(++at, end, &escapes);
+        const char *quote = etcd_json_string_end(++at, end, &escapes);
         if (!quote)
             break;
         if (quote - at >= LONG && !escapes) {
@@ -75,9 +56,9 @@ int etcd_document_read(struct etcd_document *d, const char *bytes, size_t size)
     *d = (struct etcd_document){0};
     ssize_t left = text ? take_long(d, bytes, size, text) : -ENOMEM;
     if (left >= 0)
-        d->root = json_loadb(text, (size_t)left, 0, &error);
+        d->root = etcd_json_read(text, (size_t)left, 0, &error);
     free(text);
-    if (left < 0)
+    if (left < 0 || (!d->root && json_error_code(&error) == json_error_out_of_memory))
         return -ENOMEM;
     return json_is_object(d->root) ? 0 : -EBADMSG;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "json_read.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -216,6 +217,11 @@ static int read_json(struct reading *r, json_t *json)
     return add(&r->entries, etcd_entry_read(&r->draft, r->key, r->entries.count + 1, json, r->rules));
 }
 
+static int failure(const json_error_t *error)
+{
+    return json_error_code(error) == json_error_out_of_memory ? -ENOMEM : -EINVAL;
+}
+
 static int read_piece(struct reading *r, struct index *before, const struct piece *p)
 {
     struct etcd_entry *e = index_take(before, p);
@@ -224,8 +230,9 @@ static int read_piece(struct reading *r, struct index *before, const struct piec
         e->number = (uint32_t)r->entries.count + 1;
         return add(&r->entries, etcd_entry_ref(e));
     }
-    json_t *json = json_loadb(p->text, p->size, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
-    int rc = json ? read_json(r, json) : -EINVAL;
+    json_error_t error;
+    json_t *json = etcd_json_read(p->text, p->size, JSON_ALLOW_NUL, &error);
+    int rc = json ? read_json(r, json) : failure(&error);
     json_decref(json);
     return rc;
 }
@@ -253,7 +260,9 @@ static int read_whole(struct reading *r, const char *text, size_t size, char **r
 
     if (!size)
         return say(ret_why, "the value is empty; [] names no file");
-    json_t *root = json_loadb(text, size, JSON_ALLOW_NUL, &error);
+    json_t *root = etcd_json_read(text, size, JSON_ALLOW_NUL, &error);
+    if (!root && failure(&error) == -ENOMEM)
+        return -ENOMEM;
     if (!root)
         return say(ret_why, "line %d, column %d: %s", error.line, error.column, error.text);
     if (json_is_object(root))

@@ -24,7 +24,7 @@ struct etcd_request {
     void *data;
     char *bytes;
     size_t size, room;
-    bool too_large;
+    bool too_large, given_up;
     char why[CURL_ERROR_SIZE];
 };
 
@@ -245,14 +245,41 @@ static void handle_results(struct etcd_http *http)
 
 /* -- curl's needs ------------------------------------------------------------------------------------ */
 
-/* Where curl had no memory it has not said when it wants to be called again. */
+static struct etcd_request *next_given_up(const struct etcd_http *http)
+{
+    struct etcd_request *r = http->requests;
+
+    while (r && !r->given_up)
+        r = r->next;
+    return r;
+}
+
+/* Answers cancel other requests, and ask anew. */
+static void give_up_requests(struct etcd_http *http)
+{
+    struct etcd_request *r;
+
+    for (r = http->requests; r; r = r->next)
+        r->given_up = true;
+    while ((r = next_given_up(http)))
+        finish_request(r, CURLE_OUT_OF_MEMORY);
+}
+
+/*
+ * Where curl had no memory it has not said when it wants to be called again. Nor may it be for the requests
+ * that it has: of a socket that there was no memory to note, 7.88 keeps a half, and divides by zero at the
+ * next look.
+ */
 static void act(struct etcd_http *http, curl_socket_t fd, int mask)
 {
     int running;
+    bool failed = curl_multi_socket_action(http->multi, fd, mask, &running) != CURLM_OK;
 
-    if (curl_multi_socket_action(http->multi, fd, mask, &running) != CURLM_OK)
-        http->host->timer_set(http->timer, AGAIN, 0);
     handle_results(http);
+    if (failed && http->multi) {
+        http->host->timer_set(http->timer, AGAIN, 0);
+        give_up_requests(http);
+    }
 }
 
 static void on_socket_ready(void *data, int fd, uint32_t events)

@@ -11,6 +11,7 @@
 #include "allow.h"
 #include "cache.h"
 #include "entries.h"
+#include "json_read.h"
 
 static const char *const logs[] = {"/var/log/**"};
 static const struct weir_list only_logs = {logs, 1};
@@ -130,6 +131,84 @@ START_TEST(bad_entries)
     memset(long_one + 10, 'a', 5000);
     snprintf(long_one + 5010, 10, "x\"}");
     check_refused(long_one, "longer");
+}
+END_TEST
+
+/* Of libjansson's allocations this one fails, and as many behind it. */
+static size_t allocations, fails_from, fails_to;
+
+static void *allocate(size_t size)
+{
+    allocations++;
+    return allocations >= fails_from && allocations < fails_to ? NULL : malloc(size);
+}
+
+/* Whatever has no memory: it is said, and no other text comes of it. */
+static void check_without_memory(const char *text, size_t in_a_row)
+{
+    json_error_t error;
+
+    fails_from = fails_to = 0;
+    json_t *whole = etcd_json_read(text, strlen(text), 0, &error);
+    ck_assert_msg(whole, "%s: %s", text, error.text);
+    for (size_t n = 1, count = SIZE_MAX; n <= count; n++) {
+        allocations = 0;
+        fails_from = n;
+        fails_to = n + in_a_row;
+        json_t *json = etcd_json_read(text, strlen(text), 0, &error);
+        fails_from = fails_to = 0;
+        if (count == SIZE_MAX && json)
+            count = allocations;
+        if (json)
+            ck_assert_msg(json_equal(json, whole), "%zu: another value of %s", n, text);
+        json_decref(json);
+    }
+    json_decref(whole);
+}
+
+START_TEST(json_without_memory)
+{
+    static const char *const texts[] = {
+        "{\"path\":\"/var/log/nginx/access.log\",\"topic\":\"t\"}", "\"aaaaaaaaaaaaaa\"", "\"aaaaaaaaaaaaa\"",
+        "[\"/var/log/a\",\"\\u00e4\\\"bcdefghijklmnopqrstuvwxyz0123456789\\ud83d\\ude00\",1234567890123456,0.5e2]"};
+    char longer[4096];
+
+    json_set_alloc_funcs(allocate, free);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        for (size_t in_a_row = 1; in_a_row <= 4; in_a_row++)
+            check_without_memory(texts[i], in_a_row);
+    for (size_t size = 10; size < 140; size++) {
+        snprintf(longer, sizeof(longer), "[\"%0*d\"]", (int)size, 0);
+        check_without_memory(longer, 1);
+    }
+    json_set_alloc_funcs(malloc, free);
+}
+END_TEST
+
+/* The places are those of the text, whatever stands before it; what is expected is libjansson's own word for
+ * it. */
+static void check_json_error(const char *text, const char *why)
+{
+    json_error_t error, plain;
+
+    ck_assert_ptr_null(etcd_json_read(text, strlen(text), 0, &error));
+    ck_assert_ptr_null(json_loads(text, JSON_DECODE_ANY, &plain));
+    ck_assert_msg(strstr(error.text, why ? why : plain.text), "%s: %s", text, error.text);
+    ck_assert_int_ne(json_error_code(&error), json_error_out_of_memory);
+    if (!why) {
+        ck_assert_int_eq(error.line, plain.line);
+        ck_assert_int_eq(error.column, plain.column);
+    }
+}
+
+START_TEST(json_errors)
+{
+    check_json_error("{\"path\" \"/var/log/nginx\"}", NULL);
+    check_json_error("[\"/var/log/nginx\",\n  nonsense]", NULL);
+    check_json_error("{\"path\":\"/var/log/nginx\"", "ends before");
+    check_json_error("\"/var/log/nginx", "ends before");
+    check_json_error("[\"/var/log/nginx\"],[]", "more than one");
+    check_json_error("", NULL);
 }
 END_TEST
 
@@ -270,6 +349,8 @@ int main(void)
     tcase_add_test(tcase, good_entries);
     tcase_add_test(tcase, bad_entries);
     tcase_add_test(tcase, bad_values);
+    tcase_add_test(tcase, json_without_memory);
+    tcase_add_test(tcase, json_errors);
     tcase_add_test(tcase, entries_are_kept);
     tcase_add_test(tcase, allowed_paths);
     tcase_add_test(tcase, cache);
