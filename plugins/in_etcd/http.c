@@ -24,20 +24,19 @@ struct etcd_request {
     void *data;
     char *bytes;
     size_t size, room;
-    bool too_large, given_up;
+    bool too_large;
     char why[CURL_ERROR_SIZE];
 };
-
-#define AGAIN UINT64_C(200000000) /* ns */
 
 struct etcd_http {
     const struct weir_host *host;
     struct weir_instance *instance;
     const struct etcd_settings *settings;
-    CURLM *multi;
+    CURLM *multi; /* NULL: none before the next request */
     struct weir_timer *timer;
     struct etcd_request *requests;
     bool handling; /* results are being dealt with */
+    bool broken;   /* it is being begun anew: nothing can be asked */
 };
 
 /* -- Requests --------------------------------------------------------------------------------------- */
@@ -145,10 +144,13 @@ static bool set_easy(struct etcd_request *r, const struct etcd_query *q)
     return set_texts(easy, s, q);
 }
 
+static bool start_multi(struct etcd_http *);
+
 struct etcd_request *etcd_http_ask(struct etcd_http *http, const struct etcd_query *q)
 {
+    if (http->broken || (!http->multi && !start_multi(http)))
+        return NULL;
     struct etcd_request *r = calloc(1, sizeof(*r));
-
     if (!r)
         return NULL;
     r->http = http;
@@ -245,41 +247,30 @@ static void handle_results(struct etcd_http *http)
 
 /* -- curl's needs ------------------------------------------------------------------------------------ */
 
-static struct etcd_request *next_given_up(const struct etcd_http *http)
-{
-    struct etcd_request *r = http->requests;
-
-    while (r && !r->given_up)
-        r = r->next;
-    return r;
-}
-
-/* Answers cancel other requests, and ask anew. */
-static void give_up_requests(struct etcd_http *http)
-{
-    struct etcd_request *r;
-
-    for (r = http->requests; r; r = r->next)
-        r->given_up = true;
-    while ((r = next_given_up(http)))
-        finish_request(r, CURLE_OUT_OF_MEMORY);
-}
-
 /*
- * Where curl had no memory it has not said when it wants to be called again. Nor may it be for the requests
- * that it has: of a socket that there was no memory to note, 7.88 keeps a half, and divides by zero at the
- * next look.
+ * Where curl had no memory it is begun anew: it has not said when it wants to be called again, and of a
+ * socket that there was no memory to note 7.88 keeps a half, and divides by zero when it gets one of the same
+ * number.
  */
+static void begin_anew(struct etcd_http *http)
+{
+    http->broken = true;
+    while (http->requests)
+        finish_request(http->requests, CURLE_OUT_OF_MEMORY);
+    http->broken = false;
+    curl_multi_cleanup(http->multi);
+    http->multi = NULL;
+    http->host->timer_set(http->timer, 0, 0);
+}
+
 static void act(struct etcd_http *http, curl_socket_t fd, int mask)
 {
     int running;
-    bool failed = curl_multi_socket_action(http->multi, fd, mask, &running) != CURLM_OK;
+    CURLMcode code = curl_multi_socket_action(http->multi, fd, mask, &running);
 
     handle_results(http);
-    if (failed && http->multi) {
-        http->host->timer_set(http->timer, AGAIN, 0);
-        give_up_requests(http);
-    }
+    if (code != CURLM_OK)
+        begin_anew(http);
 }
 
 static void on_socket_ready(void *data, int fd, uint32_t events)
@@ -350,17 +341,22 @@ struct etcd_http *etcd_http_create(const struct weir_host *host, struct weir_ins
     return http;
 }
 
-int etcd_http_start(struct etcd_http *http)
+static bool start_multi(struct etcd_http *http)
 {
-    http->timer = http->host->timer_add(http->host->loop(http->instance), on_timer, http);
-    http->multi = http->timer ? curl_multi_init() : NULL;
+    http->multi = curl_multi_init();
     if (!http->multi)
-        return -ENOMEM;
+        return false;
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timeout_wanted);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-    return 0;
+    return true;
+}
+
+int etcd_http_start(struct etcd_http *http)
+{
+    http->timer = http->host->timer_add(http->host->loop(http->instance), on_timer, http);
+    return http->timer && start_multi(http) ? 0 : -ENOMEM;
 }
 
 void etcd_http_stop(struct etcd_http *http)
