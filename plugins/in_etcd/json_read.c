@@ -101,7 +101,9 @@ static char *make_probe(size_t room, size_t *ret_size)
     at += snprintf(at, BEHIND_ZEROS, "1e%zu,\n", zeros + 1);
     *ret_size = (size_t)(at - probe);
     char *smaller = realloc(probe, *ret_size);
-    return smaller ? smaller : probe;
+    if (smaller)
+        probe = smaller;
+    return probe;
 }
 
 static json_t *fail(json_error_t *error, enum json_error_code code, const char *text)

@@ -57,7 +57,9 @@ static void fill(const struct weir_option *table, size_t config_size)
     memset(memory, 0xa5, config_size + 2 * GUARD);
     memset(memory + GUARD, 0, config_size);
     struct option_table filled = {table, sizeof *table, memory + GUARD, config_size};
+    fuzz_tested(true);
     option_parse(&section, "plugin", &filled, 1, &owned, &problems);
+    fuzz_tested(false);
     for (size_t i = 0; i < GUARD; i++) {
         FUZZ_CHECK(memory[i] == 0xa5 && memory[GUARD + config_size + i] == 0xa5);
     }
@@ -66,7 +68,7 @@ static void fill(const struct weir_option *table, size_t config_size)
     free(memory);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = {data, size};
     struct weir_option table[ROWS + 1] = {{0}};
@@ -75,7 +77,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < rows; i++) {
         table[i] = row(&in);
     }
+    fuzz_tested(true);
     char *fault = option_check_table(table, sizeof *table, config_size);
+    fuzz_tested(false);
     if (fault) {
         FUZZ_CHECK(*fault);
     } else {
@@ -87,5 +91,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free((char *)table[i].alias);
         free((char *)table[i].def);
     }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_with_failure(run, data, size);
     return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,6 +19,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define FUZZ_CHECK(condition) \
     ((condition) ? (void)0    \
                  : (fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition), abort()))
+
+/*
+ * fail.c, in targets that are declared with FAILS: runs the input as it is, and then once more with one call
+ * failing of those for memory, or of files, that the code under test makes: between fuzz_tested(true) and
+ * fuzz_tested(false).
+ */
+void fuzz_with_failure(void (*run)(const uint8_t *, size_t), const uint8_t *data, size_t size);
+void fuzz_tested(bool runs);
+bool fuzz_failed(void); /* whether that call was made by now */
 
 /* The input, taken from its front. */
 struct fuzz_input {
