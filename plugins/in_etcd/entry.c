@@ -29,8 +29,10 @@ struct etcd_entry *etcd_entry_ref(struct etcd_entry *e)
 
 void etcd_entry_unref(struct etcd_entry *e)
 {
-    if (e && --e->references == 0)
-        free(e);
+    if (!e || --e->references)
+        return;
+    etcd_form_unref(e->form);
+    free(e);
 }
 
 void etcd_draft_finish(struct etcd_draft *d)
@@ -64,31 +66,32 @@ static uint32_t put(struct etcd_draft *d, const char *text)
 
 size_t etcd_entry_settings(const struct etcd_entry *e, struct weir_setting *ret)
 {
-    const char *at = e->text + e->settings_at;
+    const struct etcd_form *f = e->form;
+    const char *at = f->text + f->settings_at;
 
-    for (size_t i = 0; i < e->count; i++) {
+    for (size_t i = 0; i < f->count; i++) {
         ret[i].name = at;
         at += strlen(at) + 1;
-        ret[i].value = at;
+        ret[i].value = at == f->text + f->path_at ? e->text : at;
         at += strlen(at) + 1;
     }
-    return e->count;
+    return f->count;
 }
 
 size_t etcd_entry_origin_room(const struct etcd_entry *e)
 {
-    return strlen(e->text) + sizeof("[4294967295]");
+    return strlen(etcd_entry_key(e)) + sizeof("[4294967295]");
 }
 
 size_t etcd_entry_origin(const struct etcd_entry *e, char *ret)
 {
-    return (size_t)sprintf(ret, "%s[%" PRIu32 "]", e->text, e->number);
+    return (size_t)sprintf(ret, "%s[%" PRIu32 "]", etcd_entry_key(e), e->number);
 }
 
 bool etcd_entry_same(const struct etcd_entry *a, const struct etcd_entry *b)
 {
     struct weir_setting x[ETCD_MOST_SETTINGS], y[ETCD_MOST_SETTINGS];
-    bool same = a->count == b->count;
+    bool same = etcd_entry_count(a) == etcd_entry_count(b);
 
     if (a == b)
         return true;
@@ -96,7 +99,7 @@ bool etcd_entry_same(const struct etcd_entry *a, const struct etcd_entry *b)
         return false;
     etcd_entry_settings(a, x);
     etcd_entry_settings(b, y);
-    for (size_t i = 0; same && i < a->count; i++)
+    for (size_t i = 0; same && i < etcd_entry_count(a); i++)
         same = !strcmp(x[i].name, y[i].name) && !strcmp(x[i].value, y[i].value);
     return same;
 }
@@ -350,49 +353,77 @@ static uint32_t put_paths(struct etcd_draft *d, const json_t *path)
     return at;
 }
 
-/* What is known of it also of a refused one, so that it can be named. */
-static void put_names(struct etcd_draft *d, struct etcd_entry *e, const char *key, json_t *json)
+static uint32_t put_string(struct etcd_draft *d, const json_t *value)
 {
-    const json_t *id = json_is_object(json) ? member(json, "id") : NULL;
-    const json_t *topic = json_is_object(json) ? member(json, "topic") : NULL;
-
-    put(d, key);
-    e->topic_at = put(d, json_is_string(topic) ? json_string_value(topic) : "");
-    e->id_at = json_is_string(id) ? put(d, json_string_value(id)) : 0;
+    return put(d, json_is_string(value) ? json_string_value(value) : "");
 }
 
-/* Where its path stands: one that is good is among the settings, as the first. */
-static void put_path(struct etcd_draft *d, struct etcd_entry *e, json_t *json)
+/* What others may say, too. 0 or a negative errno. */
+static int put_form(struct etcd_draft *d, struct etcd_form *f, const char *key, json_t *json,
+                    const struct etcd_rules *rules)
 {
-    const json_t *path = json_is_object(json) ? member(json, "path") : NULL;
+    put(d, key);
+    f->topic_at = put_string(d, json_is_object(json) ? member(json, "topic") : NULL);
+    f->settings_at = (uint32_t)d->size;
+    int rc = add_members(d, json, rules);
+    f->count = d->count;
+    f->size = (uint32_t)d->size;
+    return rc;
+}
 
-    if (e->count && json_is_string(path))
-        e->path_at = e->settings_at + (uint32_t)sizeof("path");
-    else
-        e->path_at = put_paths(d, path);
+/* Its own. */
+static void put_own(struct etcd_draft *d, struct etcd_entry *e, json_t *json)
+{
+    const json_t *id = json_is_object(json) ? member(json, "id") : NULL;
+    uint32_t at = put_paths(d, json_is_object(json) ? member(json, "path") : NULL);
+
+    e->id_at = json_is_string(id) ? put_string(d, id) - at : 0;
+    e->refusal_at = d->refusal ? put(d, d->refusal) - at : 0;
+}
+
+/* A single path, which is the first setting, is the entry's own. */
+static void leave_path_out(const struct etcd_draft *d, struct etcd_form *f, const json_t *path)
+{
+    if (!f->count || !json_is_string(path))
+        return;
+    f->path_at = f->settings_at + (uint32_t)sizeof("path");
+    f->size -= (uint32_t)json_string_length(path);
+    char *at = d->text + f->path_at;
+    memmove(at, at + json_string_length(path), f->size - f->path_at);
+}
+
+/* Takes the form over. NULL: no memory. */
+static struct etcd_entry *make(const struct etcd_entry *like, const struct etcd_form *form, const char *text,
+                               size_t size)
+{
+    struct etcd_entry *e = form ? malloc(sizeof(*e) + size) : NULL;
+
+    if (e) {
+        *e = *like;
+        e->form = form;
+        memcpy(e->text, text, size);
+    } else if (form) {
+        etcd_form_unref(form);
+    }
+    return e;
 }
 
 struct etcd_entry *etcd_entry_read(struct etcd_draft *d, const char *key, size_t number, json_t *json,
                                    const struct etcd_rules *rules)
 {
     struct etcd_entry e = {.references = 1, .number = (uint32_t)number}, *made = NULL;
+    struct etcd_form form = {0};
 
     d->size = d->count = 0;
     d->no_memory = false;
-    put_names(d, &e, key, json);
-    e.settings_at = (uint32_t)d->size;
-    int rc = add_members(d, json, rules);
-    e.count = d->count;
-    put_path(d, &e, json);
-    if (rc == -EINVAL)
-        e.refusal_at = put(d, d->refusal);
+    int rc = put_form(d, &form, key, json, rules);
+    size_t own = d->size;
+    put_own(d, &e, json);
+    if (rc != -ENOMEM && !d->no_memory) {
+        leave_path_out(d, &form, json_is_object(json) ? member(json, "path") : NULL);
+        made = make(&e, etcd_form_get(&form, d->text), d->text + own, d->size - own);
+    }
     free(d->refusal);
     d->refusal = NULL;
-    if (rc != -ENOMEM && !d->no_memory)
-        made = malloc(sizeof(e) + d->size);
-    if (made) {
-        *made = e;
-        memcpy(made->text, d->text, d->size);
-    }
     return made;
 }

@@ -11,16 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <weir/plugin.h>
+#include "form.h"
 
 enum { ETCD_MOST_SETTINGS = 64 };
 
 struct etcd_entry {
+    const struct etcd_form *form;
     unsigned references;
-    uint32_t number; /* its place in the key's list, counted from 1 */
-    uint32_t id_at, path_at, topic_at, refusal_at, settings_at; /* in text; 0: none */
-    uint32_t count;                                             /* settings */
-    char text[]; /* the key; then topic, id, the settings' names and values, the path where it is not the
-                    first of those, why it is refused */
+    uint32_t number;            /* its place in the key's list, counted from 1 */
+    uint32_t id_at, refusal_at; /* in text; 0: none */
+    char text[];                /* the path; then the id, why it is refused */
 };
 
 struct etcd_rules {
@@ -53,12 +53,12 @@ static inline const char *etcd_entry_id(const struct etcd_entry *e)
 /* Several paths: with commas between; "" where a refused one has none. */
 static inline const char *etcd_entry_path(const struct etcd_entry *e)
 {
-    return e->text + e->path_at;
+    return e->text;
 }
 
 static inline const char *etcd_entry_topic(const struct etcd_entry *e) /* may be "" */
 {
-    return e->text + e->topic_at;
+    return e->form->text + e->form->topic_at;
 }
 
 /* Why not; NULL: it is good. */
@@ -67,7 +67,18 @@ static inline const char *etcd_entry_refusal(const struct etcd_entry *e)
     return e->refusal_at ? e->text + e->refusal_at : NULL;
 }
 
-/* Without allow_path. Returns how many, at most ETCD_MOST_SETTINGS; the texts are the entry's. */
+static inline const char *etcd_entry_key(const struct etcd_entry *e)
+{
+    return e->form->text;
+}
+
+/* How many settings, at most ETCD_MOST_SETTINGS. */
+static inline size_t etcd_entry_count(const struct etcd_entry *e)
+{
+    return e->form->count;
+}
+
+/* Without allow_path. Returns how many; the texts are the entry's. */
 size_t etcd_entry_settings(const struct etcd_entry *, struct weir_setting *ret);
 /* "logAgentConf[3]". Returns its length; ret has room for etcd_entry_origin_room. */
 size_t etcd_entry_origin(const struct etcd_entry *, char *ret);

@@ -63,7 +63,7 @@ static size_t most_bytes(const struct etcd_change *change)
     size_t size = 256 + strlen(change->id) + etcd_entry_origin_room(e);
 
     etcd_entry_settings(e, settings);
-    for (size_t i = 0; i < e->count; i++)
+    for (size_t i = 0; i < etcd_entry_count(e); i++)
         size += 2 * WEIR_MAX_STR + strlen(settings[i].name) + strlen(settings[i].value);
     return size;
 }
@@ -100,10 +100,11 @@ static uint8_t *put_settings(uint8_t *p, const struct etcd_entry *e)
 static uint8_t *put_origin(uint8_t *p, const struct etcd_entry *e)
 {
     char number[24];
-    size_t size = (size_t)snprintf(number, sizeof(number), "[%" PRIu32 "]", e->number), key = strlen(e->text);
+    const char *key = etcd_entry_key(e);
+    size_t size = (size_t)snprintf(number, sizeof(number), "[%" PRIu32 "]", e->number), length = strlen(key);
 
-    p = weir_put_str_head(p, (uint32_t)(key + size));
-    return mempcpy(mempcpy(p, e->text, key), number, size);
+    p = weir_put_str_head(p, (uint32_t)(length + size));
+    return mempcpy(mempcpy(p, key, length), number, size);
 }
 
 static uint8_t *put_change(uint8_t *p, const struct etcd_change *change)

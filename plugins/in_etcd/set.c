@@ -170,7 +170,7 @@ static int make_room(const struct etcd_set *set, const struct etcd_items *items,
     size_t settings = 0, origins = 0;
 
     for (size_t i = 0; i < items->count; i++) {
-        settings += items->list[i].entry->count + set->settings->allow_path.count;
+        settings += etcd_entry_count(items->list[i].entry) + set->settings->allow_path.count;
         origins += etcd_entry_origin_room(items->list[i].entry);
     }
     ret->list = calloc(items->count + 1, sizeof(*ret->list));

@@ -29,8 +29,8 @@ static void check_entry(const struct etcd_entry *entry)
         return;
     }
     check_paths(etcd_entry_path(entry));
-    FUZZ_CHECK(etcd_entry_settings(entry, settings) == entry->count);
-    for (size_t i = 0; i < entry->count; i++) {
+    FUZZ_CHECK(etcd_entry_settings(entry, settings) == etcd_entry_count(entry));
+    for (size_t i = 0; i < etcd_entry_count(entry); i++) {
         FUZZ_CHECK(strcasecmp(settings[i].name, "allow_path") != 0);
     }
 }

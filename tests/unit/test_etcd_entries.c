@@ -3,6 +3,7 @@
  * configuration. */
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,7 @@ static void check_settings(const struct etcd_entry *e, const char *wanted)
 
     ck_assert_msg(!etcd_entry_refusal(e), "%s", etcd_entry_refusal(e));
     etcd_entry_settings(e, settings);
-    for (size_t i = 0; i < e->count; i++) {
+    for (size_t i = 0; i < etcd_entry_count(e); i++) {
         size_t used = strlen(text);
         snprintf(text + used, sizeof(text) - used, "%s%s=%s", i ? " " : "", settings[i].name,
                  settings[i].value);
@@ -71,6 +72,69 @@ START_TEST(good_entries)
     entries = read_good(" {\"path\":\"/a\"} ", &anywhere);
     check_settings(entries.items[0], "path=/a tag=the.tag");
     etcd_entries_clear(&entries);
+}
+END_TEST
+
+/* What entries say besides path and id is one text for all that say the same, and goes with the last of them.
+ */
+START_TEST(entries_share_what_they_say)
+{
+    struct etcd_entries entries = read_good(
+        "[{\"path\":\"/a\",\"topic\":\"t\",\"x\":1},{\"path\":\"/longer/b\",\"topic\":\"t\",\"x\":1,\"id\":\"i\"},"
+        "{\"path\":\"/a\",\"topic\":\"u\",\"x\":1},{\"path\":[\"/a\"],\"topic\":\"t\",\"x\":1},"
+        "{\"path\":[\"/a\",\"/b\"],\"topic\":\"t\",\"x\":1},{\"path\":\"/a\",\"topic\":\"t\",\"x\":\"path\"}]",
+        &anywhere);
+    struct etcd_entry *const *e = entries.items;
+
+    for (size_t i = 0; i < entries.count; i++)
+        for (size_t k = 0; k < i; k++)
+            ck_assert_msg((e[i]->form == e[k]->form) == (i == 1 && k == 0), "%zu and %zu", i, k);
+    check_settings(e[0], "path=/a topic=t x=1 tag=the.tag");
+    check_settings(e[1], "path=/longer/b topic=t x=1 tag=the.tag");
+    check_settings(e[2], "path=/a topic=u x=1 tag=the.tag");
+    check_settings(e[3], "path=/a topic=t x=1 tag=the.tag");
+    check_settings(e[4], "path=/a path=/b topic=t x=1 tag=the.tag");
+    check_settings(e[5], "path=/a topic=t x=path tag=the.tag");
+    ck_assert_str_eq(etcd_entry_path(e[4]), "/a,/b");
+    ck_assert_str_eq(etcd_entry_id(e[1]), "i");
+    ck_assert_ptr_null(etcd_entry_id(e[0]));
+    ck_assert_str_eq(etcd_entry_topic(e[2]), "u");
+
+    struct etcd_entry *second = etcd_entry_ref(e[1]);
+    etcd_entries_clear(&entries);
+    check_settings(second, "path=/longer/b topic=t x=1 tag=the.tag");
+    entries = read_good("[{\"path\":\"/c\",\"topic\":\"t\",\"x\":1}]", &anywhere);
+    ck_assert_ptr_eq(entries.items[0]->form, second->form);
+    etcd_entries_clear(&entries);
+    etcd_entry_unref(second);
+}
+END_TEST
+
+static void *read_often(void *data)
+{
+    size_t *count = data;
+
+    for (int i = 0; i < 200; i++) {
+        struct etcd_entries entries =
+            read_good("[{\"path\":\"/a\",\"topic\":\"t\"},{\"path\":\"/b\"}]", &anywhere);
+        *count += entries.count;
+        etcd_entries_clear(&entries);
+    }
+    return NULL;
+}
+
+/* Each instance has its thread, and what they share comes and goes with what any of them reads. */
+START_TEST(entries_of_several_threads)
+{
+    pthread_t threads[4];
+    size_t counts[4] = {0};
+
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, read_often, &counts[i]), 0);
+    for (size_t i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert_uint_eq(counts[i], 400);
+    }
 }
 END_TEST
 
@@ -347,6 +411,8 @@ int main(void)
     TCase *tcase = tcase_create("entries");
 
     tcase_add_test(tcase, good_entries);
+    tcase_add_test(tcase, entries_share_what_they_say);
+    tcase_add_test(tcase, entries_of_several_threads);
     tcase_add_test(tcase, bad_entries);
     tcase_add_test(tcase, bad_values);
     tcase_add_test(tcase, json_without_memory);
