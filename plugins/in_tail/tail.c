@@ -25,6 +25,8 @@
 static const uint64_t RETRY = 1000000000;    /* ns */
 static const uint64_t START_SLICE = 5000000; /* ns that the first look at the files may take at once */
 
+enum timer { TIMER_POLL, TIMER_RETRY, TIMER_IDLE, TIMERS };
+
 static void on_retry(void *data);
 static void on_poll(void *data);
 
@@ -53,10 +55,19 @@ void tail_wake(struct tail_instance *tail)
     }
 }
 
-/* Most inputs never need most of the timers: they are made when they are. False: no memory. */
-static bool set_timer(struct tail_instance *tail, struct weir_timer **timer, weir_call_fn fn, uint64_t first,
+static bool has_timer(const struct tail_instance *tail, enum timer which)
+{
+    return tail->timers && tail->timers[which];
+}
+
+/* Most inputs never need any of the timers: they are made when they are. False: no memory. */
+static bool set_timer(struct tail_instance *tail, enum timer which, weir_call_fn fn, uint64_t first,
                       uint64_t repeat)
 {
+    if (!tail->timers && !(tail->timers = calloc(TIMERS, sizeof(struct weir_timer *)))) {
+        return false;
+    }
+    struct weir_timer **timer = &tail->timers[which];
     if (!*timer) {
         *timer = tail->host->timer_add(tail->host->loop(tail->instance), fn, tail);
     }
@@ -66,10 +77,21 @@ static bool set_timer(struct tail_instance *tail, struct weir_timer **timer, wei
     return *timer;
 }
 
+static void remove_timers(struct tail_instance *tail)
+{
+    for (size_t i = 0; tail->timers && i < TIMERS; i++) {
+        if (tail->timers[i]) {
+            tail->host->timer_remove(tail->timers[i]);
+        }
+    }
+    free(tail->timers);
+    tail->timers = NULL;
+}
+
 /* Without memory for a timer, the next event or refresh leads here again. */
 void tail_retry(struct tail_instance *tail)
 {
-    tail->retrying = tail->retrying || set_timer(tail, &tail->retry, on_retry, RETRY, 0);
+    tail->retrying = tail->retrying || set_timer(tail, TIMER_RETRY, on_retry, RETRY, 0);
 }
 
 void tail_poll(struct tail_instance *tail)
@@ -79,7 +101,7 @@ void tail_poll(struct tail_instance *tail)
         return;
     }
     tail->polling = true;
-    if (!tail->poll && !set_timer(tail, &tail->poll, on_poll, interval, interval)) {
+    if (!has_timer(tail, TIMER_POLL) && !set_timer(tail, TIMER_POLL, on_poll, interval, interval)) {
         tail_retry(tail);
     }
 }
@@ -442,13 +464,7 @@ static void close_all(struct tail_instance *tail)
     tail_scan_clear(tail);
     tail_dirs_clear(tail);
     tail_known_clear(tail);
-    struct weir_timer **timers[] = {&tail->poll, &tail->retry, &tail->idle};
-    for (size_t i = 0; i < sizeof(timers) / sizeof(*timers); i++) {
-        if (*timers[i]) {
-            tail->host->timer_remove(*timers[i]);
-            *timers[i] = NULL;
-        }
-    }
+    remove_timers(tail);
     if (tail->hub) {
         tail_hub_leave(tail->hub, &tail->worker);
         tail->hub = NULL;
@@ -464,7 +480,7 @@ static int open_all(struct tail_instance *tail)
     uint64_t interval = tail->config->exit_on_eof ? 0 : tail->config->refresh_interval;
     int r = tail_hub_join(tail->host, loop, &worker_kind, &tail->worker, interval, &tail->hub);
     uint64_t idle = tail->config->exit_on_eof ? 0 : tail->config->close_inactive;
-    if (r == 0 && idle && !set_timer(tail, &tail->idle, on_idle, idle, idle / 2 + 1)) {
+    if (r == 0 && idle && !set_timer(tail, TIMER_IDLE, on_idle, idle, idle / 2 + 1)) {
         r = -ENOMEM;
     }
     return r < 0 ? r : tail_known_load(tail);

@@ -51,7 +51,7 @@ struct tail_instance {
     struct tail_multiline *multiline; /* or NULL: every line is a record as it is */
     struct tail_hub *hub;
     struct tail_worker worker;
-    struct weir_timer *poll, *retry, *idle;
+    struct weir_timer **timers; /* by enum timer (tail.c); NULL: none was needed so far */
 
     struct tail_link files; /* struct tail_file.member: every open file, those longest without news first */
     struct tail_link ready; /* .ready: those that have something to be done */
