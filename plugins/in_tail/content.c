@@ -18,6 +18,7 @@
 #include "join_read.h"
 #include "known.h"
 #include "packed.h"
+#include "parked.h"
 
 void tail_file_save(struct tail_file *file)
 {
@@ -192,17 +193,20 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     struct tail_known *known = NULL;
     bool changed = false;
     const char *from = "its start";
-    const bool packed = tail_packed_is(tail, file->fd);
-    const uint64_t end = packed ? 0 : status->size - status->size % tail_lines_width(tail->format);
     uint64_t skip = 0;
     int r = tail_known_take(tail, file->fd, status, file->path, &known, &changed);
     if (r < 0) {
         return r;
     }
     const bool sure = known && tail_known_is_sure(known, status);
-    const bool packs = packed && !sure; /* else it is rewritten, which is seen when it is read */
+    /* if it is by now, though it was not, it is rewritten, which is seen when it is read */
+    const bool packs = !sure && tail_packed_is(tail, file->fd);
+    const uint64_t end = packs ? 0 : status->size - status->size % tail_lines_width(tail->format);
     if (known) {
         r = continue_stream(file, known, sure);
+        if (r == 0 && sure) {
+            tail_parked_unwatch(known, file);
+        }
         from = "where it was left";
     } else if (!changed && tail->starting && tail->first_start && !tail->config->read_from_head) {
         r = begin_stream(file, end);
@@ -289,11 +293,14 @@ int tail_file_examine(struct tail_file *file)
 {
     struct stat s;
     uint64_t unread = file->size > file->offset ? file->size - file->offset : 0;
-    if (fstat(file->fd, &s) < 0) {
+    if (!file->fresh && fstat(file->fd, &s) < 0) {
         return -errno;
     }
-    file->size = (uint64_t)s.st_size;
-    file->changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
+    if (!file->fresh) {
+        file->size = (uint64_t)s.st_size;
+        file->changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
+    }
+    file->fresh = false;
     if (file->size < file->offset) {
         tail_account_count(file->tail, TAIL_TRUNCATED, unread);
         return tail_file_restart(file, "truncated");

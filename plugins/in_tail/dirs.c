@@ -17,6 +17,7 @@
 #include "dirs_private.h"
 #include "file.h"
 #include "packed.h"
+#include "parked.h"
 #include "scan.h"
 #include "search.h"
 #include "subscribe.h"
@@ -325,7 +326,8 @@ static void need_watch(struct tail_need *need)
 {
     struct tail_instance *tail = need->tail;
     bool names = need->what & TAIL_NEED_NAMES;
-    uint32_t events = SELF_EVENTS | (names ? NAME_EVENTS : 0) | (names && tail_parks(tail) ? IN_MODIFY : 0);
+    uint32_t events =
+        SELF_EVENTS | (names ? NAME_EVENTS : 0) | (names && tail_parked_by_dirs(tail) ? IN_MODIFY : 0);
     bool covered = tail->config->inotify_watcher &&
                    dir_watch(need->dir, tail, events, need->what & NEED_WAY, monotonic());
     if (!covered) {

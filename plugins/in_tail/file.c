@@ -70,10 +70,14 @@ static void watch(struct tail_file *file, uint32_t system)
     if (tail->config->exit_on_eof) {
         return; /* read once to its end */
     }
-    /* through the descriptor: the name may lead elsewhere by now */
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
     file->sub.fn = file_event;
-    file->polled = !tail_subscribe(tail, &file->sub, path, file->path, FILE_EVENTS, system, &(int){0});
+    if (file->sub.watched) { /* since it was open before */
+        file->polled = tail_notify_remote(&file->sub, file->path, system);
+    } else {
+        /* through the descriptor: the name may lead elsewhere by now */
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+        file->polled = !tail_subscribe(tail, &file->sub, path, file->path, FILE_EVENTS, system, &(int){0});
+    }
     if (file->polled) {
         tail_poll(tail);
     }

@@ -41,6 +41,7 @@ struct tail_file {
     bool polled;         /* inotify does not tell about it, or not reliably */
     bool anew;           /* its stream began because it was truncated or rewritten */
     bool split;          /* the offset is within a line that was split */
+    bool fresh;          /* opened again just now: size and changed need not be asked for */
     bool unsure;         /* whether it is compressed is to be seen from its first bytes */
 };
 

@@ -41,7 +41,8 @@ struct tail_hub {
     size_t buffer_size;
     int notify_error;
     bool notify_said, limit_said;
-    bool busy; /* run() comes at the end of what is going on now */
+    bool sparing; /* of watches */
+    bool busy;    /* run() comes at the end of what is going on now */
     bool posted, left;
 };
 
@@ -350,6 +351,27 @@ bool tail_hub_first_limit(struct tail_hub *hub)
     bool first = !hub->limit_said;
     hub->limit_said = true;
     return first;
+}
+
+bool tail_hub_spare_watches(struct tail_hub *hub)
+{
+    bool any = false;
+    if (hub->sparing) {
+        return false;
+    }
+    hub->sparing = true;
+    for (struct beat *beat = hub->beats; beat; beat = beat->next) {
+        for (struct tail_link *l = beat->members.next; l != &beat->members; l = l->next) {
+            struct tail_worker *worker = TAIL_OF(l, struct tail_worker, member);
+            any |= hub->kind->spare(worker);
+        }
+    }
+    return any;
+}
+
+bool tail_hub_is_sparing(const struct tail_hub *hub)
+{
+    return hub->sparing;
 }
 
 uint8_t *tail_hub_buffer(struct tail_hub *hub, size_t size)

@@ -39,6 +39,8 @@ struct tail_worker_kind {
     void (*refresh)(struct tail_worker *);
     /* Another has no descriptor for a file: closes one that has nothing new. False: there is none. */
     bool (*give_way)(struct tail_worker *);
+    /* There are no more watches: gives up those that it can do without. False: there is none. */
+    bool (*spare)(struct tail_worker *);
 };
 
 /*
@@ -67,6 +69,11 @@ bool tail_hub_enough(const struct tail_hub *);
 struct tail_notify *tail_hub_notify(struct tail_hub *, int *ret_error, bool *ret_first);
 /* Whether this is the first time that the watch limit is met on this loop: one warning is enough. */
 bool tail_hub_first_limit(struct tail_hub *);
+
+/* No watch is left. The first time: all give up those that they can do without. False: nothing came of it. */
+bool tail_hub_spare_watches(struct tail_hub *);
+/* Whether that is so: only what is needed may be watched. */
+bool tail_hub_is_sparing(const struct tail_hub *);
 
 /* The read buffer, at least `size` bytes. Its content is lost by the next call. NULL: no memory. */
 uint8_t *tail_hub_buffer(struct tail_hub *, size_t size);

@@ -38,7 +38,8 @@ static uint32_t system_of(int fd)
     return fstatfs(fd, &s) == 0 ? (uint32_t)s.f_type : 0;
 }
 
-int tail_status_read(int fd, struct tail_status *ret)
+/* All but the kind of system and the generation. */
+static int status_of(int fd, struct tail_status *ret)
 {
     struct statx s;
     if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &s) < 0) {
@@ -54,15 +55,40 @@ int tail_status_read(int fd, struct tail_status *ret)
         .changed = (uint64_t)s.stx_mtime.tv_sec * 1000000000u + s.stx_mtime.tv_nsec,
         .mode = s.stx_mode,
     };
-    ret->system = S_ISREG(s.stx_mode) ? system_of(fd) : 0;
+    return 0;
+}
+
+static void complete(int fd, struct tail_status *ret)
+{
+    ret->system = S_ISREG(ret->mode) ? system_of(fd) : 0;
     if (ret->system == OVERLAYFS_SUPER_MAGIC) {
         /* a file of its lower layer keeps its numbers when it is first written to, but is copied, and so has
            another birth and generation than before */
         ret->identity.born = 0;
-    } else if (S_ISREG(s.stx_mode)) {
+    } else if (S_ISREG(ret->mode)) {
         ret->identity.generation = generation_of(fd);
     }
-    return 0;
+}
+
+int tail_status_read(int fd, struct tail_status *ret)
+{
+    int r = status_of(fd, ret);
+    if (r == 0) {
+        complete(fd, ret);
+    }
+    return r;
+}
+
+int tail_status_read_again(int fd, const struct tail_identity *known, struct tail_status *ret)
+{
+    int r = status_of(fd, ret);
+    struct tail_identity *id = &ret->identity;
+    if (r == 0 && id->born && id->born == known->born && id->ino == known->ino && id->dev == known->dev) {
+        id->generation = known->generation;
+    } else if (r == 0) {
+        complete(fd, ret);
+    }
+    return r;
 }
 
 bool tail_identity_equal_but_device(const struct tail_identity *a, const struct tail_identity *b)

@@ -60,6 +60,9 @@ struct tail_status {
     uint32_t system; /* the kind of file system a regular file lies on, as statfs numbers it; 0: not known */
 };
 int tail_status_read(int fd, struct tail_status *ret);
+/* The same of one that most likely is a known one: then what can't have changed is not asked for again, and
+ * the system is not known. */
+int tail_status_read_again(int fd, const struct tail_identity *known, struct tail_status *ret);
 
 /* Whether both are the same inode and, as far as both file systems say, the same use of it. */
 bool tail_identity_equal(const struct tail_identity *, const struct tail_identity *);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "file.h"
 #include "packed.h"
+#include "parked.h"
 
 /* -- Places ----------------------------------------------------------------------------------------- */
 
@@ -57,6 +58,7 @@ void tail_place_unref(struct tail_place *place)
 void tail_known_free(struct tail_known *known)
 {
     if (known) {
+        tail_parked_end(known);
         if (known->stream) {
             known->place->tail->host->stream_close(known->stream);
         }
@@ -108,6 +110,7 @@ int tail_known_add(struct tail_instance *tail, const struct weir_stream_state *s
         free(known);
         return -ENOMEM;
     }
+    tail_list_init(&known->news);
     memcpy(known->key, state->key, size);
     known->name = known->key + size;
     memcpy(known->key + size, meta.path + meta.path_size - name_size, name_size);
@@ -259,6 +262,7 @@ static void bury(struct tail_instance *tail, struct tail_known *known)
     }
     tail->parked_count -= known->parked;
     known->parked = false;
+    tail_parked_end(known);
     tail_table_remove(&tail->known, &known->node);
     known->gone = true;
     known->missing = tail_clock();
@@ -422,6 +426,7 @@ void tail_known_park(struct tail_instance *tail, struct tail_file *file, const c
             known->parked = true;
             known->stream = file->stream;
             file->stream = NULL;
+            tail_parked_watch(known, file);
             tail->parked_count++;
             return;
         }
@@ -430,8 +435,8 @@ void tail_known_park(struct tail_instance *tail, struct tail_file *file, const c
 
 static bool as_it_was(const struct tail_known *known, const struct stat *s)
 {
-    return known->parked && known->identity.dev == s->st_dev && known->identity.ino == s->st_ino &&
-           known->size == (uint64_t)s->st_size &&
+    return known->parked && !known->lost && known->identity.dev == s->st_dev &&
+           known->identity.ino == s->st_ino && known->size == (uint64_t)s->st_size &&
            known->changed == (uint64_t)s->st_mtim.tv_sec * 1000000000u + (uint64_t)s->st_mtim.tv_nsec;
 }
 

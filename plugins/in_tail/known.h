@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 #include "identity.h"
+#include "notify.h"
 #include "tail.h"
 
 /* A directory in which known files were last seen. */
@@ -29,6 +30,8 @@ struct tail_known {
     struct tail_place *place; /* of its last known path */
     const char *name;
     uint64_t size, changed;     /* parked: as it was then */
+    struct tail_sub sub;        /* parked: its watch, if it has one */
+    struct tail_link news;      /* parked: among those that were written to since */
     struct weir_stream *stream; /* parked: kept open, since to find it among very many takes time; or NULL */
     bool finished, away;
     struct tail_packing packing;
@@ -36,6 +39,7 @@ struct tail_known {
     uint32_t met;     /* the round in which its inode was last seen */
     bool gone;        /* in `buried`, where only what it said is looked for */
     bool rewritten;   /* its file says something else now, and gets another stream */
+    bool lost;        /* parked: its watch led to another place than its path; found again, it is opened */
     bool parked;      /* closed only because it has nothing new */
     char key[];       /* and behind it the name */
 };

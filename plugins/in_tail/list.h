@@ -31,6 +31,15 @@ static inline void tail_list_add(struct tail_link *list, struct tail_link *item)
     list->prev = item;
 }
 
+/* `item`, which must be in no list, takes the place of `other`, which is in one; that is in none then. */
+static inline void tail_list_replace(struct tail_link *other, struct tail_link *item)
+{
+    *item = *other;
+    item->prev->next = item;
+    item->next->prev = item;
+    tail_list_init(other);
+}
+
 /* Takes a link that is in no list, too. */
 static inline void tail_list_remove(struct tail_link *item)
 {

@@ -24,27 +24,37 @@ enum { KEPT_DESCRIPTORS = 192 };
  */
 static bool is_last(int fd)
 {
+    static _Thread_local int sure; /* those below it are none */
     struct rlimit limit;
+    if (fd < sure) {
+        return false; /* of a limit that was lowered since, open itself tells */
+    }
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
         return false;
     }
     rlim_t kept = limit.rlim_cur / 4 < KEPT_DESCRIPTORS ? limit.rlim_cur / 4 : KEPT_DESCRIPTORS;
-    return (rlim_t)fd >= limit.rlim_cur - kept;
+    sure = limit.rlim_cur - kept < INT_MAX ? (int)(limit.rlim_cur - kept) : INT_MAX;
+    return fd >= sure;
 }
 
 /*
  * That a file was read is not noted in it, which would write its inode after each time that it was appended
  * to; only its owner may ask for that.
  */
-static int open_any(struct tail_instance *tail, const char *path)
+int tail_open(struct tail_instance *tail, const char *path, int more)
 {
-    static const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more;
     int fd = open(path, tail->noted ? flags : flags | O_NOATIME);
     if (fd < 0 && errno == EPERM && !tail->noted) {
         tail->noted = true;
         fd = open(path, flags);
     }
     return fd;
+}
+
+static int open_any(struct tail_instance *tail, const char *path)
+{
+    return tail_open(tail, path, 0);
 }
 
 /* As open; EMFILE where one of the last descriptors would be used up. */
@@ -105,11 +115,7 @@ static bool refused(struct tail_instance *tail, const char *path, int error)
     return true;
 }
 
-/*
- * Whether one more file may be open. Where max_open_files is reached, one that has nothing new makes room;
- * where all have, this one waits until those are through. Rotated ones are kept beyond the limit.
- */
-static bool has_room(struct tail_instance *tail)
+bool tail_has_room(struct tail_instance *tail)
 {
     size_t max = (size_t)tail->config->max_open_files;
     if (max == 0 && tail->limited && tail->crowded) {
@@ -249,5 +255,5 @@ bool tail_look(struct tail_instance *tail, const char *path)
         tail_known_unchanged(tail, path, &s)) {
         return true;
     }
-    return has_room(tail) && begin(tail, path);
+    return tail_has_room(tail) && begin(tail, path);
 }

@@ -36,5 +36,12 @@ void tail_scan_clear(struct tail_instance *);
  * until others are closed.
  */
 bool tail_look(struct tail_instance *, const char *path);
+/*
+ * Whether one more file may be open. Where max_open_files is reached, one that has nothing new makes room;
+ * where all have, this one waits until those are through. Rotated ones are kept beyond the limit.
+ */
+bool tail_has_room(struct tail_instance *);
+/* open(2), with `more` flags: that a file is read is not noted in it, where weir may see to that. */
+int tail_open(struct tail_instance *, const char *path, int more);
 
 #endif

@@ -24,6 +24,9 @@ static int subscribe(struct tail_instance *tail, struct tail_sub *sub, const cha
         return -error;
     }
     int r = tail_notify_add(notify, sub, path, events);
+    if (r == -ENOSPC && tail_hub_spare_watches(tail->hub)) {
+        r = tail_notify_add(notify, sub, path, events);
+    }
     if (r == -ENOSPC && tail_hub_first_limit(tail->hub)) {
         tail_log(
             tail, WARN,
@@ -51,6 +54,15 @@ bool tail_subscribe(struct tail_instance *tail, struct tail_sub *sub, const char
             shown);
     }
     return false;
+}
+
+void tail_subscription_move(struct tail_hub *hub, struct tail_sub *from, struct tail_sub *to)
+{
+    int error;
+    bool first;
+    if (from->watched) {
+        tail_notify_move(tail_hub_notify(hub, &error, &first), from, to);
+    }
 }
 
 void tail_unsubscribe(struct tail_hub *hub, struct tail_sub *sub)

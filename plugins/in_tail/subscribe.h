@@ -13,6 +13,8 @@
  */
 bool tail_subscribe(struct tail_instance *, struct tail_sub *, const char *path, const char *shown,
                     uint32_t events, uint32_t system, int *ret_error);
+/* As tail_notify_move. Takes one that is subscribed to nothing. */
+void tail_subscription_move(struct tail_hub *, struct tail_sub *from, struct tail_sub *to);
 /* Takes one that is subscribed to nothing. */
 void tail_unsubscribe(struct tail_hub *, struct tail_sub *);
 

@@ -20,6 +20,7 @@
 #include "known.h"
 #include "multiline.h"
 #include "packed.h"
+#include "parked.h"
 #include "scan.h"
 
 static const uint64_t RETRY = 1000000000;    /* ns */
@@ -34,7 +35,7 @@ static void on_poll(void *data);
 
 static bool has_work(const struct tail_instance *tail)
 {
-    return (!tail->paused && !tail_list_empty(&tail->ready)) ||
+    return (!tail->paused && !tail_list_empty(&tail->ready)) || tail_parked_due(tail) ||
            (tail->crowded && tail_list_empty(&tail->ready));
 }
 
@@ -156,6 +157,7 @@ static void make_room(struct tail_instance *tail)
     if (tail_parks(tail) && tail_park_one(tail)) {
         tail->spare = tail->limited;
         tail->crowded = false;
+        tail->yields = true;
         tail_wake(tail);
     } else if (tail_list_empty(&tail->ready)) { /* else some have news, and make room once that is read */
         tail_retry(tail);
@@ -171,6 +173,12 @@ static bool give_way(struct tail_worker *worker)
     }
     tail_limit(tail);
     return true;
+}
+
+/* There are no more watches. */
+static bool spare(struct tail_worker *worker)
+{
+    return tail_parked_spare(TAIL_OF(worker, struct tail_instance, worker));
 }
 
 static void on_idle(void *data)
@@ -230,9 +238,11 @@ static size_t work(struct tail_worker *worker, bool *ret_more)
     }
     if (tail->crowded && tail_list_empty(&tail->ready)) {
         make_room(tail);
+    } else {
+        bytes += tail_parked_open(tail) * TAIL_TURN;
     }
     tail_end(tail);
-    *ret_more = !tail->paused && !tail_list_empty(&tail->ready);
+    *ret_more = (!tail->paused && !tail_list_empty(&tail->ready)) || tail_parked_due(tail);
     return bytes;
 }
 
@@ -249,6 +259,7 @@ static bool scan(struct tail_worker *worker)
 {
     struct tail_instance *tail = TAIL_OF(worker, struct tail_instance, worker);
     bool more = tail_scan_step(tail);
+    tail->yields = false;
     if (tail->starting && !tail_scan_waits(tail)) {
         started(tail);
     }
@@ -446,6 +457,7 @@ static int tail_create(const struct weir_host *host, struct weir_instance *insta
     tail->instance = instance;
     tail_list_init(&tail->files);
     tail_list_init(&tail->ready);
+    tail_list_init(&tail->news);
     int r = set_settings(tail, config);
     if (r < 0) {
         tail_free(tail);
@@ -472,7 +484,13 @@ static void close_all(struct tail_instance *tail)
 }
 
 static const struct tail_worker_kind worker_kind = {
-    .work = work, .scan = scan, .overflow = overflow, .refresh = refresh, .give_way = give_way};
+    .work = work,
+    .scan = scan,
+    .overflow = overflow,
+    .refresh = refresh,
+    .give_way = give_way,
+    .spare = spare,
+};
 
 static int open_all(struct tail_instance *tail)
 {

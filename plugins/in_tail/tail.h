@@ -54,6 +54,7 @@ struct tail_instance {
     struct weir_timer **timers; /* by enum timer (tail.c); NULL: none was needed so far */
 
     struct tail_link files; /* struct tail_file.member: every open file, those longest without news first */
+    struct tail_link news;  /* struct tail_known.news: closed files that were written to since */
     struct tail_link ready; /* .ready: those that have something to be done */
     struct tail_table by_path, by_inode;
     struct tail_table dirs;   /* struct tail_need, by path */
@@ -77,6 +78,7 @@ struct tail_instance {
     bool rescan;        /* a walk is due */
     bool spare;         /* a file was closed so that another may be open in its place */
     bool crowded;       /* files wait because no more can be open */
+    bool yields;        /* closed files that have news wait until the walk has had the place made for it */
     bool limited;       /* descriptors ran out once: from then on files that have nothing new make room */
     bool loose_inodes;  /* directories tell other inode numbers than files do */
     bool paused;        /* an output is full; resume will come */

@@ -146,7 +146,7 @@ void tail_file_give_up(struct tail_file *file, int error)
 size_t tail_file_work(struct tail_file *file)
 {
     size_t bytes = 0;
-    bool changed = false;
+    bool changed = false, fresh = file->fresh;
     int r = file->packed ? 0 : tail_file_examine(file);
     if (r < 0) {
         tail_file_give_up(file, -r);
@@ -165,7 +165,9 @@ size_t tail_file_work(struct tail_file *file)
         tail_account_sample(file,
                             progress == TAIL_END || file->size < file->offset ? file->offset : file->size);
     }
-    if (progress == TAIL_CHANGED) {
+    if (progress == TAIL_CHANGED && fresh) {
+        changed = true; /* since it was opened: it may have been truncated, which its size tells */
+    } else if (progress == TAIL_CHANGED) {
         r = tail_file_restart(file, "rewritten");
         changed = true;
     } else if (progress != TAIL_BROKEN) {
