@@ -29,7 +29,7 @@ static const struct ordered orders[] = {
 struct reading {
     iconv_t cd;
     uint8_t newline[4];
-    size_t width;
+    size_t width, mark; /* mark: which byte of a newline is not 0 */
 };
 
 struct tail_encoding {
@@ -59,6 +59,8 @@ static int find_newline(struct reading *r, const char *name)
     if (r->width != 1 && r->width != 2 && r->width != 4)
         return -EINVAL;
     memcpy(r->newline, text, r->width);
+    while (r->mark + 1 < r->width && !r->newline[r->mark])
+        r->mark++;
     return 0;
 }
 
@@ -141,9 +143,15 @@ const uint8_t *tail_encoding_newline(const struct tail_encoding *e, const uint8_
 
     if (r->width == 1)
         return memchr(data, r->newline[0], size);
-    for (size_t at = 0; at + r->width <= size; at += r->width)
-        if (!memcmp(data + at, r->newline, r->width))
+    for (size_t at = 0; at + r->width <= size;) {
+        const uint8_t *p = memchr(data + at + r->mark, r->newline[r->mark], size - at - r->mark);
+        if (!p)
+            break;
+        at = (size_t)(p - data) / r->width * r->width;
+        if (at + r->width <= size && !memcmp(data + at, r->newline, r->width))
             return data + at;
+        at += r->width; /* a unit with that byte in it is no newline, wherever the byte stands */
+    }
     return NULL;
 }
 

@@ -113,9 +113,17 @@ const uint8_t *tail_lines_newline(const struct tail_format *format, const uint8_
     return format->encoding ? tail_encoding_newline(format->encoding, data, size) : memchr(data, '\n', size);
 }
 
+/* So far it has to be looked for a newline: behind that the line is cut in any case, and what follows is
+ * looked through with the pieces that it is in. */
+static size_t reach(const struct tail_format *format, size_t size)
+{
+    const size_t most = format->max + tail_lines_width(format);
+    return format->long_lines == TAIL_SPLIT && most < size ? most : size;
+}
+
 size_t tail_lines_first(const struct tail_format *format, const uint8_t *data, size_t size)
 {
-    const uint8_t *end = tail_lines_newline(format, data, size);
+    const uint8_t *end = tail_lines_newline(format, data, reach(format, size));
     if (format->long_lines == TAIL_SPLIT && (end ? (size_t)(end - data) : size) > format->max) {
         return format->encoding ? format->max : cut(data, format->max);
     }
@@ -242,7 +250,7 @@ static size_t pack_encoded(const struct tail_format *format, const struct tail_p
 {
     size_t at = 0;
     while (at < size) {
-        const uint8_t *newline = tail_encoding_newline(format->encoding, data + at, size - at);
+        const uint8_t *newline = tail_encoding_newline(format->encoding, data + at, reach(format, size - at));
         size_t n = newline ? (size_t)(newline - data) - at : size - at;
         if (!newline && !(n > format->max && format->long_lines == TAIL_SPLIT)) {
             break;
@@ -269,14 +277,15 @@ size_t tail_lines_pack(const struct tail_format *format, const struct tail_prefi
         return pack_encoded(format, prefix, draft, data, size, offset, split, tally);
     }
     const uint8_t *p = data, *end = data + size;
-    const size_t extra = record_room(prefix), max = format->max;
+    const size_t extra = record_room(prefix), max = format->max, most = reach(format, size);
     /* shorter lines need a second look */
     const size_t usual = format->filter ? SIZE_MAX : format->skip_empty ? 2 : 0;
     uint8_t *out = draft->data + draft->size, *out_end = draft->data + draft->capacity;
     uint32_t records = draft->records;
     while (p < end) {
-        const uint8_t *newline = memchr(p, '\n', (size_t)(end - p));
-        size_t n = (size_t)((newline ? newline : end) - p);
+        const size_t rest = (size_t)(end - p);
+        const uint8_t *newline = memchr(p, '\n', rest < most ? rest : most);
+        size_t n = newline ? (size_t)(newline - p) : rest;
         if (!newline && !(n > max && format->long_lines == TAIL_SPLIT)) {
             break;
         }

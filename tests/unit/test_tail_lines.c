@@ -2,6 +2,19 @@
 /* in_tail: what is a line, and what a record holds. */
 #include "tail_fixture.h"
 
+static size_t looked_at; /* bytes in which something was looked for */
+
+/* In the place of the C library's, of everything in this program. */
+void *memchr(const void *bytes, int c, size_t size)
+{
+    const uint8_t *p = bytes, *end = p + size;
+    while (p < end && *p != (uint8_t)c) {
+        p++;
+    }
+    looked_at += (size_t)(p - (const uint8_t *)bytes);
+    return p < end ? (void *)(uintptr_t)p : NULL;
+}
+
 START_TEST(lines_of_every_kind)
 {
     static const char text[] = "a\n\n\r\nb\r\n\0\n\0x\0y\n\xff\xfe\xc3\n\xe2\x82\xac\n \n";
@@ -122,6 +135,54 @@ START_TEST(split_between_characters)
 }
 END_TEST
 
+/* However many pieces it is cut into, a line is looked through a few times, and not for each of them. */
+START_TEST(split_in_one_go)
+{
+    static const struct {
+        const char *name;
+        size_t width, at;
+    } encodings[] = {
+        {"", 1, 0}, {"utf-16le", 2, 0}, {"utf-16be", 2, 1}, {"utf-32be", 4, 3}, {"latin1", 1, 0}};
+    enum { CHARACTERS = 200000, PIECE = 100 };
+    const size_t width = encodings[_i].width, size = CHARACTERS * width;
+    uint8_t *text = calloc(1, size + width);
+    char *expected = calloc(1, CHARACTERS * 2), *out = expected, most[16];
+    for (size_t k = 0; k < CHARACTERS; k++) {
+        text[k * width + encodings[_i].at] = (uint8_t)('a' + k % 26);
+        *out++ = (char)('a' + k % 26);
+        if (k % PIECE == PIECE - 1) {
+            *out++ = '\n';
+        }
+    }
+    text[size + encodings[_i].at] = '\n';
+    put_bytes("f", 0, text, size + width);
+    snprintf(most, sizeof(most), "%zu", PIECE * width);
+    looked_at = 0;
+    struct weir_instance *i =
+        start_head("f", "encoding", encodings[_i].name, "buffer_max_size", most, "long_lines", "split");
+    expect(expected);
+    ck_assert_uint_ge(looked_at, size);
+    ck_assert_uint_le(looked_at, 4 * size);
+    fake_stop(i);
+    free(text);
+    free(expected);
+}
+END_TEST
+
+/* Characters with the byte of a newline in them, at every place of a unit, are no newlines. */
+START_TEST(newlines_of_wide_characters)
+{
+    static const uint8_t little[] = {'a',  0, 0x0a, 0x0a, 0x0a, 0x01, 0x01, 0x0a,
+                                     0x0a, 0, 'b',  0,    0x0a, 0x0a, 0x0a, 0},
+                         big[] = {0, 'a',  0x0a, 0x0a, 0x01, 0x0a, 0x0a, 0x01,
+                                  0, 0x0a, 0,    'b',  0x0a, 0x0a, 0,    0x0a};
+    put_bytes("f", 0, _i ? big : little, sizeof(big));
+    struct weir_instance *i = start_head("f", "encoding", _i ? "utf-16be" : "utf-16le");
+    expect("a\u0a0a\u010a\u0a01\nb\u0a0a\n");
+    fake_stop(i);
+}
+END_TEST
+
 START_TEST(empty_lines_skipped)
 {
     append("f", "\n\na\n\r\n\nb\n");
@@ -201,6 +262,8 @@ int main(void)
     tcase_add_test(tests, long_line_that_grows);
     tcase_add_loop_test(tests, too_long, 0, 18);
     tcase_add_test(tests, split_between_characters);
+    tcase_add_loop_test(tests, split_in_one_go, 0, 5);
+    tcase_add_loop_test(tests, newlines_of_wide_characters, 0, 2);
     tcase_add_test(tests, empty_lines_skipped);
     tcase_add_test(tests, fields);
     tcase_add_test(tests, bad_settings);
