@@ -2,7 +2,8 @@
 /*
  * Reading: from a file through the hub's buffer into chunks. Each read begins a little before the offset, so
  * that the bytes there can be compared with their hash, and so are, once that is read and before it is sent,
- * the first bytes of the file: one that was rewritten is noticed whatever its size. What stands after the
+ * the first bytes of the file, which are read along where they are near: one that was rewritten is noticed
+ * whatever its size. What stands after the
  * last newline stays in the file and is read again, except that a line longer than one read is first searched
  * for its end, piece by piece. Loop thread.
  */
@@ -21,7 +22,8 @@ enum {
     SLICE = 1 << 20,          /* bytes after which other files have their turn */
     PACKED_SLICE = 128 << 10, /* the same, of what has to be decompressed */
     PACKED_CHUNK = 64 << 10,
-    CUT_ROOM = 4 /* bytes behind a piece that are looked at to cut between characters */
+    NEAR_HEAD = 4096, /* up to here it is read from its first byte: a page costs less than one more call */
+    CUT_ROOM = 4      /* bytes behind a piece that are looked at to cut between characters */
 };
 
 ssize_t tail_file_pread(const struct tail_file *file, uint8_t *buffer, size_t size, uint64_t offset)
@@ -178,10 +180,34 @@ static enum tail_progress send_lines(struct tail_file *file, const uint8_t *data
     return TAIL_MORE;
 }
 
+/* So many bytes before the offset are read along. */
+static size_t read_before(const struct tail_file *file)
+{
+    bool near = file->offset <= NEAR_HEAD && !file->packed;
+    return near ? (size_t)file->offset : tail_token_span(file->offset);
+}
+
+/* As tail_file_compare, of what was read from `span` bytes before the offset on. */
+static enum tail_progress compare_read(const struct tail_file *file, const uint8_t *bytes, size_t size,
+                                       size_t span)
+{
+    const size_t skip = span - tail_token_span(file->offset);
+    const struct tail_fingerprint *begins = &file->fingerprint;
+    if (size < span) {
+        return TAIL_CHANGED;
+    }
+    if (skip == 0 || begins->length > span) {
+        return tail_file_compare(file, bytes + skip, size - skip, file->offset, file->token);
+    }
+    bool same = tail_hash(bytes + skip, span - skip) == file->token &&
+                (begins->length == 0 || tail_hash(bytes, begins->length) == begins->hash);
+    return same ? TAIL_MORE : TAIL_CHANGED;
+}
+
 /* One read of `want` bytes from the offset on. */
 static enum tail_progress read_lines(struct tail_file *file, size_t want)
 {
-    size_t span = tail_token_span(file->offset);
+    size_t span = read_before(file);
     uint8_t *buffer = tail_hub_buffer(file->tail->hub, span + want);
     if (!buffer) {
         return broken(ENOMEM);
@@ -190,7 +216,7 @@ static enum tail_progress read_lines(struct tail_file *file, size_t want)
     if (n < 0) {
         return TAIL_BROKEN;
     }
-    enum tail_progress r = tail_file_compare(file, buffer, (size_t)n, file->offset, file->token);
+    enum tail_progress r = compare_read(file, buffer, (size_t)n, span);
     if (r != TAIL_MORE) {
         return r;
     }

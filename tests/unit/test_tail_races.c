@@ -11,12 +11,14 @@ enum { READS = 24 }; /* more than one look at a file has */
 
 static void (*meanwhile)(void);
 static unsigned reads_left; /* until that happens, once */
+static unsigned all_reads;  /* so many there were */
 
 /* In the place of the C library's, of everything in this program. */
 ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
 {
     ssize_t n = syscall(SYS_pread64, fd, bytes, size, offset);
     int error = errno;
+    all_reads++;
     if (reads_left > 0 && --reads_left == 0) {
         meanwhile();
     }
@@ -114,6 +116,28 @@ START_TEST(rewritten_after_each_read_of_a_restart)
 }
 END_TEST
 
+/* The bytes before the news and those that the file begins with come in one read where they are near. */
+START_TEST(reads_for_news)
+{
+    static const size_t sizes[] = {20, 200, 255, 256, 257, 1023, 1024, 4090, 4096, 4097, 9000};
+    char text[9001] = "";
+    size_t size = sizes[_i];
+    memset(text, 'x', size - 1);
+    text[size - 1] = '\n';
+    append("f", text);
+    struct weir_instance *i = start_head("f");
+    expect(text);
+    for (int k = 0; k < 3; k++) {
+        all_reads = 0;
+        append("f", "news\n");
+        expect("news\n");
+        ck_assert_uint_eq(all_reads, size <= 4096 ? 1 : 2);
+        size += strlen("news\n");
+    }
+    fake_stop(i);
+}
+END_TEST
+
 static void fill_packed(void)
 {
     pack("f.gz", "1\n2\n");
@@ -161,6 +185,7 @@ int main(void)
     tcase_add_loop_test(tests, rewritten_after_each_read, 1, READS);
     tcase_add_loop_test(tests, rewritten_after_each_first_read, 1, READS);
     tcase_add_loop_test(tests, rewritten_after_each_read_of_a_restart, 1, READS);
+    tcase_add_loop_test(tests, reads_for_news, 0, 11);
     tcase_add_loop_test(tests, compressed_after_each_read, 1, READS);
     tcase_add_loop_test(tests, replaced_after_each_read_of_its_compressed_form, 0, 2 * READS);
     suite_add_tcase(suite, tests);
