@@ -60,8 +60,8 @@ void tail_file_drop(struct tail_file *);
 /* Something of it was read. */
 void tail_file_touch(struct tail_file *);
 /*
- * Closes a file that has nothing new, though it goes on being followed: the events of its directory lead to
- * it being opened again. False: it must stay open.
+ * Closes a file that has nothing new, though it goes on being followed: its watch or, without one, the
+ * events of its directory lead to it being opened again (parked.c). False: it must stay open.
  */
 bool tail_file_park(struct tail_file *);
 /* How many are open, of all instances of this loop. */

@@ -99,10 +99,22 @@ static bool leads_to(const char *path, const struct tail_identity *id)
     return stat(path, &s) == 0 && s.st_ino == id->ino && s.st_dev == id->dev;
 }
 
+/* 0; -ESTALE: it is another file; -EAGAIN: it seems to be the same, which is to be seen from what it says. */
+static int judge(struct tail_instance *tail, const struct tail_known *known, const char *path, int fd,
+                 struct tail_status *ret)
+{
+    if (tail_status_read_again(fd, &known->identity, ret) < 0 || !S_ISREG(ret->mode) ||
+        !tail_identity_equal(&known->identity, &ret->identity) || tail_file_at(tail, path) ||
+        tail_file_of(tail, &ret->identity) || !tail_allowed(tail, fd, ret->system, path)) {
+        return -ESTALE;
+    }
+    return tail_known_is_sure(known, ret) ? 0 : -EAGAIN;
+}
+
 /*
  * The descriptor and status of what is at the path, where that surely is the file that was closed there; else
- * -1. A name that leads elsewhere by now may be a device's, which is not to be opened: so no link is followed
- * unseen.
+ * -errno. A name that leads elsewhere by now may be a device's, which is not to be opened: so no link is
+ * followed unseen.
  */
 static int open_same(struct tail_instance *tail, const struct tail_known *known, const char *path,
                      struct tail_status *ret)
@@ -111,13 +123,13 @@ static int open_same(struct tail_instance *tail, const struct tail_known *known,
     if (fd < 0 && errno == ELOOP && leads_to(path, &known->identity)) {
         fd = tail_open(tail, path, 0);
     }
-    if (fd >= 0 && (tail_status_read_again(fd, &known->identity, ret) < 0 || !S_ISREG(ret->mode) ||
-                    !tail_identity_equal(&known->identity, &ret->identity) ||
-                    !tail_known_is_sure(known, ret) || tail_file_at(tail, path) ||
-                    tail_file_of(tail, &ret->identity) || !tail_allowed(tail, fd, ret->system, path))) {
+    if (fd < 0) {
+        return -errno;
+    }
+    int r = judge(tail, known, path, fd, ret);
+    if (r < 0) {
         close(fd);
-        errno = ESTALE;
-        fd = -1;
+        return r;
     }
     return fd;
 }
@@ -176,8 +188,11 @@ static bool open_one(struct tail_instance *tail, struct tail_known *known)
         return true;
     }
     int fd = open_same(tail, known, path, &status);
+    if (fd == -EAGAIN && !has_room(tail)) {
+        return false;
+    }
     if (fd < 0) {
-        look(tail, known, path, errno != EMFILE && errno != ENFILE);
+        look(tail, known, path, fd != -EAGAIN && fd != -EMFILE && fd != -ENFILE);
         return true;
     }
     if (status.size == known->size && status.changed == known->changed) {
