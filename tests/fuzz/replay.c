@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A fuzz target as an ordinary test: runs every seed in the folders that are named, every beginning of it,
- * and it with each of its bytes changed. NAME.hex holds hexadecimal digits, any other file the bytes
- * themselves.
+ * and it with each of its bytes changed; of a seed that a campaign found (found_…) only itself. NAME.hex
+ * holds hexadecimal digits, any other file the bytes themselves.
  */
 #include "fuzz.h"
 
@@ -71,7 +71,12 @@ static void run_file(const char *folder, const char *name)
     FUZZ_CHECK(file);
     size_t size = fread(seed, 1, sizeof seed, file);
     fclose(file);
-    run_all(dot && !strcmp(dot, ".hex") ? from_hex(size) : size);
+    size = dot && !strcmp(dot, ".hex") ? from_hex(size) : size;
+    if (!strncmp(name, "found_", 6)) {
+        run(seed, size);
+    } else {
+        run_all(size);
+    }
 }
 
 int main(int argc, char **argv)
