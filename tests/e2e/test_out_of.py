@@ -62,13 +62,16 @@ class MemoryGroup:
         self.folder = (root if version_2 else root / "memory") / ("weir-test-%d-%d" % (os.getpid(), next(self.numbers)))
         try:
             self.folder.mkdir()
-            self.set(*(("memory.max", limit) if version_2 else ("memory.limit_in_bytes", limit)))
+            self.set("memory.max" if version_2 else "memory.limit_in_bytes", limit)
             if version_2:
                 self.set("memory.swap.max", 0)
+            elif (self.folder / "memory.memsw.limit_in_bytes").exists():
+                self.set("memory.memsw.limit_in_bytes", limit)
+            self.peak = self.folder / ("memory.peak" if version_2 else "memory.max_usage_in_bytes")
+            self.peak.read_text()
         except OSError as error:
             self.remove()
             pytest.skip("no control group with a memory limit can be made here: %s" % error)
-        self.peak = self.folder / ("memory.peak" if version_2 else "memory.max_usage_in_bytes")
         self.wrapper = ["/bin/sh", "-c", 'echo $$ >"$0" && exec "$@"', str(self.folder / "cgroup.procs")]
 
     def set(self, name, value):
