@@ -151,7 +151,7 @@ def test_a_queue_larger_than_the_memory_group(memory_group, lab):
     assert came == set(range(count))
 
 
-USER = 4343  # nobody else's
+USER, ALONE = 4343, 4344  # nobody else's: a limit of threads counts all that a user has
 
 
 def limit_threads(weir, soft):
@@ -196,7 +196,7 @@ def test_no_thread_at_the_start(outside):
     append(log, lines(0, 1000))
     config = outside.config([tail(log)], [stdout()], {"data_dir": outside.folder / "data"})
     script = ("import os, resource as r, sys; r.setrlimit(r.RLIMIT_NPROC, (1, 1)); os.setgroups([]); os.setgid(%d); os.setuid(%d); "
-              "os.execv(sys.argv[1], sys.argv[1:])" % (USER, USER))
+              "os.execv(sys.argv[1], sys.argv[1:])" % (ALONE, ALONE))
     limited = ["/usr/bin/python3", "-c", script]
     weir = outside.start(["-c", config], wrapper=limited, program=outside.copy_of_weir())
     weir.wait(2)
