@@ -5,6 +5,7 @@
  */
 #include "flight.h"
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ int flights_init(struct flights *flights, struct kafka_link link)
 {
     memset(flights, 0, sizeof(*flights));
     flights->link = link;
+    atomic_init(&flights->enough, LONG_MAX);
     flights->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (flights->wake < 0)
         return -errno;
@@ -205,6 +207,8 @@ static void wake(struct flights *flights)
 {
     uint64_t one = 1;
 
+    if (atomic_load(&flights->messages) > atomic_load(&flights->enough) && !atomic_load(&flights->stuck))
+        return;
     if (atomic_exchange(&flights->waiting, false))
         while (write(flights->wake, &one, sizeof(one)) < 0 && errno == EINTR)
             ;
@@ -261,17 +265,32 @@ static void clear_wake(struct flights *flights)
         ;
 }
 
+static bool is_crowded(struct flights *flights, long most)
+{
+    return atomic_load(&flights->messages) > most && !atomic_load(&flights->stuck);
+}
+
 int flights_wait(struct flights *flights, long most)
 {
     int rc = 0;
 
-    while (rc == 0 && atomic_load(&flights->messages) >= most) {
+    if (atomic_load(&flights->messages) < most)
+        return 0;
+    atomic_store(&flights->enough, most / 2);
+    while (rc == 0 && is_crowded(flights, most / 2)) {
         atomic_store(&flights->waiting, true);
-        if (atomic_load(&flights->messages) >= most)
+        if (is_crowded(flights, most / 2))
             rc = flights->link.host->wait(flights->link.instance, flights->wake, POLLIN, UINT64_MAX);
         clear_wake(flights);
     }
+    atomic_store(&flights->enough, LONG_MAX);
     return rc;
+}
+
+void flights_set_stuck(struct flights *flights)
+{
+    atomic_store(&flights->stuck, true);
+    wake(flights);
 }
 
 int flights_pause(struct flights *flights, unsigned ms)

@@ -83,6 +83,8 @@ struct flights {
     void *data;
     int wake; /* eventfd: readable when `waiting` was set and room was made */
     atomic_bool waiting;
+    atomic_bool stuck;    /* none of what is in flight will go: nobody is to wait for room */
+    atomic_long enough;   /* with more messages in flight than this, whoever waits is not woken */
     atomic_long messages; /* in all flights */
     atomic_long bytes;    /* of their chunks */
     atomic_int count;     /* flights that are not finished */
@@ -125,9 +127,12 @@ struct remainder *flights_take_remainder(struct flights *, uint64_t chunk);
 void flights_keep_remainder(struct flights *, struct remainder *);
 
 /*
- * Waits until fewer than `most` messages are in flight. 0 or -ECANCELED. Output thread.
+ * Where `most` messages or more are in flight, waits until half of that are: to be woken for each chunk that
+ * is delivered, to send one more, costs a tenth of the rate. 0 or -ECANCELED. Output thread.
  */
 int flights_wait(struct flights *, long most);
+/* Ends that wait, and each until `stuck` is false again. Any thread. */
+void flights_set_stuck(struct flights *);
 /* Waits, whether cancelled or not, until no flight is left, at most ms (-1: for ever). Whether none is. */
 bool flights_drain(struct flights *, int ms);
 /* The same, until at most so many bytes of chunks are on their way. */

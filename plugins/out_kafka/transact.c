@@ -102,6 +102,7 @@ void transact_failed(void *data, const struct failure *failure)
     t->again = true;
     pthread_cond_signal(&t->changed);
     pthread_mutex_unlock(&t->lock);
+    flights_set_stuck(t->flights);
 }
 
 /* -- The writer -- */
@@ -141,6 +142,7 @@ static int open_transaction(struct transact *t)
     producer_begun(t->producer);
     t->behind = t->ended ? clock_ns() - t->ended : INT64_MAX;
     t->state = TRANSACT_OPEN;
+    atomic_store(&t->flights->stuck, false);
     t->due = INT64_MAX;
     t->bytes = 0;
     t->again = false;

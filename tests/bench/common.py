@@ -259,7 +259,7 @@ class Kafka:
         self.memory, (self.port,) = _memory_folder(), free_ports(1)
         self.dir = os.path.join(self.memory or folder, "kafka")
         self.brokers = f"{HOST}:{self.port}"
-        done = self.script("start", "--port", str(self.port), "--set", "file.delete.delay.ms=1000", *([] if install else ["--no-install"]))
+        done = self.script("start", "--port", str(self.port), "--set", "log.segment.delete.delay.ms=1000", *([] if install else ["--no-install"]))
         if done.returncode:
             self.close()
             raise Failed(f"no broker: {done.stdout}{done.stderr}")
