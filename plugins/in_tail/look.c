@@ -24,17 +24,12 @@ enum { KEPT_DESCRIPTORS = 192 };
  */
 static bool is_last(int fd)
 {
-    static _Thread_local int sure; /* those below it are none */
-    struct rlimit limit;
-    if (fd < sure) {
-        return false; /* of a limit that was lowered since, open itself tells */
-    }
+    struct rlimit limit; /* asked for each time: it may be lowered while weir runs */
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
         return false;
     }
     rlim_t kept = limit.rlim_cur / 4 < KEPT_DESCRIPTORS ? limit.rlim_cur / 4 : KEPT_DESCRIPTORS;
-    sure = limit.rlim_cur - kept < INT_MAX ? (int)(limit.rlim_cur - kept) : INT_MAX;
-    return fd >= sure;
+    return (rlim_t)fd >= limit.rlim_cur - kept;
 }
 
 /*
