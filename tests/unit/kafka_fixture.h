@@ -146,6 +146,8 @@ static inline bool is_under_way(const struct weir_instance *in, size_t chunk)
 struct comeback {
     const struct weir_instance *in;
     size_t chunk;
+    rd_kafka_mock_cluster_t
+        *down; /* its broker comes up only now, so that the chunk can't be back before; or NULL */
 };
 
 /* As another one's write begins: goes on once the chunk was given back, and whoever did that has returned. */
@@ -156,6 +158,8 @@ static inline void await_comeback(void *data, const char *callback)
 
     if (!callback || strcmp(callback, "write") != 0)
         return;
+    if (c->down)
+        rd_kafka_mock_broker_set_up(c->down, 1);
     for (int64_t until = now_ms() + DEADLINE_MS;
          weir_fake_result(c->in, c->chunk) != WEIR_RETRY && now_ms() < until;)
         nanosleep(&pause, NULL);
@@ -164,9 +168,9 @@ static inline void await_comeback(void *data, const char *callback)
 }
 
 /* Writes the next chunk, which weir had in hand when that one came back. */
-static inline int write_in_hand(struct weir_instance *in, size_t chunk)
+static inline int write_in_hand(struct weir_instance *in, size_t chunk, rd_kafka_mock_cluster_t *down)
 {
-    struct comeback comeback = {in, chunk};
+    struct comeback comeback = {in, chunk, down};
 
     weir_fake_on_callback(fake, await_comeback, &comeback);
     int result = weir_fake_write_next(in);

@@ -379,10 +379,11 @@ START_TEST(one_in_hand_does_not_overtake)
     struct weir_instance *in = begin_with_fatal_answer(&cluster);
     /* One message: of two requests the mock would take the second, which a broker refuses for its sequence.
      */
+    rd_kafka_mock_broker_set_down(cluster.mock, 1);
     size_t back = add_lines(in, "numbers", 100, 1, 10);
     ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
     add_lines(in, "numbers", 101, 199, 10);
-    ck_assert_int_eq(write_in_hand(in, back), WEIR_RETRY);
+    ck_assert_int_eq(write_in_hand(in, back, cluster.mock), WEIR_RETRY);
     deliver(in);
     check_numbers(&cluster, "numbers", 0, 300);
     end(in);

@@ -276,7 +276,7 @@ START_TEST(one_in_hand_does_not_overtake)
     size_t back = add_lines(in, "numbers", 0, 100, 20);
     ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
     add_lines(in, "numbers", 100, 100, 20);
-    ck_assert_int_eq(write_in_hand(in, back), WEIR_RETRY);
+    ck_assert_int_eq(write_in_hand(in, back, NULL), WEIR_RETRY);
     deliver(in);
     check_numbers(&cluster, "numbers", 0, 200);
 }
