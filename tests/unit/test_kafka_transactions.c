@@ -273,10 +273,11 @@ START_TEST(one_in_hand_does_not_overtake)
 {
     load(NULL, NULL);
     ANSWER(ADD_PARTITIONS, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    rd_kafka_mock_broker_set_down(cluster.mock, 1);
     size_t back = add_lines(in, "numbers", 0, 100, 20);
     ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
     add_lines(in, "numbers", 100, 100, 20);
-    ck_assert_int_eq(write_in_hand(in, back, NULL), WEIR_RETRY);
+    ck_assert_int_eq(write_in_hand(in, back, cluster.mock), WEIR_RETRY);
     deliver(in);
     check_numbers(&cluster, "numbers", 0, 200);
 }
