@@ -291,10 +291,12 @@ static size_t apply_all(struct engine *e, struct input *owner, struct specs *spe
 
     for (size_t i = 0; i < specs->count; i++) {
         struct spec *s = &specs->list[i];
-        if (!ready)
-            spec_refuse(s, s->refusal ? (char *)s->refusal : NULL);
-        else if (!s->refusal)
+        if (s->refusal)
+            continue;
+        if (ready)
             apply_spec(e, owner, s, &owned);
+        else
+            spec_refuse(s, NULL);
     }
     free(owned.slots);
     return ready ? sweep(e, owner) : 0;

@@ -151,19 +151,6 @@ static void add_metrics(struct output *o)
                     "Bytes of chunks that wait for an output or are under way in it.", &label, 1, o);
 }
 
-void output_charge(struct output *o, uint64_t bytes)
-{
-    gate_add(&o->gate, bytes);
-    if (o->keeper)
-        gate_add(&o->ahead, bytes);
-}
-
-void output_open_gates(struct output *o)
-{
-    gate_set_limit(&o->gate, UINT64_MAX);
-    gate_set_limit(&o->ahead, UINT64_MAX);
-}
-
 static void set_queue_size(struct output *o, uint64_t size)
 {
     o->options.queue_size = size;
@@ -594,6 +581,19 @@ void output_cancel(struct output *o)
 bool output_enter(struct output *o, struct gate_waiter *waiter)
 {
     return gate_enter(&o->gate, waiter) && (!o->keeper || gate_enter(&o->ahead, waiter));
+}
+
+void output_charge(struct output *o, uint64_t bytes)
+{
+    gate_add(&o->gate, bytes);
+    if (o->keeper)
+        gate_add(&o->ahead, bytes);
+}
+
+void output_open_gates(struct output *o)
+{
+    gate_set_limit(&o->gate, UINT64_MAX);
+    gate_set_limit(&o->ahead, UINT64_MAX);
 }
 
 void output_push(struct output *o, struct chunk_slot *s)

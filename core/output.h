@@ -100,10 +100,6 @@ void output_cancel(struct output *);
 /* Before output_start: it writes nothing before output_release. */
 void output_hold(struct output *);
 void output_release(struct output *);
-/* Counts what is put into its queue. Any thread. */
-void output_charge(struct output *, uint64_t bytes);
-/* Nobody is to wait at its gates any more. */
-void output_open_gates(struct output *);
 /* It is in no route any more. It finishes what is in flight and ends; nobody waits at its gates. */
 void output_leave(struct output *);
 /*
@@ -118,8 +114,12 @@ bool output_keeps(const struct output *);
 /* The others of a chunk of its are done. Any thread, without a lock. */
 void output_wake(struct output *);
 
-/* Whether there is room for a chunk; if not, the waiter waits. Any thread. */
+/* Its gates, any thread. Whether there is room for a chunk; if not, the waiter waits. */
 bool output_enter(struct output *, struct gate_waiter *);
+/* Counts what is put into its queue. */
+void output_charge(struct output *, uint64_t bytes);
+/* Nobody is to wait there any more. */
+void output_open_gates(struct output *);
 /* Queues a chunk. Any thread; never blocks. */
 void output_push(struct output *, struct chunk_slot *);
 

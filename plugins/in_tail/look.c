@@ -47,15 +47,10 @@ int tail_open(struct tail_instance *tail, const char *path, int more)
     return fd;
 }
 
-static int open_any(struct tail_instance *tail, const char *path)
-{
-    return tail_open(tail, path, 0);
-}
-
 /* As open; EMFILE where one of the last descriptors would be used up. */
 static int open_file(struct tail_instance *tail, const char *path)
 {
-    int fd = open_any(tail, path);
+    int fd = tail_open(tail, path, 0);
     if (fd >= 0 && is_last(fd)) {
         close(fd);
         errno = EMFILE;
@@ -67,7 +62,7 @@ static int open_file(struct tail_instance *tail, const char *path)
 /* Where descriptors have run out, a file that has nothing new makes room. */
 static int open_somehow(struct tail_instance *tail, const char *path)
 {
-    int fd = tail->spare ? open_any(tail, path) : open_file(tail, path), error = errno;
+    int fd = tail->spare ? tail_open(tail, path, 0) : open_file(tail, path), error = errno;
     tail->spare = false;
     if (fd >= 0 || (error != EMFILE && error != ENFILE) || tail->config->exit_on_eof) {
         return fd;
@@ -82,7 +77,7 @@ static int open_somehow(struct tail_instance *tail, const char *path)
     }
     /* one for one, and be it one of the last; and one file may always be open, or nothing would go on */
     if (tail_park_one(tail) || tail_hub_make_room(tail->hub, &tail->worker) || tail_files_open() == 0) {
-        return open_any(tail, path);
+        return tail_open(tail, path, 0);
     }
     errno = error;
     return -1;

@@ -212,12 +212,10 @@ void tail_notify_remove(struct tail_notify *n, struct tail_sub *sub)
 
 void tail_notify_move(struct tail_notify *n, struct tail_sub *from, struct tail_sub *to)
 {
-    if (from->watched) {
-        n->following = n->following == &from->link ? &to->link : n->following;
-        tail_list_replace(&from->link, &to->link);
-        to->watched = from->watched;
-        from->watched = NULL;
-    }
+    n->following = n->following == &from->link ? &to->link : n->following;
+    tail_list_replace(&from->link, &to->link);
+    to->watched = from->watched;
+    from->watched = NULL;
 }
 
 /* Whether others write to this file system without inotify here knowing. */

@@ -51,7 +51,8 @@ int tail_notify_add(struct tail_notify *, struct tail_sub *, const char *path, u
  * tail_status; 0: it is asked for.
  */
 bool tail_notify_remote(const struct tail_sub *, const char *path, uint32_t system);
-/* `to`, which must be subscribed to nothing, is told from now on what `from` was told. */
+/* `to`, which must be subscribed to nothing, is told from now on what `from` was told, which is subscribed.
+ */
 void tail_notify_move(struct tail_notify *, struct tail_sub *from, struct tail_sub *to);
 /* Takes one that is subscribed to nothing. */
 void tail_notify_remove(struct tail_notify *, struct tail_sub *);

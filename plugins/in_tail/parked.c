@@ -139,18 +139,11 @@ static int open_same(struct tail_instance *tail, const struct tail_known *known,
  * is not would take long: those without news for longest are at its beginning, those that were just read at
  * its end.
  */
-static bool park_near(struct tail_instance *tail)
+static bool park_near(struct tail_instance *tail, bool end)
 {
-    struct tail_link *l = tail->files.next, *next;
+    struct tail_link *l = end ? tail->files.prev : tail->files.next, *next;
     for (int i = 0; i < NEAR && l != &tail->files; i++, l = next) {
-        next = l->next;
-        if (tail_file_park(TAIL_OF(l, struct tail_file, member))) {
-            return true;
-        }
-    }
-    l = tail->files.prev;
-    for (int i = 0; i < NEAR && l != &tail->files; i++, l = next) {
-        next = l->prev;
+        next = end ? l->prev : l->next;
         if (tail_file_park(TAIL_OF(l, struct tail_file, member))) {
             return true;
         }
@@ -161,7 +154,7 @@ static bool park_near(struct tail_instance *tail)
 static bool has_room(struct tail_instance *tail)
 {
     size_t max = (size_t)tail->config->max_open_files;
-    return max == 0 || tail->open_count < max || park_near(tail) ||
+    return max == 0 || tail->open_count < max || park_near(tail, false) || park_near(tail, true) ||
            (tail_list_empty(&tail->ready) && tail_has_room(tail));
 }
 

@@ -265,21 +265,22 @@ static void clear_wake(struct flights *flights)
         ;
 }
 
-static bool is_crowded(struct flights *flights, long most)
+static bool is_crowded(struct flights *flights, long enough)
 {
-    return atomic_load(&flights->messages) > most && !atomic_load(&flights->stuck);
+    return atomic_load(&flights->messages) > enough && !atomic_load(&flights->stuck);
 }
 
 int flights_wait(struct flights *flights, long most)
 {
+    const long enough = most / 2;
     int rc = 0;
 
     if (atomic_load(&flights->messages) < most)
         return 0;
-    atomic_store(&flights->enough, most / 2);
-    while (rc == 0 && is_crowded(flights, most / 2)) {
+    atomic_store(&flights->enough, enough);
+    while (rc == 0 && is_crowded(flights, enough)) {
         atomic_store(&flights->waiting, true);
-        if (is_crowded(flights, most / 2))
+        if (is_crowded(flights, enough))
             rc = flights->link.host->wait(flights->link.instance, flights->wake, POLLIN, UINT64_MAX);
         clear_wake(flights);
     }
