@@ -793,25 +793,25 @@ static int enforce(struct sandbox *s, const char *data_dir)
 }
 
 /*
- * Before any plugin is called, as a library of one may make threads. What is wrong with the options
- * themselves is told when they are read again, by who can't do without them. Status 0 and the sandbox, or the
- * status to end with.
+ * Before any plugin is called, as a library of one may make threads. EXIT_STOPPED with the sandbox in force,
+ * or the status to end with: what is wrong with the options leaves nothing that a sandbox could be made for.
  */
 static int enter_sandbox(const struct config *config, struct registry *registry, struct sandbox **ret,
                          struct problems *problems)
 {
     struct problems seen = {0};
     struct engine *e = engine_build_options(config, registry, &seen);
-    struct sandbox *s = e && seen.errors == 0 ? sandbox_plan(e, problems) : NULL;
-    int status = EXIT_STOPPED;
+    bool good = e && seen.errors == 0;
+    struct sandbox *s = good ? sandbox_plan(e, problems) : NULL;
+    int status = EXIT_CONFIG;
 
-    if (!e || (!s && seen.errors == 0))
+    if (!e || (good && !s))
         problem_error(problems, NULL, "no memory for the sandbox");
-    if (problems->errors)
-        status = EXIT_CONFIG;
-    else if (s && enforce(s, e->data_dir) < 0)
-        status = EXIT_START;
-    problems_clear(&seen);
+    if (seen.errors)
+        problems_move(problems, &seen);
+    if (problems->errors == 0)
+        status = enforce(s, e->data_dir) < 0 ? EXIT_START : EXIT_STOPPED;
+    problems_clear(&seen); /* warnings: they are told when the options are read for good */
     engine_free(e);
     *ret = s;
     return status;

@@ -323,7 +323,7 @@ static struct engine *build(const struct config *config, struct registry *regist
     }
     router_hold_outputs(e->router, output_ref, output_unref);
     router_tell_keepers(e->router, output_keeps);
-    if (!registry_at(registry, 0)) /* an engine of options only has loaded them before */
+    if (!registry_at(registry, 0)) /* an engine of options only has loaded them all before */
         load_plugins(e, problems);
     if (problems->errors) /* whoever uses a plugin that was refused would only be a second complaint */
         return e;

@@ -5,6 +5,7 @@
  * enters sees the room or the one who leaves sees the waiter.
  */
 #include "gate.h"
+#include <sched.h>
 #include <stddef.h>
 
 void gate_init(struct gate *g, uint64_t limit)
@@ -73,8 +74,10 @@ static void wake_all(struct gate *g)
     pthread_mutex_lock(&g->lock);
     while (g->first) {
         struct gate_waiter *w = g->first;
+        atomic_fetch_add(&w->waking, 1); /* before gate_forget can find it nowhere */
         unlink_waiter(g, w);
         w->wake(w);
+        atomic_fetch_sub(&w->waking, 1);
     }
     pthread_mutex_unlock(&g->lock);
 }
@@ -97,10 +100,12 @@ void gate_forget(struct gate_waiter *w)
 {
     struct gate *g = atomic_load(&w->gate);
 
-    if (!g)
-        return;
-    pthread_mutex_lock(&g->lock);
-    if (atomic_load(&w->gate) == g)
-        unlink_waiter(g, w);
-    pthread_mutex_unlock(&g->lock);
+    if (g) {
+        pthread_mutex_lock(&g->lock);
+        if (atomic_load(&w->gate) == g)
+            unlink_waiter(g, w);
+        pthread_mutex_unlock(&g->lock);
+    }
+    while (atomic_load(&w->waking)) /* it is out of the list already, and still being told */
+        sched_yield();
 }

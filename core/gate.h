@@ -17,6 +17,7 @@ struct gate_waiter {
     void (*wake)(struct gate_waiter *);
     _Atomic(struct gate *) gate; /* where it waits, or NULL */
     struct gate_waiter *prev, *next;
+    atomic_uint waking; /* calls of wake that have not returned: one may wait elsewhere before they have */
 };
 
 struct gate {
@@ -40,7 +41,8 @@ void gate_add(struct gate *, uint64_t bytes);
 /* Gives bytes back; at half the limit those who wait are woken, in the order in which they came. */
 void gate_leave(struct gate *, uint64_t bytes);
 
-/* Takes a waiter out of whatever gate it waits at. It is not woken after this. */
+/* Takes a waiter out of whatever gate it waits at, and waits for a `wake` under way. It is not woken after
+ * this, and may be freed. */
 void gate_forget(struct gate_waiter *);
 
 #endif

@@ -375,6 +375,7 @@ static void on_start(struct loop_call *call)
         spool_feed_run(in->feed);
     if (rc < 0) {
         in->running = false;
+        gate_forget(&in->waiter); /* `start` may have sent something */
         if (in->feed)
             spool_feed_stop(in->feed);
         char *text = instance_error(&in->base);

@@ -94,6 +94,21 @@ void problems_print(const struct problems *problems, FILE *file)
         fprintf(file, "error: %zu more errors are not shown\n", problems->errors - errors);
 }
 
+void problems_move(struct problems *problems, struct problems *from)
+{
+    size_t room = MOST_PROBLEMS - problems->count, more = from->count < room ? from->count : room;
+    struct problem *items = more ? realloc(problems->items, (problems->count + more) * sizeof *items) : NULL;
+    problems->errors += from->errors;
+    if (items) {
+        problems->items = items;
+        memcpy(items + problems->count, from->items, more * sizeof *items);
+        problems->count += more;
+        memmove(from->items, from->items + more, (from->count - more) * sizeof *items);
+        from->count -= more;
+    }
+    problems_clear(from);
+}
+
 void problems_clear(struct problems *problems)
 {
     for (size_t i = 0; i < problems->count; i++)

@@ -35,6 +35,8 @@ void problem_error(struct problems *, const struct origin *, const char *fmt, ..
 void problem_warn(struct problems *, const struct origin *, const char *fmt, ...) WEIR_PRINTF(3, 4);
 /* One line for each, "weir.yaml:12:7: error: unknown option …", as editors read it. */
 void problems_print(const struct problems *, FILE *);
+/* Adds all of `from`, and leaves that empty. */
+void problems_move(struct problems *, struct problems *from);
 /* Frees the texts; the structure itself is the caller's. */
 void problems_clear(struct problems *);
 

@@ -358,6 +358,16 @@ def test_what_can_not_be_let_through_is_said(lab, service, options, status, text
     assert found == status and text in err.decode(), err.decode()
 
 
+@pytest.mark.one_build
+def test_what_was_wrong_before_it_ends_it(outside, logs):
+    """One plugin file of two is refused, and nothing needs it: weir must not run on, without the sandbox."""
+    config = outside.config(inputs(logs), [stdout(), {"name": "probe", "match": "none"}], ON, ["out_probe", "out_probe"])
+    refused = "the output 'probe' is loaded already"
+    for command in (["check"], []):
+        status, _, err = run([*command, "-c", config], outside.folder, env={**os.environ, "WEIR_PLUGIN_PATH": str(outside.plugins)})
+        assert status == 1 and err.decode().count(refused) == 1, err.decode()
+
+
 def test_a_thread_before_it(outside, logs):
     if harness.SANITIZER == "thread":
         pytest.skip("the thread sanitizer has a thread of its own, which is let pass")

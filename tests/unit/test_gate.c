@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gates: who gets in, who waits, who is woken in which order, and that no wake-up is lost between threads. */
+/* Gates: who gets in, who waits, who is woken in which order, that no wake-up is lost between threads, and
+ * that nobody is woken who has left. */
 #include <check.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "gate.h"
 
 static int order[8], woken;
@@ -114,6 +116,49 @@ START_TEST(no_wakeup_is_lost)
 }
 END_TEST
 
+/* A thread that is away for a while between taking a waiter out of the list and having told it. */
+static sem_t waking, forgetting;
+static atomic_bool told;
+
+static void wake_late(struct gate_waiter *w)
+{
+    (void)w;
+    sem_post(&waking);
+    sem_wait(&forgetting);
+    usleep(20000); /* whoever does not wait for this is back long before */
+    atomic_store(&told, true);
+}
+
+static void *leave(void *gate)
+{
+    gate_leave(gate, 10);
+    return NULL;
+}
+
+START_TEST(forgetting_waits_for_a_wake_under_way)
+{
+    struct gate g;
+    struct gate_waiter w = {.wake = wake_late};
+    pthread_t thread;
+
+    gate_init(&g, 10);
+    gate_add(&g, 10);
+    sem_init(&waking, 0, 0);
+    sem_init(&forgetting, 0, 0);
+    ck_assert(!gate_enter(&g, &w));
+    pthread_create(&thread, NULL, leave, &g);
+    sem_wait(&waking);
+    ck_assert_ptr_null(atomic_load(&w.gate));
+    sem_post(&forgetting);
+    gate_forget(&w);
+    ck_assert(atomic_load(&told)); /* so `w` may go now */
+    pthread_join(thread, NULL);
+    gate_finish(&g);
+    sem_destroy(&waking);
+    sem_destroy(&forgetting);
+}
+END_TEST
+
 START_TEST(another_limit_wakes_those_who_wait)
 {
     struct gate g;
@@ -145,6 +190,7 @@ int main(void)
     tcase_add_test(t, forgotten_waiters_are_not_woken);
     tcase_add_test(t, another_limit_wakes_those_who_wait);
     tcase_add_test(t, no_wakeup_is_lost);
+    tcase_add_test(t, forgetting_waits_for_a_wake_under_way);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

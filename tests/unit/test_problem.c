@@ -70,6 +70,27 @@ START_TEST(many_are_counted_but_not_kept)
 }
 END_TEST
 
+START_TEST(moved_to_another_list)
+{
+    struct problems all = {0}, more = {0};
+    problem_warn(&all, NULL, "one");
+    problem_error(&more, NULL, "two");
+    problem_warn(&more, NULL, "three");
+    problems_move(&all, &more);
+    ck_assert(more.count == 0 && more.errors == 0 && !more.items);
+    ck_assert(all.count == 3 && all.errors == 1);
+    ck_assert_str_eq(all.items[1].text, "two");
+    ck_assert(all.items[2].warning);
+    for (int i = 0; i < 150; i++)
+        problem_error(&more, NULL, "%d", i);
+    problems_move(&all, &more);
+    problems_move(&all, &more);                       /* nothing */
+    ck_assert(all.count == 100 && all.errors == 151); /* what is kept is bounded, what is counted is not */
+    ck_assert_str_eq(all.items[99].text, "96");
+    problems_clear(&all);
+}
+END_TEST
+
 static const char *const names[] = {"path", "exclude_path", "read_from_head", "tag", "topic", "rotate_wait"};
 
 static const char *nearest(const char *name)
@@ -117,6 +138,7 @@ int main(void)
     tcase_add_test(tcase, printed_as_editors_read_it);
     tcase_add_test(tcase, one_line_whatever_is_in_it);
     tcase_add_test(tcase, many_are_counted_but_not_kept);
+    tcase_add_test(tcase, moved_to_another_list);
     tcase_add_test(tcase, nearest_names);
     tcase_add_test(tcase, nearest_of_long_names);
     SRunner *runner = srunner_create(suite);
