@@ -14,6 +14,8 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <weir/kill_point.h>
@@ -68,7 +70,7 @@ const struct weir_option output_options[] = {
      .type = WEIR_OPTION_PATH,
      .flags = WEIR_OPTION_WRITES,
      .offset = offsetof(struct output_options, dead_letter_file),
-     .help = "rejected records are appended to this file, as msgpack"},
+     .help = "rejected records are appended to this file, as msgpack; it is opened for each, so it may be renamed"},
     {.name = "workers",
      .type = WEIR_OPTION_IGNORED,
      .help = "an output has one thread, which keeps the order"},
@@ -167,10 +169,9 @@ struct output *output_create(struct engine *engine, const struct plugin *plugin,
         problem_error(problems, &section->origin, "no memory for this output");
         return NULL;
     }
-    o->dead_letter_fd = o->cancel_fd = -1;
+    o->cancel_fd = -1;
     atomic_init(&o->refs, 1);
     pthread_mutex_init(&o->lock, NULL);
-    pthread_mutex_init(&o->dead_letter_lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -221,9 +222,7 @@ void output_destroy(struct output *o)
         metrics_drop(engine_metrics(engine), o);
     if (o->cancel_fd >= 0)
         close(o->cancel_fd);
-    if (o->dead_letter_fd >= 0)
-        close(o->dead_letter_fd);
-    o->cancel_fd = o->dead_letter_fd = -1;
+    o->cancel_fd = -1;
     output_unref(o);
 }
 
@@ -240,7 +239,6 @@ void output_unref(struct output *o)
         gate_finish(&o->ahead);
         pthread_cond_destroy(&o->changed);
         pthread_mutex_destroy(&o->lock);
-        pthread_mutex_destroy(&o->dead_letter_lock);
         free(o);
         o = successor;
     }
@@ -252,21 +250,25 @@ void output_unref(struct output *o)
 static uint64_t backoff(struct output *o)
 {
     unsigned doublings = o->failures < 32 ? o->failures : 32;
-    uint64_t base, cap;
+    uint64_t base, cap, chance;
 
     engine_retry_pauses(o->base.engine, &base, &cap);
     uint64_t pause = base << doublings;
     if (pause > cap || pause >> doublings != base)
         pause = cap;
-    return pause / 2 + (uint64_t)random() % (pause / 2 + 1);
+    /* Another on each host: what they all lost at one moment does not see them all come back at one. */
+    if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) != sizeof(chance))
+        chance = loop_now();
+    return pause / 2 + chance % (pause / 2 + 1);
 }
 
 static void schedule_retry(struct output *o, struct chunk_slot *s)
 {
     metric_add(o->retries, 1);
-    if (!o->retry.first) { /* chunks that come back together are one failure, and one pause */
+    if (!o->pausing) { /* chunks that come back together are one failure, and one pause */
         o->not_before = loop_now() + backoff(o);
         o->failures++;
+        o->pausing = true;
     }
     slot_list_insert_by_id(&o->retry, s); /* back into the order of sending */
 }
@@ -339,25 +341,49 @@ void output_finish(struct output *o, struct weir_chunk *view, enum weir_result r
 
 /* -- Dead letters ----------------------------------------------------------------------------------- */
 
+/* Outputs may share a file. */
+static pthread_mutex_t dead_letter_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* 0 or a negative errno. */
+static int write_all(int fd, const uint8_t *data, size_t size)
+{
+    while (size) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+/* The whole of it, or nothing: behind half a record none can be read. Opened each time, as it may have been
+ * renamed since; 0 or a negative errno. */
+static int append_dead_letter(const char *path, const uint8_t *data, size_t size)
+{
+    struct stat st = {0};
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+
+    if (fd < 0)
+        return -errno;
+    int rc = fstat(fd, &st) < 0 ? -errno : write_all(fd, data, size);
+    if (rc < 0 && S_ISREG(st.st_mode) && ftruncate(fd, st.st_size) < 0)
+        rc = -errno; /* the worse of the two: what is torn stays */
+    close(fd);
+    return rc;
+}
+
 static void write_dead_letter(struct output *o, const uint8_t *data, size_t size)
 {
-    const char *path = o->options.dead_letter_file;
-
-    if (o->dead_letter_fd < 0)
-        o->dead_letter_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-    while (size && o->dead_letter_fd >= 0) {
-        ssize_t n = write(o->dead_letter_fd, data, size);
-        if (n < 0 && errno != EINTR)
-            break;
-        if (n > 0) {
-            data += n;
-            size -= (size_t)n;
-        }
-    }
-    if (size)
+    pthread_mutex_lock(&dead_letter_lock);
+    int rc = append_dead_letter(o->options.dead_letter_file, data, size);
+    pthread_mutex_unlock(&dead_letter_lock);
+    if (rc < 0)
         log_error(o->base.alias->chars,
-                  "can't write to dead_letter_file %s: %s; the rejected records are gone", path,
-                  strerror(errno));
+                  "can't write to dead_letter_file %s: %s; the rejected records are gone",
+                  o->options.dead_letter_file, strerror(-rc));
 }
 
 void output_reject(struct output *o, struct weir_chunk *c, const void *records, size_t size, uint32_t count,
@@ -366,11 +392,8 @@ void output_reject(struct output *o, struct weir_chunk *c, const void *records, 
     metric_add(o->rejected, count);
     log_error(o->base.alias->chars, "rejected %u records of %s (tag %s): %s", count, c->input, c->tag,
               reason);
-    if (!records || !o->options.dead_letter_file)
-        return;
-    pthread_mutex_lock(&o->dead_letter_lock);
-    write_dead_letter(o, records, size);
-    pthread_mutex_unlock(&o->dead_letter_lock);
+    if (records && o->options.dead_letter_file)
+        write_dead_letter(o, records, size);
 }
 
 /* -- The thread ------------------------------------------------------------------------------------- */
@@ -423,6 +446,8 @@ static struct chunk_slot *next_slot(struct output *o)
             wait_until(o, o->not_before);
             continue;
         }
+        if (from == &o->retry)
+            o->pausing = false;
         slot_list_remove(from, s);
         slot_list_append(&o->in_flight, s);
         if (o->keeper && from == &o->queued)

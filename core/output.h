@@ -65,10 +65,9 @@ struct output {
     uint64_t in_hand;           /* id of the chunk that was last given to write */
     bool passed;                /* since then one that goes before it has come back */
     unsigned failures;          /* in a row */
+    bool pausing;               /* nothing was written again since not_before was set */
     uint64_t not_before;        /* end of the pause after a failure; loop_now's clock */
 
-    pthread_mutex_t dead_letter_lock;
-    int dead_letter_fd;
     struct weir_metric *records, *bytes, *retries, *rejected, *queue_bytes;
 };
 

@@ -94,10 +94,11 @@ static size_t give_up(struct slot_list *slots)
 
 size_t output_close(struct output *o, struct output *successor)
 {
+    struct metrics *metrics = engine_metrics(o->base.engine);
     size_t count = 0;
 
-    metrics_drop(engine_metrics(o->base.engine), o);
     instance_finish(&o->base); /* what its plugin had in hand is free only now */
+    metrics_drop(metrics, o);  /* the plugin's own are among them: valid until destroy returns */
     if (successor)
         output_ref(successor);
     struct slot_list left = take_unfinished(o, successor);

@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "engine.h"
 #include "loop.h"
@@ -85,18 +87,21 @@ enum { CHUNKS = 50 };
 
 static struct fake {
     int (*write)(struct weir_chunk *);
-    uint64_t log[1000]; /* ids in the order of writing */
+    uint64_t log[1000];  /* ids in the order of writing */
+    uint64_t time[1000]; /* when: loop_now */
     size_t writes;
     struct weir_chunk *kept[CHUNKS];
     size_t kept_count;
     sem_t written;
+    bool metric_at_destroy;
 } fake;
 
 static struct output *output;
 
 static int fake_create(const struct weir_host *host, struct weir_instance *i, const void *config, void **ret)
 {
-    (void)host, (void)i, (void)config;
+    (void)host, (void)config;
+    metric_add(metrics_get(metrics, WEIR_COUNTER, "fake_own", "", NULL, 0, i), 1);
     *ret = &fake;
     return 0;
 }
@@ -104,17 +109,28 @@ static int fake_create(const struct weir_host *host, struct weir_instance *i, co
 static int fake_write(void *self, struct weir_chunk *c)
 {
     (void)self;
-    if (fake.writes < 1000)
+    if (fake.writes < 1000) {
         fake.log[fake.writes] = c->id;
+        fake.time[fake.writes] = loop_now();
+    }
     fake.writes++;
     int rc = fake.write(c);
     sem_post(&fake.written);
     return rc;
 }
 
+/* The plugin's own metrics are valid until it returns. */
 static void fake_destroy(void *self)
 {
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
     (void)self;
+    ck_assert_int_eq(metrics_write(metrics, f), 0);
+    fclose(f);
+    fake.metric_at_destroy = strstr(text, "fake_own_total 1") != NULL;
+    free(text);
 }
 
 static struct plugin plugin = {.users = 1,
@@ -355,6 +371,38 @@ START_TEST(one_that_lets_others_go_first_has_not_failed)
 }
 END_TEST
 
+/* Two come back together, and the first of them fails twice more while the second waits behind it. */
+static int fail_twice(struct weir_chunk *c)
+{
+    return fake.writes <= 4 && c->id == ids[0] ? WEIR_RETRY : WEIR_DELIVERED;
+}
+
+START_TEST(each_failure_has_its_pause)
+{
+    static const uint64_t MS = 1000000;
+
+    begin_world(keep, NULL, 0);
+    service = (struct service){.retry_base = 16 * MS, .retry_cap = 64 * MS};
+    send_chunk(0);
+    send_chunk(1);
+    wait_writes(2);
+    fake.write = fail_twice;
+    uint64_t failed = loop_now();
+    output_finish(output, fake.kept[0], WEIR_RETRY);
+    output_finish(output, fake.kept[1], WEIR_RETRY);
+    output_drain(output);
+    await(INSTANCE_STOPPED);
+    ck_assert_uint_eq(fake.writes, 6);
+    for (int i = 2; i < 5; i++)
+        ck_assert_uint_eq(fake.log[i], ids[0]);
+    ck_assert_uint_eq(fake.log[5], ids[1]);
+    ck_assert_uint_ge(fake.time[2] - failed, 8 * MS);
+    ck_assert_uint_ge(fake.time[3] - fake.time[2], 16 * MS);
+    ck_assert_uint_ge(fake.time[4] - fake.time[3], 32 * MS);
+    end_world();
+}
+END_TEST
+
 static int retry_for_ever(struct weir_chunk *c)
 {
     (void)c;
@@ -383,6 +431,59 @@ START_TEST(retry_limit_rejects_into_the_dead_letter_file)
     end_world();
     close(fd);
     unlink(path);
+}
+END_TEST
+
+static void assert_file_is(const char *path, const char *expected)
+{
+    char text[64];
+    FILE *f = fopen(path, "r");
+
+    ck_assert_ptr_nonnull(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    fclose(f);
+    ck_assert_str_eq(text, expected);
+}
+
+static void send_rejected(int number)
+{
+    send_chunk(number);
+    while (committed() <= (uint64_t)number)
+        usleep(1000);
+}
+
+/* A disk that is full within a record leaves nothing of it there; a file that was renamed is left alone. */
+START_TEST(dead_letters_are_whole)
+{
+    char folder[] = "/tmp/weir-dead-XXXXXX", path[64], other[64], limit[] = "no_retries";
+    char *paths[] = {path}, *limits[] = {limit};
+    struct setting extra[] = {{.name = (char *)"dead_letter_file", .values = paths, .count = 1},
+                              {.name = (char *)"retry_limit", .values = limits, .count = 1}};
+    struct rlimit before, small;
+
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/dead", folder);
+    snprintf(other, sizeof(other), "%s/dead.1", folder);
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    begin_world(retry_for_ever, extra, 2);
+    send_rejected(0);
+    small = (struct rlimit){.rlim_cur = 10, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    send_rejected(1);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_file_is(path, "payload");
+    send_rejected(2);
+    assert_file_is(path, "payloadpayload");
+    ck_assert_int_eq(rename(path, other), 0);
+    send_rejected(3);
+    assert_file_is(path, "payload");
+    assert_file_is(other, "payloadpayload");
+    output_drain(output);
+    end_world();
+    unlink(path);
+    unlink(other);
+    rmdir(folder);
 }
 END_TEST
 
@@ -509,6 +610,7 @@ START_TEST(what_a_removed_one_has_left_does_not_count)
     leave_some_behind();
     ck_assert_uint_eq(committed(), 5);
     ck_assert_uint_eq(output_close(output, NULL), 4);
+    ck_assert(fake.metric_at_destroy);
     ck_assert_uint_eq(committed(), 12);
     send_chunk(12);
     ck_assert_uint_eq(committed(), 13);
@@ -557,7 +659,9 @@ int main(void)
     tcase_add_test(t, later_in_any_order_commits_in_order);
     tcase_add_test(t, a_later_retry_waits_for_the_others);
     tcase_add_test(t, one_that_lets_others_go_first_has_not_failed);
+    tcase_add_test(t, each_failure_has_its_pause);
     tcase_add_test(t, retry_limit_rejects_into_the_dead_letter_file);
+    tcase_add_test(t, dead_letters_are_whole);
     tcase_add_test(t, cancelled_leaves_the_rest_uncommitted);
     tcase_add_test(t, cancel_ends_a_wait);
     tcase_add_test(t, waits_for_a_descriptor_or_time);
