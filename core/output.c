@@ -70,7 +70,8 @@ const struct weir_option output_options[] = {
      .type = WEIR_OPTION_PATH,
      .flags = WEIR_OPTION_WRITES,
      .offset = offsetof(struct output_options, dead_letter_file),
-     .help = "rejected records are appended to this file, as msgpack; it is opened for each, so it may be renamed"},
+     .help =
+         "rejected records are appended to this file, as msgpack; it is opened for each, so it may be renamed"},
     {.name = "workers",
      .type = WEIR_OPTION_IGNORED,
      .help = "an output has one thread, which keeps the order"},

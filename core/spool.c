@@ -234,6 +234,16 @@ static void count_written(struct spool *s, struct segment *g, const struct spool
     s->active_unsynced = true;
 }
 
+/*
+ * Of the segment of which an append has failed: if it could not be cut back, nothing may come behind that.
+ * Without a chunk it goes at once, as the next one will have its name.
+ */
+static void leave_failed(struct spool *s)
+{
+    retire(s);
+    spool_recycle(s);
+}
+
 int spool_append(struct spool *s, const struct spool_chunk *c, bool *ret_next)
 {
     size_t tag_size = strlen(c->tag), topic_size = strlen(c->topic);
@@ -263,7 +273,7 @@ int spool_append(struct spool *s, const struct spool_chunk *c, bool *ret_next)
     rc = spool_file_append(s->active, s->last->size, parts, 4);
     WEIR_KILL_POINT("spool-append");
     if (rc < 0)
-        retire(s); /* if it could not be cut back, nothing may come behind it */
+        leave_failed(s);
     else
         count_written(s, s->last, &h);
     *ret_next = rc == 0 && s->peeked && s->head.number == h.number;
@@ -340,11 +350,30 @@ static bool remove_empty(struct spool *s, bool all)
     return any;
 }
 
-bool spool_recycle(struct spool *s)
+/* Of those that were read. Whether there were any. */
+static bool remove_read(struct spool *s)
 {
     while (!s->peeked && s->reading && s->reading->unread == 0 && !(s->reading == s->last && s->active >= 0))
         spool_leave_segment(s);
     return remove_empty(s, false);
+}
+
+static bool active_is_empty(struct spool *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool empty = s->active >= 0 && !s->last->unread && !s->last->taken;
+    pthread_mutex_unlock(&s->lock);
+    return empty;
+}
+
+bool spool_recycle(struct spool *s)
+{
+    bool any = remove_read(s);
+
+    if (spool_has_room(s) || !active_is_empty(s))
+        return any;
+    retire(s); /* a chunk may be as large as all the room that there is */
+    return remove_read(s) || any;
 }
 
 void spool_look(struct spool *s, struct spool_stats *ret)

@@ -460,7 +460,8 @@ static void on_timer(void *data)
     struct spool_feed *f = data;
 
     f->timer_runs = false;
-    spool_write_acks(f->spool);
+    if (spool_write_acks(f->spool) < 0)
+        arm_timer(f);
     if (f->unwritten)
         write_unwritten(f);
     f->sync_wanted = true;

@@ -30,6 +30,17 @@ void spool_set_aside(struct spool *s, const struct segment *g, uint64_t at, cons
     pthread_mutex_unlock(&s->lock);
 }
 
+void spool_say_missing(struct spool *s, const struct segment *g, uint64_t at, uint64_t size)
+{
+    log_error(s->who,
+              "spool: %s/%020" PRIu64 ".seg: %" PRIu64 " bytes at %" PRIu64
+              " are damaged or gone, and can't be kept: they are skipped; what is behind them goes on",
+              s->path, g->first, size, at);
+    pthread_mutex_lock(&s->lock);
+    s->damaged++;
+    pthread_mutex_unlock(&s->lock);
+}
+
 void spool_add_segment(struct spool *s, struct segment *g)
 {
     if (s->last)

@@ -64,6 +64,8 @@ struct spool {
 
 /* A damaged piece of a segment goes into a file of its own, once. */
 void spool_set_aside(struct spool *, const struct segment *, uint64_t at, const uint8_t *data, size_t size);
+/* The same where nothing of it can be set aside. */
+void spool_say_missing(struct spool *, const struct segment *, uint64_t at, uint64_t size);
 /* Puts a segment at the end of the list. */
 void spool_add_segment(struct spool *, struct segment *);
 /* Reads what is in the folder. 0 or a negative errno with *ret_error. */

@@ -49,8 +49,9 @@ static int find_behind_damage(struct spool *s)
         if (found > s->read_at)
             spool_set_aside(s, s->reading, s->read_at, data + s->read_at, found - s->read_at);
         s->read_at = found;
-    } else {
-        s->read_at = s->reading->size; /* somebody has cut the file */
+    } else { /* somebody has cut the file */
+        spool_say_missing(s, s->reading, s->read_at, s->reading->size - s->read_at);
+        s->read_at = s->reading->size;
     }
     free(data);
     return 0;
@@ -107,10 +108,26 @@ static int read_names(struct spool *s)
     return 0;
 }
 
-int spool_peek(struct spool *s, struct spool_chunk *ret)
+static void skip_damaged(struct spool *s)
 {
-    int rc;
+    size_t size = (size_t)spool_chunk_size(&s->head);
+    uint8_t *data = malloc(size);
 
+    if (data && spool_file_get(s->read_fd, s->read_at, data, size) == 0)
+        spool_set_aside(s, s->reading, s->read_at, data, size);
+    else
+        spool_say_missing(s, s->reading, s->read_at, size);
+    free(data);
+    pthread_mutex_lock(&s->lock);
+    s->reading->unread--;
+    s->chunks--;
+    pthread_mutex_unlock(&s->lock);
+    spool_pass_over(s);
+}
+
+/* As spool_peek, of the head only. */
+static int peek_head(struct spool *s)
+{
     while (!s->peeked) {
         if (!s->reading)
             return 0;
@@ -120,7 +137,7 @@ int spool_peek(struct spool *s, struct spool_chunk *ret)
             spool_leave_segment(s);
             continue;
         }
-        rc = read_head(s);
+        int rc = read_head(s);
         if (rc == -EBADMSG)
             continue;
         if (rc == 0 && spool_acks_has(&s->restored, s->head.number)) {
@@ -133,29 +150,22 @@ int spool_peek(struct spool *s, struct spool_chunk *ret)
         s->names = NULL;
         s->peeked = true;
     }
-    rc = s->names ? 0 : read_names(s);
-    if (rc < 0)
+    return 1;
+}
+
+int spool_peek(struct spool *s, struct spool_chunk *ret)
+{
+    int rc;
+
+    while ((rc = peek_head(s)) == 1 && !s->names && (rc = read_names(s)) == -EBADMSG)
+        skip_damaged(s);
+    if (rc < 0 || !s->peeked)
         return rc;
     *ret = (struct spool_chunk){.tag = s->names,
                                 .topic = s->names + s->head.tag_size + 1,
                                 .size = s->head.size,
                                 .records = s->head.records};
     return 1;
-}
-
-static void skip_damaged(struct spool *s)
-{
-    size_t size = (size_t)spool_chunk_size(&s->head);
-    uint8_t *data = malloc(size);
-
-    if (data && spool_file_get(s->read_fd, s->read_at, data, size) == 0)
-        spool_set_aside(s, s->reading, s->read_at, data, size);
-    free(data);
-    pthread_mutex_lock(&s->lock);
-    s->reading->unread--;
-    s->chunks--;
-    pthread_mutex_unlock(&s->lock);
-    spool_pass_over(s);
 }
 
 int spool_read(struct spool *s, uint8_t *data)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include "log.h"
 #include "loop.h"
@@ -29,6 +30,22 @@ int fdatasync(int fd)
     if (!sync_fails)
         return (int)syscall(SYS_fdatasync, fd);
     errno = sync_fails;
+    return -1;
+}
+
+static size_t disk_room = SIZE_MAX; /* of a disk that has no more */
+
+ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+    size_t all = 0;
+
+    for (int i = 0; i < count; i++)
+        all += parts[i].iov_len;
+    if (all <= disk_room) {
+        disk_room -= disk_room == SIZE_MAX ? 0 : all;
+        return syscall(SYS_writev, fd, parts, count);
+    }
+    errno = ENOSPC;
     return -1;
 }
 
@@ -242,6 +259,55 @@ START_TEST(test_segments_are_recycled)
 }
 END_TEST
 
+static const struct spool_chunk a_chunk = {
+    .tag = "t", .topic = "", .data = (const uint8_t *)"records", .size = 7, .records = 1};
+
+/* There is room for the head of a segment, and none for a chunk: again and again, and then there is. */
+START_TEST(test_disk_full_and_back)
+{
+    uint64_t bytes;
+    bool next;
+
+    put(0);
+    for (int i = 0; i < 3; i++) {
+        disk_room = SPOOL_SEGMENT_HEAD;
+        ck_assert_int_eq(spool_append(spool, &a_chunk, &next), -ENOSPC);
+    }
+    ck_assert_uint_eq(segments_on_disk(&bytes), 1);
+    ck_assert_uint_eq(look().bytes, bytes);
+    disk_room = SIZE_MAX;
+    ck_assert(!put(1));
+    restart();
+    ck_assert_int_eq(take_done(), 0);
+    ck_assert_int_eq(take_done(), 1);
+    ck_assert_int_eq(take_done(), -1);
+}
+END_TEST
+
+/* One chunk takes all the room. */
+START_TEST(test_a_chunk_as_large_as_the_limit)
+{
+    struct spool_chunk c = {.tag = "t", .topic = "", .size = LIMIT, .records = 1}, found;
+    bool next;
+
+    c.data = calloc(1, LIMIT);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(spool_append(spool, &c, &next), 0);
+        ck_assert(next);
+        ck_assert(!spool_has_room(spool));
+        ck_assert_int_eq(spool_peek(spool, &found), 1);
+        struct spool_entry *entry = spool_take(spool, 1);
+        spool_recycle(spool);
+        ck_assert(!spool_has_room(spool));
+        spool_entry_done(entry, true);
+        spool_recycle(spool);
+        ck_assert(spool_has_room(spool));
+        ck_assert_uint_eq(look().bytes, 0);
+    }
+    free((void *)c.data);
+}
+END_TEST
+
 /* Nobody asks what is to be synced, until one more is full than can be remembered. */
 START_TEST(test_a_failed_sync_on_the_way_is_told)
 {
@@ -396,6 +462,25 @@ START_TEST(test_damaged_while_open)
 }
 END_TEST
 
+/* It has become shorter: what is whole comes, and what is gone is told. */
+START_TEST(test_cut_while_open)
+{
+    make_segment();
+    for (size_t n = SPOOL_SEGMENT_HEAD; n < size; n++) {
+        int whole = 0;
+        while (ends[whole + 1] <= n)
+            whole++;
+        reopen_with(bytes, size);
+        ck_assert_int_eq(truncate(segment, (off_t)n), 0);
+        for (int i = 0; i < whole; i++)
+            ck_assert_int_eq(take_done(), i);
+        ck_assert_int_eq(take_done(), -1);
+        ck_assert_uint_ge(look().damaged, 1);
+        ck_assert_uint_eq(look().chunks, 0);
+    }
+}
+END_TEST
+
 static void replace(const char *name, const uint8_t *data, size_t n)
 {
     char path[600];
@@ -476,11 +561,14 @@ int main(void)
     tcase_add_test(tests, test_acknowledged);
     tcase_add_test(tests, test_numbers_go_on);
     tcase_add_test(tests, test_segments_are_recycled);
+    tcase_add_test(tests, test_disk_full_and_back);
+    tcase_add_test(tests, test_a_chunk_as_large_as_the_limit);
     tcase_add_test(tests, test_a_failed_sync_on_the_way_is_told);
     tcase_add_test(tests, test_what_was_under_way_at_the_stop_is_told);
     tcase_add_test(tests, test_torn_at_every_byte);
     tcase_add_test(tests, test_damaged_at_every_byte);
     tcase_add_test(tests, test_damaged_while_open);
+    tcase_add_test(tests, test_cut_while_open);
     tcase_add_test(tests, test_newer_versions_are_refused);
     tcase_add_test(tests, test_damaged_acks_mean_again);
     tcase_add_test(tests, test_acks_bytes);
