@@ -18,7 +18,7 @@ enum {
 
 struct tail_batch {
     struct weir_draft *draft; /* NULL: it is empty */
-    bool open;                /* others have their turn after this file: what it says may wait for theirs */
+    bool open;                /* others have theirs in this turn, too: what a file says may wait for them */
     size_t count;
     struct weir_position positions[TAIL_BATCH_FILES]; /* the streams that its records move, and where to */
 };

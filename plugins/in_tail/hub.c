@@ -3,6 +3,7 @@
  * buffer. Loop thread. */
 #include "hub.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
@@ -254,6 +255,7 @@ static void drop_empty_beats(struct tail_hub *hub)
 static void hub_finish(struct tail_hub *hub)
 {
     struct tail_hub **at = &hubs;
+    assert(!hub->batch.draft);
     while (*at != hub) {
         at = &(*at)->next;
     }

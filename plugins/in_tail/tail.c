@@ -221,6 +221,7 @@ static size_t work_on_files(struct tail_instance *tail)
         }
         cost += tail_file_work(file) + TAIL_TURN;
     } while (batch->draft && cost < MOST && !tail->paused && !tail_list_empty(&tail->ready));
+    batch->open = false; /* the rest of those that are ready have no turn now */
     tail_batch_send(tail);
     return cost - TAIL_TURN; /* the hub counts one */
 }
