@@ -27,7 +27,8 @@ void tail_file_save(struct tail_file *file)
                              .fingerprint = file->fingerprint,
                              .path = file->path,
                              .path_size = strlen(file->path),
-                             .away = !file->named};
+                             .away = !file->named,
+                             .anew = file->anew && file->offset == 0};
     if (file->packed) {
         meta.packing = *tail_packed_packing(file->packed);
     }
@@ -162,15 +163,17 @@ static int continue_stream(struct tail_file *file, struct tail_known *known, boo
 int tail_file_restart(struct tail_file *file, const char *what)
 {
     struct tail_instance *tail = file->tail;
-    uint64_t was = file->offset;
+    const uint64_t was = file->offset;
+    const bool anew = file->anew;
     tail_packed_free(file->packed);
     file->packed = NULL;
     file->unsure = tail->config->compression != TAIL_NONE;
+    file->anew = true;
     int r = begin_stream(file, 0);
     if (r < 0) {
+        file->anew = anew;
         return r;
     }
-    file->anew = true;
     tail_count(tail, TAIL_BEGAN_ANEW, 1);
     tail_log(tail, INFO,
              "%s was %s (read up to %" PRIu64 ", now %" PRIu64 " bytes): it is read from its start",
@@ -198,6 +201,7 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     if (r < 0) {
         return r;
     }
+    file->anew = known ? known->anew : changed;
     const bool sure = known && tail_known_is_sure(known, status);
     /* if it is by now, though it was not, it is rewritten, which is seen when it is read */
     const bool packs = !sure && tail_packed_is(tail, file->fd);
@@ -230,7 +234,6 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     if (r == 0) {
         tail_known_bury_rewritten(tail, status->identity.ino);
     }
-    file->anew = changed;
     file->before = known ? tail_known_path_elsewhere(known, file->path) : NULL;
     const bool again = known && known->parked;
     tail_known_free(known);

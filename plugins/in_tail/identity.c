@@ -19,7 +19,7 @@
 
 /* Version 2 has META_MORE behind the path. It is only written where there is something to say in it. */
 enum { META_VERSION = 2, META_HEAD = 2 + 4 * 8 + 8 + 4 + 2, META_MORE = 1 + 4 * 8 };
-enum { FLAG_PACKED = 1, FLAG_SKIPPED = 2, FLAG_GONE = 4, FLAGS = 7 };
+enum { FLAG_PACKED = 1, FLAG_SKIPPED = 2, FLAG_GONE = 4, FLAG_ANEW = 8, FLAGS = 15 };
 
 uint64_t tail_hash(const void *bytes, size_t size)
 {
@@ -192,7 +192,7 @@ size_t tail_meta_encode(const struct tail_meta *meta, uint8_t ret[TAIL_META_MAX]
     const size_t path_max = TAIL_META_MAX - META_HEAD - META_MORE;
     size_t path_size = meta->path_size <= path_max ? meta->path_size : 0;
     const struct tail_packing *packing = &meta->packing;
-    bool more = packing->packed || meta->gone || meta->missing;
+    bool more = packing->packed || meta->gone || meta->missing || meta->anew;
     uint8_t *p = ret;
     *p++ = more ? META_VERSION : 1;
     *p++ = meta->away;
@@ -213,7 +213,7 @@ size_t tail_meta_encode(const struct tail_meta *meta, uint8_t ret[TAIL_META_MAX]
     }
     p += 6 + path_size;
     *p++ = (uint8_t)((packing->packed ? FLAG_PACKED : 0) | (packing->skipped ? FLAG_SKIPPED : 0) |
-                     (meta->gone ? FLAG_GONE : 0));
+                     (meta->gone ? FLAG_GONE : 0) | (meta->anew ? FLAG_ANEW : 0));
     p = put64(put64(p, packing->raw), packing->trail);
     put64(put64(p, packing->end), meta->missing);
     return META_HEAD + path_size + META_MORE;
@@ -249,6 +249,7 @@ int tail_meta_decode(const void *bytes, size_t size, struct tail_meta *ret)
         meta.packing.packed = *p & FLAG_PACKED;
         meta.packing.skipped = *p & FLAG_SKIPPED;
         meta.gone = *p & FLAG_GONE;
+        meta.anew = *p & FLAG_ANEW;
         p = get64(get64(p + 1, &meta.packing.raw), &meta.packing.trail);
         get64(get64(p, &meta.packing.end), &meta.missing);
     }

@@ -121,6 +121,7 @@ int tail_known_add(struct tail_instance *tail, const struct weir_stream_state *s
     known->token = state->token;
     known->finished = finished;
     known->away = meta.away;
+    known->anew = meta.anew;
     known->packing = meta.packing;
     known->missing = meta.missing;
     known->gone = meta.gone;
@@ -235,6 +236,7 @@ void tail_known_save(struct tail_instance *tail, const struct tail_known *known)
     struct tail_meta meta = {.identity = known->identity,
                              .fingerprint = known->fingerprint,
                              .away = known->away,
+                             .anew = known->anew,
                              .gone = known->gone,
                              .packing = known->packing,
                              .missing = known->missing};

@@ -33,7 +33,7 @@ struct tail_known {
     struct tail_sub sub;        /* parked: its watch, if it has one */
     struct tail_link news;      /* parked: among those that were written to since */
     struct weir_stream *stream; /* parked: kept open, since to find it among very many takes time; or NULL */
-    bool finished, away;
+    bool finished, away, anew; /* the last two as in tail_meta */
     struct tail_packing packing;
     uint64_t missing; /* as in tail_meta */
     uint32_t met;     /* the round in which its inode was last seen */

@@ -297,6 +297,37 @@ START_TEST(stopped_with_news)
 }
 END_TEST
 
+/* The writer has no O_APPEND, and writes on where it was after the file was closed, or weir stopped or killed. */
+START_TEST(truncated_and_closed_before_the_writer_goes_on)
+{
+    enum { CLOSED, STOPPED, KILLED };
+    append("0.log", "1\n");
+    append("1.log", "1\n");
+    struct weir_instance *i = start_few("*.log", "1");
+    expect("1\n1\n");
+    append("0.log", "2\n");
+    expect("2\n");
+    ck_assert_int_eq(truncate(at("0.log"), 0), 0);
+    fake_idle(host);
+    if (_i == CLOSED) {
+        append("1.log", "2\n"); /* in the place of the other one */
+        expect("2\n");
+    } else {
+        fake_stop(i);
+        if (_i == KILLED) {
+            fake_crash(host);
+        }
+        i = start_few("*.log", "1");
+        fake_idle(host);
+    }
+    ck_assert_int_eq(truncate(at("0.log"), 100000), 0);
+    append("0.log", "3\n");
+    expect("3\n");
+    ck_assert_int_eq(fake_metric(i, "hole_bytes", NULL), 100000);
+    fake_stop(i);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("parked");
@@ -312,6 +343,7 @@ int main(void)
     tcase_add_loop_test(tests, moved_away, 0, 2);
     tcase_add_loop_test(tests, moved_away_and_back, 0, 2);
     tcase_add_loop_test(tests, stopped_with_news, 0, 2);
+    tcase_add_loop_test(tests, truncated_and_closed_before_the_writer_goes_on, 0, 3);
     suite_add_tcase(suite, tests);
     return run(suite);
 }
