@@ -41,6 +41,17 @@ int tail_batch_begin(struct tail_instance *tail, size_t room, struct weir_draft 
     return 0;
 }
 
+void tail_batch_drop(struct tail_instance *tail, struct weir_draft *draft)
+{
+    struct tail_batch *batch = tail_hub_batch(tail->hub);
+    if (batch->count > 0) {
+        tail_batch_send(tail);
+    } else {
+        batch->draft = NULL;
+        tail->host->chunk_cancel(draft);
+    }
+}
+
 /* A stream may be named once. */
 static struct weir_position *position_of(struct tail_batch *batch, const struct weir_stream *stream)
 {

@@ -30,6 +30,8 @@ struct tail_batch {
 int tail_batch_begin(struct tail_instance *, size_t room, struct weir_draft **ret);
 /* They are packed, and take the stream there: sends them now, or together with what comes next. */
 void tail_batch_end(struct tail_instance *, struct weir_draft *, const struct weir_position *);
+/* Nothing came of it: what others have in it waits on, or is sent. */
+void tail_batch_drop(struct tail_instance *, struct weir_draft *);
 /* Sends what waits, if anything. */
 void tail_batch_send(struct tail_instance *);
 

@@ -190,10 +190,21 @@ static bool too_old(const struct tail_instance *tail, const struct tail_status *
     return limit > 0 && (uint64_t)now.tv_sec * 1000000000u > limit + status->changed;
 }
 
+/* The file can't be begun now: the next try goes on with the same position. */
+static void put_back(struct tail_file *file, struct tail_known *known)
+{
+    if (file->stream) {
+        known->stream = file->stream;
+        file->stream = NULL;
+    }
+    tail_known_put_back(file->tail, known);
+}
+
 int tail_file_choose(struct tail_file *file, const struct tail_status *status)
 {
     struct tail_instance *tail = file->tail;
     struct tail_known *known = NULL;
+    struct weir_stream *its = NULL;
     bool changed = false;
     const char *from = "its start";
     uint64_t skip = 0;
@@ -208,6 +219,7 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     const uint64_t end = packs ? 0 : status->size - status->size % tail_lines_width(tail->format);
     if (known) {
         r = continue_stream(file, known, sure);
+        its = file->stream;
         if (r == 0 && sure) {
             tail_parked_unwatch(known, file);
         }
@@ -230,6 +242,10 @@ int tail_file_choose(struct tail_file *file, const struct tail_status *status)
     file->unsure = tail->config->compression != TAIL_NONE && !packs && file->offset == 0;
     if (r == 0 && packs) {
         r = tail_packed_begin(file, known ? &known->packing : NULL, skip);
+    }
+    if (r < 0 && known && file->stream == its) {
+        put_back(file, known);
+        return r;
     }
     if (r == 0) {
         tail_known_bury_rewritten(tail, status->identity.ino);

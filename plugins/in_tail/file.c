@@ -117,6 +117,18 @@ void tail_file_touch(struct tail_file *file)
     tail_list_add(&file->tail->files, &file->member);
 }
 
+/* What was sent of it stays known. */
+static void remember(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    struct weir_stream_state state = {.struct_size = sizeof(state)};
+    tail->host->stream_state(file->stream, &state);
+    if (tail_known_add(tail, &state, tail->config->exit_on_eof) < 0) {
+        tail_log(tail, WARN, "no memory to remember the position of %s until weir starts again", file->path);
+    }
+    tail->host->stream_close(file->stream);
+}
+
 int tail_file_begin(struct tail_instance *tail, const char *path, int fd, const struct tail_status *status,
                     bool named)
 {
@@ -140,7 +152,7 @@ int tail_file_begin(struct tail_instance *tail, const char *path, int fd, const 
     if (r < 0) {
         tail_log(tail, WARN, "%s can't be followed yet: %s", path, strerror(-r));
         if (file->stream) {
-            tail->host->stream_close(file->stream);
+            remember(file);
         }
         file_free(file);
         return r;
@@ -172,19 +184,13 @@ void tail_file_close(struct tail_file *file)
 {
     struct tail_instance *tail = file->tail;
     struct tail_status status;
-    struct weir_stream_state state = {.struct_size = sizeof(state)};
     tail_batch_send(tail);
     if (tail_status_read(file->fd, &status) == 0 && status.links == 0) {
         tail_log(tail, INFO, "%s was deleted and is read to its end (%" PRIu64 " bytes)", file->path,
                  file->offset);
         tail_file_bury(file);
     } else {
-        tail->host->stream_state(file->stream, &state);
-        if (tail_known_add(tail, &state, tail->config->exit_on_eof) < 0) {
-            tail_log(tail, WARN, "no memory to remember the position of %s until weir starts again",
-                     file->path);
-        }
-        tail->host->stream_close(file->stream);
+        remember(file);
         tail_log(tail, INFO, "%s is closed (read up to %" PRIu64 ")", file->path, file->offset);
     }
     detach(file);

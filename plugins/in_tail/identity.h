@@ -48,7 +48,8 @@ struct tail_meta {
     bool gone; /* there is no such file any more: what it said is remembered in case it is found compressed */
     struct tail_packing packing;
     uint64_t missing; /* when it was first not found, s since 1970; 0: it is there, as far as is known */
-    bool anew; /* begun because it was truncated or rewritten, and nothing of it is read: it may have a hole */
+    bool
+        anew; /* begun because it was truncated or rewritten, and nothing of it is read: it may have a hole */
 };
 
 uint64_t tail_hash(const void *bytes, size_t size);

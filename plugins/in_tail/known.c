@@ -365,6 +365,12 @@ int tail_known_take(struct tail_instance *tail, int fd, const struct tail_status
     return 0;
 }
 
+void tail_known_put_back(struct tail_instance *tail, struct tail_known *known)
+{
+    tail_table_add(&tail->known, &known->node, known->identity.ino); /* never fails for one that was in it */
+    tail->parked_count += known->parked;
+}
+
 void tail_known_bury_rewritten(struct tail_instance *tail, uint64_t ino)
 {
     struct tail_table_node *node = tail_table_first(&tail->known, ino);

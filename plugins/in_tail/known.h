@@ -33,7 +33,7 @@ struct tail_known {
     struct tail_sub sub;        /* parked: its watch, if it has one */
     struct tail_link news;      /* parked: among those that were written to since */
     struct weir_stream *stream; /* parked: kept open, since to find it among very many takes time; or NULL */
-    bool finished, away, anew; /* the last two as in tail_meta */
+    bool finished, away, anew;  /* the last two as in tail_meta */
     struct tail_packing packing;
     uint64_t missing; /* as in tail_meta */
     uint32_t met;     /* the round in which its inode was last seen */
@@ -67,6 +67,8 @@ void tail_known_clear(struct tail_instance *);
  */
 int tail_known_take(struct tail_instance *, int fd, const struct tail_status *, const char *path,
                     struct tail_known **ret_known, bool *ret_changed);
+/* It goes back into the table, since its file could not be begun. */
+void tail_known_put_back(struct tail_instance *, struct tail_known *);
 /* What tail_known_take found to be rewritten is let go of, once the file's new stream is there: a crash in
  * between must leave one of the two. */
 void tail_known_bury_rewritten(struct tail_instance *, uint64_t ino);

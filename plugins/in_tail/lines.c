@@ -313,17 +313,19 @@ size_t tail_lines_pack(const struct tail_format *format, const struct tail_prefi
     return (size_t)(p - data);
 }
 
-void tail_lines_pack_rest(const struct tail_format *format, const struct tail_prefix *prefix,
+bool tail_lines_pack_rest(const struct tail_format *format, const struct tail_prefix *prefix,
                           struct weir_draft *draft, const uint8_t *data, size_t size, uint64_t offset,
                           struct tail_tally *tally)
 {
     if (format->encoding) {
         /* of a line that is cut here, half a character is left out, too */
         struct piece all = {size, size, true, size >= format->max};
-        pack_decoded(format, prefix, draft, data, &all, offset, false, tally);
-    } else if (wanted(format, data, size, tally)) {
+        return pack_decoded(format, prefix, draft, data, &all, offset, false, tally);
+    }
+    if (wanted(format, data, size, tally)) {
         uint8_t *end = put_record(draft->data + draft->size, prefix, data, size, offset);
         draft->size = (size_t)(end - draft->data);
         draft->records++;
     }
+    return true;
 }

@@ -68,9 +68,9 @@ size_t tail_lines_pack(const struct tail_format *, const struct tail_prefix *, s
 
 /*
  * Packs all of `size` (no more than max) as one record, without a newline, if the filter wants it. The room
- * must be there.
+ * must be there. False: no memory to decode it.
  */
-void tail_lines_pack_rest(const struct tail_format *, const struct tail_prefix *, struct weir_draft *,
+bool tail_lines_pack_rest(const struct tail_format *, const struct tail_prefix *, struct weir_draft *,
                           const uint8_t *data, size_t size, uint64_t offset, struct tail_tally *);
 
 #endif

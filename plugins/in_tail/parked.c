@@ -81,10 +81,17 @@ bool tail_parked_by_dirs(const struct tail_instance *tail)
 
 /* -- Opening again -------------------------------------------------------------------------------------- */
 
+/* While an output is full, too, a file is opened that may soon be gone, but no other is closed for it. */
+static bool may_open_paused(const struct tail_instance *tail)
+{
+    size_t max = (size_t)tail->config->max_open_files;
+    return !tail->starved && !tail->limited && (max == 0 || tail->open_count < max);
+}
+
 static bool may_open(const struct tail_instance *tail)
 {
     bool yields = tail->yields && tail_scan_due(tail);
-    return !tail->paused && !yields && !tail_list_empty(&tail->news);
+    return !yields && !tail_list_empty(&tail->news) && (!tail->paused || may_open_paused(tail));
 }
 
 bool tail_parked_due(const struct tail_instance *tail)
@@ -92,7 +99,7 @@ bool tail_parked_due(const struct tail_instance *tail)
     return may_open(tail) && !tail->crowded;
 }
 
-/* The name, which is a link, leads to the file still. */
+/* The name, which may be a link, leads to the file still. */
 static bool leads_to(const char *path, const struct tail_identity *id)
 {
     struct stat s;
@@ -177,7 +184,7 @@ static bool open_one(struct tail_instance *tail, struct tail_known *known)
     struct tail_status status;
     tail_known_path(known, path);
     if (tail->limited) {
-        look(tail, known, path, false);
+        look(tail, known, path, !leads_to(path, &known->identity));
         return true;
     }
     int fd = open_same(tail, known, path, &status);

@@ -168,6 +168,10 @@ static enum tail_progress send_lines(struct tail_file *file, const uint8_t *data
         }
         size_t used =
             tail_lines_pack(tail->format, prefix, draft, data, size, file->offset, &file->split, &tally);
+        if (used == 0) { /* what is first fits for certain: there was no memory to decode it */
+            tail_batch_drop(tail, draft);
+            return broken(ENOMEM);
+        }
         data += used;
         size -= used;
         tail_file_tell(file, &tally);
@@ -303,11 +307,13 @@ static enum tail_progress send_part(struct tail_file *file, size_t size, bool re
     if (r != TAIL_MORE) {
         return r;
     }
-    if (record) {
-        struct tail_tally tally = {0};
-        tail_lines_pack_rest(tail->format, prefix, draft, buffer + span, size, file->offset, &tally);
-        tail_file_tell(file, &tally);
+    struct tail_tally tally = {0};
+    if (record &&
+        !tail_lines_pack_rest(tail->format, prefix, draft, buffer + span, size, file->offset, &tally)) {
+        tail_batch_drop(tail, draft);
+        return broken(ENOMEM);
     }
+    tail_file_tell(file, &tally);
     tail_file_move_to(file, offset, position.token);
     file->scanned = 0;
     tail_batch_end(tail, draft, &position);

@@ -88,7 +88,9 @@ static void finish(struct tail_file *file)
     if (r == TAIL_FULL) {
         tail->paused = true;
     }
-    if (r != TAIL_END) {
+    if (r == TAIL_BROKEN) {
+        tail_file_give_up(file, errno);
+    } else if (r != TAIL_END) {
         tail_file_wake(file);
     } else if (!file->named || tail->config->exit_on_eof) {
         WEIR_KILL_POINT("tail-rotated-end");

@@ -2,6 +2,8 @@
 /* in_tail: what is a line, and what a record holds. */
 #include "tail_fixture.h"
 
+#include <dlfcn.h>
+
 static size_t looked_at; /* bytes in which something was looked for */
 
 /* In the place of the C library's, of everything in this program. */
@@ -14,6 +16,55 @@ void *memchr(const void *bytes, int c, size_t size)
     looked_at += (size_t)(p - (const uint8_t *)bytes);
     return p < end ? (void *)(uintptr_t)p : NULL;
 }
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define REPLACES_REALLOC 0 /* they have their own */
+#else
+#define REPLACES_REALLOC 1
+
+static bool no_memory; /* for anything large */
+
+void *realloc(void *p, size_t size)
+{
+    void *(*real)(void *, size_t);
+    if (no_memory && size > 16384) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    *(void **)&real = dlsym(RTLD_NEXT, "realloc");
+    return real(p, size);
+}
+
+/* A line, or what is left without a newline of a file that goes. */
+START_TEST(no_memory_to_decode)
+{
+    enum { SIZE = 20000 };
+    char wide[2 * SIZE], plain[SIZE + 1];
+    for (size_t k = 0; k < SIZE; k++) {
+        plain[k] = wide[2 * k] = (char)('a' + k % 26);
+        wide[2 * k + 1] = 0;
+    }
+    struct weir_instance *i = start_head("f", "encoding", "utf-16le", "rotate_wait", "1s");
+    plain[SIZE - 1] = wide[2 * SIZE - 2] = '\n';
+    plain[SIZE] = 0;
+    no_memory = true;
+    put_bytes("f", 0, wide, _i ? sizeof(wide) - 2 : sizeof(wide));
+    fake_idle(host);
+    if (_i) {
+        unlink(at("f"));
+        fake_idle(host);
+        fake_later(host, UINT64_C(2000000000));
+    }
+    expect("");
+    ck_assert_uint_ge(fake_logged(host, "no memory to read on with"), 1);
+    no_memory = false;
+    fake_later(host, UINT64_C(2000000000));
+    fake_later(host, UINT64_C(2000000000));
+    expect(plain);
+    fake_stop(i);
+}
+END_TEST
+#endif
 
 START_TEST(lines_of_every_kind)
 {
@@ -267,6 +318,9 @@ int main(void)
     tcase_add_test(tests, empty_lines_skipped);
     tcase_add_test(tests, fields);
     tcase_add_test(tests, bad_settings);
+#if REPLACES_REALLOC
+    tcase_add_loop_test(tests, no_memory_to_decode, 0, 2);
+#endif
     suite_add_tcase(suite, tests);
     return run(suite);
 }

@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 
 enum { FILES = 6 };
 
@@ -297,7 +298,8 @@ START_TEST(stopped_with_news)
 }
 END_TEST
 
-/* The writer has no O_APPEND, and writes on where it was after the file was closed, or weir stopped or killed. */
+/* The writer has no O_APPEND, and writes on where it was after the file was closed, or weir stopped or
+ * killed. */
 START_TEST(truncated_and_closed_before_the_writer_goes_on)
 {
     enum { CLOSED, STOPPED, KILLED };
@@ -328,6 +330,69 @@ START_TEST(truncated_and_closed_before_the_writer_goes_on)
 }
 END_TEST
 
+/* Appended to and removed within an outage, as by a job that compresses its log: what is to be read is open
+ * by then. */
+START_TEST(written_to_and_removed_while_an_output_is_full)
+{
+    append("0.log", "1\n");
+    append("1.log", "1\n");
+    struct weir_instance *i =
+        start_head("*.log", "close_inactive", "10s", "max_open_files", _i ? "1" : "0", "poll_interval", "1h");
+    expect("1\n1\n");
+    clock_ns += UINT64_C(20000000000);
+    fake_later(host, UINT64_C(20000000000));
+    ck_assert_int_eq(fake_metric(i, "files", NULL), 0);
+    fake_set_full(i, true);
+    append("0.log", "2\n");
+    fake_idle(host);
+    append("1.log", "2\n"); /* where one may be open it waits, since that one may be gone as well */
+    fake_idle(host);
+    unlink(at("0.log"));
+    fake_idle(host);
+    ck_assert_int_eq(fake_metric(i, "files", NULL), _i ? 1 : 2);
+    fake_set_full(i, false);
+    expect("2\n2\n");
+    fake_stop(i);
+}
+END_TEST
+
+/* The next file that is opened has one of the last descriptors. */
+static void limit_descriptors(bool limited)
+{
+    static struct rlimit before;
+    if (!limited) {
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+        return;
+    }
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ck_assert_int_eq(close(fd), 0);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit now = {.rlim_cur = (rlim_t)fd + (rlim_t)fd / 4 + 1, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &now), 0);
+}
+
+/* No directory tells of what is written to it under a name that is in no pattern; its watch does. */
+START_TEST(renamed_after_descriptors_had_run_out)
+{
+    append("0.log", "1\n");
+    struct weir_instance *i = start_few("*.log", "0");
+    expect("1\n");
+    limit_descriptors(true);
+    append("1.log", "1\n");
+    expect("1\n");
+    ck_assert_uint_eq(fake_logged(host, "no more files can be opened"), 1);
+    ck_assert_int_eq(fake_metric(i, "files", NULL), 1);
+    limit_descriptors(false);
+    ahead += 3600; /* there is nothing to expect of it when it is renamed */
+    move("0.log", "0.log.old");
+    fake_idle(host);
+    append("0.log.old", "2\n");
+    expect("2\n");
+    ck_assert_uint_eq(fake_logged(host, "after rotate_wait"), 0);
+    fake_stop(i);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("parked");
@@ -343,6 +408,8 @@ int main(void)
     tcase_add_loop_test(tests, moved_away, 0, 2);
     tcase_add_loop_test(tests, moved_away_and_back, 0, 2);
     tcase_add_loop_test(tests, stopped_with_news, 0, 2);
+    tcase_add_loop_test(tests, written_to_and_removed_while_an_output_is_full, 0, 2);
+    tcase_add_test(tests, renamed_after_descriptors_had_run_out);
     tcase_add_loop_test(tests, truncated_and_closed_before_the_writer_goes_on, 0, 3);
     suite_add_tcase(suite, tests);
     return run(suite);

@@ -12,6 +12,7 @@ enum { READS = 24 }; /* more than one look at a file has */
 static void (*meanwhile)(void);
 static unsigned reads_left; /* until that happens, once */
 static unsigned all_reads;  /* so many there were */
+static unsigned reads_to_failure;
 
 /* In the place of the C library's, of everything in this program. */
 ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
@@ -19,6 +20,10 @@ ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
     ssize_t n = syscall(SYS_pread64, fd, bytes, size, offset);
     int error = errno;
     all_reads++;
+    if (reads_to_failure > 0 && --reads_to_failure == 0) {
+        n = -1;
+        error = EIO;
+    }
     if (reads_left > 0 && --reads_left == 0) {
         meanwhile();
     }
@@ -177,6 +182,33 @@ START_TEST(replaced_after_each_read_of_its_compressed_form)
 }
 END_TEST
 
+/* What is known of it is not forgotten with it: nothing comes twice, nor is it begun at its end. */
+START_TEST(first_reads_of_a_restart_fail)
+{
+    const char *old = _i % 2 ? "7d" : "0";
+    char *text = malloc(6000);
+    memset(text, 'x', 5999);
+    memcpy(text + 5998, "\n", 2);
+    append("f", text);
+    pack("f.gz", "packed\n");
+    struct weir_instance *i = start_head("*", "refresh_interval", "1s", "buffer_chunk_size", "4k");
+    fake_idle(host);
+    seen();
+    fake_stop(i);
+    append("f", "2\n");
+    ck_assert_int_eq(utimensat(AT_FDCWD, at("f"), (struct timespec[2]){{0}, {0}}, 0), 0);
+    reads_to_failure = (unsigned)_i / 2;
+    i = start("*", "refresh_interval", "1s", "buffer_chunk_size", "4k", "ignore_older", old);
+    fake_idle(host);
+    fake_later(host, 2 * SECOND);
+    fake_later(host, 10 * SECOND);
+    expect("2\n");
+    fake_stop(i);
+    ck_assert_uint_eq(fake_stream_count(host, "t"), 2);
+    free(text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("races");
@@ -188,6 +220,7 @@ int main(void)
     tcase_add_loop_test(tests, reads_for_news, 0, 11);
     tcase_add_loop_test(tests, compressed_after_each_read, 1, READS);
     tcase_add_loop_test(tests, replaced_after_each_read_of_its_compressed_form, 0, 2 * READS);
+    tcase_add_loop_test(tests, first_reads_of_a_restart_fail, 2, 2 * READS);
     suite_add_tcase(suite, tests);
     return run(suite);
 }

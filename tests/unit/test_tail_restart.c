@@ -297,7 +297,8 @@ START_TEST(foreign_meta)
     append("f", "1\n");
     once("f", "1\n");
     struct tail_meta plain = {{1, 2, 3, 4}, {5, 6}, "/a/path", 7, true, false, {0}, 0, false};
-    struct tail_meta full = {{1, 2, 3, 4}, {5, 6}, "/a/path", 7, true, true, {true, true, 8, 9, 10}, 11, true};
+    struct tail_meta full = {{1, 2, 3, 4},           {5, 6}, "/a/path", 7, true, true,
+                             {true, true, 8, 9, 10}, 11,     true};
     check_meta(&plain);
     check_meta(&full);
     ck_assert_int_eq(tail_meta_decode(NULL, 0, &plain), -EINVAL);

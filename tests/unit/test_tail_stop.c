@@ -57,7 +57,7 @@ START_TEST(deleted_and_stopped_between_two_turns)
     }
     append_lines("deleted", MORE_THAN_A_TURN);
     append_lines("kept", MORE_THAN_TWO);
-    struct weir_instance *i = 
+    struct weir_instance *i =
         start_head("deleted", "path", at("kept"), "tag", "stopped", "compression", "none");
     unlink(at("deleted"));
     weir_fake_turn(host, 0);
