@@ -163,7 +163,7 @@ bool spool_has_room(const struct spool *s)
 /* The one that is full is left to whoever syncs. */
 static void retire(struct spool *s)
 {
-    if (s->active_unsynced && s->unsynced_count < UNSYNCED_MAX) {
+    if (s->active_unsynced && s->unsynced_count < FULL_UNSYNCED_MAX) {
         s->unsynced[s->unsynced_count++] = s->active;
     } else {
         if (s->active_unsynced && fdatasync(s->active) < 0) /* nobody has asked for a long time */
@@ -280,21 +280,51 @@ int spool_append(struct spool *s, const struct spool_chunk *c, bool *ret_next)
     return rc;
 }
 
-size_t spool_take_unsynced(struct spool *s, int *fds, size_t room)
+/* A descriptor of its own for whoever syncs. */
+static int take_copy(int fd, bool *unsynced, int *fds, size_t *count)
 {
-    size_t count = 0;
+    if (!*unsynced)
+        return 0;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return -errno;
+    fds[(*count)++] = copy;
+    *unsynced = false;
+    return 0;
+}
 
-    while (count < room && s->unsynced_count)
-        fds[count++] = s->unsynced[--s->unsynced_count];
-    if (count < room && s->active_unsynced && (fds[count] = fcntl(s->active, F_DUPFD_CLOEXEC, 0)) >= 0) {
-        s->active_unsynced = false;
-        count++;
+int spool_take_unsynced(struct spool *s, int fds[SPOOL_UNSYNCED_MAX], size_t *ret_count)
+{
+    *ret_count = 0;
+    while (s->unsynced_count)
+        fds[(*ret_count)++] = s->unsynced[--s->unsynced_count];
+    int rc = take_copy(s->active, &s->active_unsynced, fds, ret_count);
+    return rc < 0 ? rc : take_copy(s->folder, &s->folder_unsynced, fds, ret_count);
+}
+
+static void sync_fd(int fd, int *rc)
+{
+    if (fdatasync(fd) < 0 && *rc == 0)
+        *rc = -errno;
+}
+
+int spool_sync_all(struct spool *s)
+{
+    int rc = 0;
+
+    WEIR_KILL_POINT("spool-sync");
+    while (s->unsynced_count) {
+        int fd = s->unsynced[--s->unsynced_count];
+        sync_fd(fd, &rc);
+        close(fd);
     }
-    if (count < room && s->folder_unsynced && (fds[count] = fcntl(s->folder, F_DUPFD_CLOEXEC, 0)) >= 0) {
-        s->folder_unsynced = false;
-        count++;
-    }
-    return count;
+    if (s->active_unsynced)
+        sync_fd(s->active, &rc);
+    if (s->folder_unsynced)
+        sync_fd(s->folder, &rc);
+    s->active_unsynced = s->folder_unsynced = false;
+    WEIR_KILL_POINT("spool-synced");
+    return rc;
 }
 
 int spool_take_sync_error(struct spool *s)
@@ -385,17 +415,24 @@ void spool_look(struct spool *s, struct spool_stats *ret)
     pthread_mutex_unlock(&s->lock);
 }
 
+uint64_t spool_next(const struct spool *s)
+{
+    return s->next_number;
+}
+
+bool spool_is_delivered(struct spool *s, uint64_t number)
+{
+    pthread_mutex_lock(&s->lock);
+    bool all = !s->chunks || (s->first_entry ? s->first_entry->number : s->taken_to) >= number;
+    pthread_mutex_unlock(&s->lock);
+    return all;
+}
+
 void spool_close(struct spool *s)
 {
-    int fds[UNSYNCED_MAX];
-    size_t count = spool_take_unsynced(s, fds, UNSYNCED_MAX);
-
-    for (size_t i = 0; i < count; i++) {
-        if (s->chunks)
-            fdatasync(fds[i]);
-        close(fds[i]);
-    }
-    if (s->chunks == 0)
+    if (s->chunks)
+        spool_sync_all(s);
+    else
         remove_empty(s, true);
     spool_write_acks(s);
     spool_free(s);

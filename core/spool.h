@@ -30,6 +30,8 @@ struct spool_chunk {
     uint32_t records;
 };
 
+enum { SPOOL_UNSYNCED_MAX = 66 };
+
 struct spool_stats {
     uint64_t bytes, chunks; /* on disk, and not acknowledged by every output */
     uint64_t oldest;        /* when the first of those was written: ns since 1970; 0: there is none */
@@ -58,9 +60,11 @@ bool spool_has_room(const struct spool *);
 int spool_append(struct spool *, const struct spool_chunk *, bool *ret_next);
 /*
  * Descriptors with what was written since the last call, for the caller to fdatasync and close; the last one
- * may be the folder's. How many, at most `room`; call it again after as many.
+ * may be the folder's. 0, or a negative errno: there is more, for which no descriptor could be had.
  */
-size_t spool_take_unsynced(struct spool *, int *fds, size_t room);
+int spool_take_unsynced(struct spool *, int fds[SPOOL_UNSYNCED_MAX], size_t *ret_count);
+/* Syncs that here. 0 or a negative errno. */
+int spool_sync_all(struct spool *);
 /* 0, or the negative errno of what was written since the last call and could not be synced on the way. */
 int spool_take_sync_error(struct spool *);
 
@@ -90,6 +94,10 @@ void spool_entry_done(struct spool_entry *, bool all);
 bool spool_recycle(struct spool *);
 /* Writes what is acknowledged, if that has changed. 0 or a negative errno. Any one thread at a time. */
 int spool_write_acks(struct spool *);
+/* The number of the chunk that is appended next. */
+uint64_t spool_next(const struct spool *);
+/* Whether every output has every chunk below that number. */
+bool spool_is_delivered(struct spool *, uint64_t number);
 /* Any thread. */
 void spool_look(struct spool *, struct spool_stats *ret);
 const char *spool_identity(const struct spool *);

@@ -10,12 +10,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include "callback.h"
 #include "engine.h"
 #include "input.h"
 #include "log.h"
 #include "output.h"
-#include "spool_sync.h"
+#include "spool_durable.h"
 #include "spools.h"
 
 /* Chunks that are read back before others of the loop have their turn; how often what is acknowledged is
@@ -29,14 +28,8 @@ struct unwritten {
     struct unwritten *next;
 };
 
-/* Something that waits until what was sent before it is on disk: a call of the plugin, or positions. */
-struct request {
-    struct request *next;
-    weir_durable_fn fn;
-    void *data;
-    struct checkpoint_set set;
-    struct checkpoint_mark marks[];
-};
+/* What can't be done with the spool now: a set. */
+enum { CANT_READ = 1, CANT_WRITE = 2, CANT_SYNC = 4 };
 
 struct spool_feed {
     struct input *in;
@@ -46,18 +39,14 @@ struct spool_feed {
     atomic_bool work_posted;
     struct weir_timer *timer;
     bool timer_runs;
-    bool running;     /* the plugin is */
-    bool held;        /* the input was told to wait for room */
-    bool said_full;   /* the log says so */
-    bool said_broken; /* that the disk fails */
+    bool running;    /* the plugin is */
+    bool held;       /* the input was told to wait for room */
+    bool said_full;  /* the log says so */
+    unsigned broken; /* CANT_…: the log says so */
     bool warned_no_route;
     bool ended, told_ended;
     struct unwritten *unwritten, **unwritten_end;
-
-    struct spool_sync *sync;
-    bool syncing, sync_wanted;
-    struct request *requests, **requests_end;
-    struct request *batch; /* those that the sync under way answers */
+    struct spool_durable *durable;
 };
 
 static const char *who(const struct spool_feed *f)
@@ -76,7 +65,7 @@ static void wake(struct gate_waiter *w)
     post_work((struct spool_feed *)((char *)w - offsetof(struct spool_feed, waiter)));
 }
 
-/* An entry is done: with the spool's lock held. */
+/* An entry is done (with the spool's lock held), or a sync. */
 static void on_change(void *data)
 {
     post_work(data);
@@ -91,26 +80,31 @@ static void arm_timer(struct spool_feed *f)
 
 /* -- Saying what is wrong --------------------------------------------------------------------------- */
 
-static void say_broken(struct spool_feed *f, const char *what, int rc)
+static void say_broken(struct spool_feed *f, unsigned what, int rc)
 {
+    const char *verb = what == CANT_READ ? "read from" : what == CANT_WRITE ? "write to" : "sync";
+    const char *so = what == CANT_READ    ? "what waits there stays there"
+                     : what == CANT_WRITE ? "the input is held back"
+                                          : "nothing more counts as safe";
     char *text = NULL;
 
-    if (f->said_broken)
+    if (f->broken & what)
         return;
-    f->said_broken = true;
-    if (asprintf(&text,
-                 "can't %s its spool %s: %s; the input is held back, and it is tried again every second",
-                 what, spool_path(f->spool), strerror(-rc)) < 0)
+    f->broken |= what;
+    if (asprintf(&text, "can't %s its spool %s: %s; %s, and it is tried again every second", verb,
+                 spool_path(f->spool), strerror(-rc), so) < 0)
         text = NULL;
     log_error(who(f), "%s", text ? text : "its spool can't be used");
     instance_set_error(&f->in->base, text);
 }
 
-static void say_mended(struct spool_feed *f)
+static void say_mended(struct spool_feed *f, unsigned what)
 {
-    if (!f->said_broken)
+    if (!(f->broken & what))
         return;
-    f->said_broken = false;
+    f->broken &= ~what;
+    if (f->broken)
+        return;
     log_info(who(f), "its spool %s can be used again", spool_path(f->spool));
     instance_set_error(&f->in->base, NULL);
 }
@@ -149,6 +143,24 @@ static bool outputs_have_room(struct spool_feed *f, const struct route *route)
     return !atomic_load(&f->waiter.gate) && input_has_room(f->in, route, &f->waiter);
 }
 
+/* Several keepers of positions would wait for each other. Tags that the input chose may meet other outputs
+ * now. */
+static bool is_usable(struct spool_feed *f, const struct route *route)
+{
+    if (route->count && route->keepers <= 1)
+        return true;
+    if (!f->warned_no_route && !route->count)
+        log_warn(who(f), "no output matches tag '%s' and topic '%s': what waits in the spool stays there",
+                 route->tag, route->topic);
+    else if (!f->warned_no_route)
+        log_warn(who(f),
+                 "%zu outputs that keep positions match tag '%s' and topic '%s', and one can: what waits in "
+                 "the spool stays there",
+                 route->keepers, route->tag, route->topic);
+    f->warned_no_route = true;
+    return false;
+}
+
 /* The chunk at which the spool stands, read back. 1: goes on; 0: not now. */
 static int feed_next(struct spool_feed *f)
 {
@@ -161,13 +173,8 @@ static int feed_next(struct spool_feed *f)
     struct route *route = input_route(f->in, found.tag, found.topic);
     if (!route)
         return -ENOMEM;
-    if (!route->count) {
-        if (!f->warned_no_route)
-            log_warn(who(f), "no output matches tag '%s' and topic '%s': what waits in the spool stays there",
-                     route->tag, route->topic);
-        f->warned_no_route = true;
+    if (!is_usable(f, route))
         return 0;
-    }
     if (!outputs_have_room(f, route))
         return 0;
     struct chunk *c =
@@ -197,10 +204,10 @@ static void feed_outputs(struct spool_feed *f)
     if (rc > 0)
         post_work(f);
     if (rc < 0) {
-        say_broken(f, "read from", rc);
+        say_broken(f, CANT_READ, rc);
         arm_timer(f);
-    } else if (!f->unwritten) {
-        say_mended(f);
+    } else {
+        say_mended(f, CANT_READ);
     }
 }
 
@@ -252,7 +259,7 @@ static void write_unwritten(struct spool_feed *f)
         struct unwritten *u = f->unwritten;
         int rc = write_chunk(f, u->chunk);
         if (rc < 0) {
-            say_broken(f, "write to", rc);
+            say_broken(f, CANT_WRITE, rc);
             arm_timer(f);
             return;
         }
@@ -261,38 +268,7 @@ static void write_unwritten(struct spool_feed *f)
             f->unwritten_end = &f->unwritten;
         free(u);
     }
-    say_mended(f);
-}
-
-static void add_request(struct spool_feed *f, struct request *r)
-{
-    *f->requests_end = r;
-    f->requests_end = &r->next;
-    post_work(f);
-}
-
-static void release_request(struct checkpoint_set *set)
-{
-    free((char *)set - offsetof(struct request, set));
-}
-
-/* Positions count as soon as what they cover is on disk: from there on it is the spool's. */
-static void add_positions(struct spool_feed *f, const struct weir_position *positions, size_t count)
-{
-    struct request *r = calloc(1, sizeof(*r) + count * sizeof(struct checkpoint_mark));
-
-    if (!r) {
-        log_error(who(f),
-                  "no memory for the positions of a chunk: ending at once; nothing that was not delivered "
-                  "counts as read");
-        abort();
-    }
-    for (size_t i = 0; i < count; i++)
-        r->marks[i] = (struct checkpoint_mark){
-            .stream = positions[i].stream, .offset = positions[i].offset, .token = positions[i].token};
-    r->set = (struct checkpoint_set){.marks = r->marks, .count = count, .release = release_request};
-    checkpoint_track(engine_checkpoint(f->in->base.engine), &r->set);
-    add_request(f, r);
+    say_mended(f, CANT_WRITE);
 }
 
 void spool_feed_send(struct spool_feed *f, struct chunk *c, const struct weir_position *positions,
@@ -304,11 +280,13 @@ void spool_feed_send(struct spool_feed *f, struct chunk *c, const struct weir_po
         chunk_cancel(c);
     } else if (f->unwritten || (rc = write_chunk(f, c)) < 0) {
         if (rc < 0)
-            say_broken(f, "write to", rc);
+            say_broken(f, CANT_WRITE, rc);
         keep_unwritten(f, c);
     }
-    if (count)
-        add_positions(f, positions, count);
+    if (count) {
+        spool_durable_add_positions(f->durable, positions, count);
+        post_work(f);
+    }
     arm_timer(f);
 }
 
@@ -316,100 +294,24 @@ void spool_feed_send(struct spool_feed *f, struct chunk *c, const struct weir_po
 
 int spool_feed_on_durable(struct spool_feed *f, weir_durable_fn fn, void *data)
 {
-    struct request *r = calloc(1, sizeof(*r));
+    int rc = spool_durable_ask(f->durable, fn, data);
 
-    if (!r)
-        return -ENOMEM;
-    r->fn = fn;
-    r->data = data;
-    add_request(f, r);
-    return 0;
+    if (rc == 0)
+        post_work(f);
+    return rc;
 }
 
-static void answer_request(struct spool_feed *f, struct request *r, int rc)
+static void sync_written(struct spool_feed *f, bool all)
 {
-    if (!r->fn) {
-        if (rc == 0)
-            checkpoint_acknowledge(engine_checkpoint(f->in->base.engine), &r->set);
-        return; /* else it is released when the checkpoint closes, and does not count */
-    }
-    if (f->in->running) {
-        struct callback_before before = callback_enter(f->in->base.alias, "durable");
-        r->fn(r->data, rc);
-        callback_leave(before);
-    }
-    free(r);
-}
-
-static void answer_batch(struct spool_feed *f, int rc)
-{
-    struct request *batch = f->batch;
-
-    f->batch = NULL;
-    while (batch) {
-        struct request *r = batch;
-        batch = r->next;
-        answer_request(f, r, rc);
-    }
-}
-
-static void take_batch(struct spool_feed *f)
-{
-    f->batch = f->requests;
-    f->requests = NULL;
-    f->requests_end = &f->requests;
-}
-
-static void report_sync(struct spool_feed *f, int rc)
-{
-    if (rc < 0)
-        log_error(who(f),
-                  "its spool %s can't be synced: %s; what was sent since then may not survive a power cut",
-                  spool_path(f->spool), strerror(-rc));
-}
-
-/* Also of what was synced before that. */
-static void answer_synced(struct spool_feed *f, int rc)
-{
-    int before = spool_take_sync_error(f->spool);
-
-    rc = rc < 0 ? rc : before;
-    report_sync(f, rc);
-    answer_batch(f, rc);
-}
-
-static void on_synced(void *data, int rc)
-{
-    struct spool_feed *f = data;
-
-    if (!f->syncing)
-        return; /* it was stopped meanwhile */
-    f->syncing = false;
-    answer_synced(f, rc);
-    post_work(f);
-}
-
-static void sync_written(struct spool_feed *f)
-{
-    int fds[SPOOL_SYNC_MAX];
-
-    if (f->syncing || f->unwritten || (!f->requests && !f->sync_wanted))
+    if (f->unwritten)
         return;
-    if (!f->sync)
-        f->sync = spool_sync_create(f->in->loop, on_synced, f);
-    if (!f->sync) { /* no thread now: again a little later */
+    int rc = spool_durable_sync(f->durable, all);
+    if (rc < 0) {
+        say_broken(f, CANT_SYNC, rc);
         arm_timer(f);
-        return;
+    } else {
+        say_mended(f, CANT_SYNC);
     }
-    f->sync_wanted = false;
-    size_t count = spool_take_unsynced(f->spool, fds, SPOOL_SYNC_MAX);
-    take_batch(f);
-    if (!count) {
-        answer_synced(f, 0);
-        return;
-    }
-    f->syncing = true;
-    spool_sync_begin(f->sync, fds, count);
 }
 
 /* -- All of it -------------------------------------------------------------------------------------- */
@@ -433,10 +335,10 @@ static void tell_ended(struct spool_feed *f)
     instance_notify(&f->in->base, INSTANCE_ENDED);
 }
 
-static void go_on(struct spool_feed *f)
+static void go_on(struct spool_feed *f, bool sync_all)
 {
     feed_outputs(f);
-    sync_written(f);
+    sync_written(f, sync_all);
     resume_input(f);
 }
 
@@ -450,7 +352,8 @@ static void work(struct loop_call *call)
     bool freed = spool_recycle(f->spool);
     if (freed && f->unwritten)
         write_unwritten(f);
-    go_on(f);
+    spool_durable_delivered(f->durable);
+    go_on(f, false);
     tell_ended(f);
     arm_timer(f);
 }
@@ -464,9 +367,8 @@ static void on_timer(void *data)
         arm_timer(f);
     if (f->unwritten)
         write_unwritten(f);
-    f->sync_wanted = true;
-    go_on(f);
-    if (f->unwritten || f->said_broken)
+    go_on(f, true);
+    if (f->unwritten || f->broken)
         arm_timer(f);
 }
 
@@ -504,14 +406,13 @@ struct spool_feed *spool_feed_create(struct input *in)
     f->waiter.wake = wake;
     f->work_call = (struct loop_call){.fn = work};
     f->unwritten_end = &f->unwritten;
-    f->requests_end = &f->requests;
     return f;
 }
 
 void spool_feed_free(struct spool_feed *f)
 {
     if (f)
-        spool_sync_free(f->sync);
+        spool_durable_free(f->durable);
     free(f);
 }
 
@@ -527,7 +428,8 @@ int spool_feed_start(struct spool_feed *f, char **ret_error)
 
     if (rc < 0)
         return rc;
-    f->timer = loop_timer_add(f->in->loop, on_timer, f);
+    f->durable = spool_durable_create(f->in, spool, on_change, f);
+    f->timer = f->durable ? loop_timer_add(f->in->loop, on_timer, f) : NULL;
     if (!f->timer)
         return -ENOMEM;
     atomic_store(&f->spool, spool);
@@ -562,30 +464,6 @@ static void drop_unwritten(struct spool_feed *f)
     f->unwritten_end = &f->unwritten;
 }
 
-/* What is under way in the other thread, and the rest: positions count where that goes well. */
-static void last_sync(struct spool_feed *f)
-{
-    int fds[SPOOL_SYNC_MAX];
-
-    int under_way = spool_sync_stop(f->sync);
-    under_way = f->syncing ? under_way : 0; /* else it was told */
-    f->syncing = false;
-    struct request *open = f->batch;
-    struct request **end = &open;
-    while (*end)
-        end = &(*end)->next;
-    *end = f->requests;
-    f->requests = NULL;
-    f->requests_end = &f->requests;
-    f->batch = open;
-    if (f->unwritten) {
-        answer_batch(f, -EIO);
-        return;
-    }
-    int rc = spool_sync_now(fds, spool_take_unsynced(f->spool, fds, SPOOL_SYNC_MAX));
-    answer_synced(f, under_way < 0 ? under_way : rc);
-}
-
 void spool_feed_stop(struct spool_feed *f)
 {
     if (!f->spool)
@@ -599,7 +477,7 @@ void spool_feed_stop(struct spool_feed *f)
     f->timer_runs = true; /* never again */
     if (f->unwritten)
         write_unwritten(f);
-    last_sync(f);
+    spool_durable_stop(f->durable, f->unwritten);
     drop_unwritten(f);
     spool_write_acks(f->spool);
 }

@@ -8,7 +8,12 @@
 #include "spool_files.h"
 #include "spool_format.h"
 
-enum { SEGMENT_MAX = 16 << 20, SEGMENT_MIN = 64 << 10, SEGMENTS_IN_LIMIT = 8, UNSYNCED_MAX = 64 };
+enum {
+    SEGMENT_MAX = 16 << 20,
+    SEGMENT_MIN = 64 << 10,
+    SEGMENTS_IN_LIMIT = 8,
+    FULL_UNSYNCED_MAX = SPOOL_UNSYNCED_MAX - 2
+};
 
 struct segment {
     struct segment *next;
@@ -37,7 +42,7 @@ struct spool {
     int active;
     uint64_t next_number;
 
-    int unsynced[UNSYNCED_MAX]; /* segments that are full */
+    int unsynced[FULL_UNSYNCED_MAX]; /* segments that are full */
     size_t unsynced_count;
     bool active_unsynced, folder_unsynced;
     int sync_error; /* of one that found no place among those; nobody was told yet */

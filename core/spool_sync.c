@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <weir/kill_point.h>
+#include "spool.h"
 
 struct spool_sync {
     struct weir_loop *loop;
@@ -16,14 +17,14 @@ struct spool_sync {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    int fds[SPOOL_SYNC_MAX];
+    int fds[SPOOL_UNSYNCED_MAX];
     size_t count; /* 0: no batch */
     bool ending, joined;
     int rc; /* of the last batch; read on the loop after done_call was posted */
     struct loop_call done_call;
 };
 
-int spool_sync_now(const int *fds, size_t count)
+static int sync_batch(const int *fds, size_t count)
 {
     int rc = 0;
 
@@ -47,7 +48,7 @@ static void on_done(struct loop_call *call)
 static void *thread_main(void *data)
 {
     struct spool_sync *s = data;
-    int fds[SPOOL_SYNC_MAX];
+    int fds[SPOOL_UNSYNCED_MAX];
 
     pthread_setname_np(pthread_self(), "spool-sync");
     pthread_mutex_lock(&s->lock);
@@ -60,7 +61,7 @@ static void *thread_main(void *data)
         memcpy(fds, s->fds, count * sizeof(*fds));
         s->count = 0;
         pthread_mutex_unlock(&s->lock);
-        int rc = spool_sync_now(fds, count);
+        int rc = sync_batch(fds, count);
         pthread_mutex_lock(&s->lock);
         s->rc = rc;
         loop_post_call(s->loop, &s->done_call);

@@ -12,8 +12,6 @@
 
 struct spool_sync;
 
-enum { SPOOL_SYNC_MAX = 66 };
-
 /* `done` is called on the loop after each batch, with 0 or a negative errno. NULL: no memory, or no thread.
  */
 struct spool_sync *spool_sync_create(struct weir_loop *, void (*done)(void *data, int rc), void *data);
@@ -22,9 +20,6 @@ struct spool_sync *spool_sync_create(struct weir_loop *, void (*done)(void *data
 int spool_sync_stop(struct spool_sync *);
 /* After what was posted to the loop before spool_sync_stop. Takes NULL. */
 void spool_sync_free(struct spool_sync *);
-/* Syncs and closes the descriptors. Not while a batch is under way. */
+/* Syncs and closes the descriptors (at most SPOOL_UNSYNCED_MAX). Not while a batch is under way. */
 void spool_sync_begin(struct spool_sync *, const int *fds, size_t count);
-/* On the caller's thread. 0 or a negative errno. */
-int spool_sync_now(const int *fds, size_t count);
-
 #endif

@@ -194,6 +194,25 @@ def test_kill_with_a_keeper_of_positions(lab):
     assert sorted(set(found)) == list(dict.fromkeys(found)), "what comes for the first time is out of order"
 
 
+def test_two_keepers_for_what_waits(lab):
+    """Each would wait for the other. The tag is that of before, so the configuration can't be refused for it."""
+    weir = lab.start(spooled(lab, [slow(lab, "1h")], tag="before"), name="weir")
+    client = Client(lab)
+    client.put(10)
+    client.settle()
+    client.close()
+    weir.kill()
+    first, second = ({**keeper(lab), "alias": name, "match": "before"} for name in ("first", "second"))
+    rest = {"name": "stdout", "match": "now", "alias": "rest"}
+    weir = lab.start(spooled(lab, [first, second, rest], tag="now"), name="weir")
+    weir.wait_log("2 outputs that keep positions match tag 'before' and topic '', and one can: what waits in the spool stays there")
+    weir.stop()
+    assert not journal(lab)
+    weir = lab.start(spooled(lab, [first, rest], tag="now"), name="weir")
+    until(lambda: journal(lab) == list(range(10)), lambda: str(journal(lab)))
+    weir.stop()
+
+
 def test_orderly_restart_delivers_once(lab):
     """One output has taken everything, the other nothing: after a restart only the other gets it."""
     fast = {"name": "stdout", "match": "*", "format": "raw", "alias": "fast"}

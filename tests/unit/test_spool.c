@@ -313,7 +313,6 @@ START_TEST(test_a_failed_sync_on_the_way_is_told)
 {
     static uint8_t data[60000];
     struct spool_chunk c = {.tag = "t", .topic = "", .data = data, .size = sizeof(data), .records = 1};
-    int fds[SPOOL_SYNC_MAX];
     bool next;
 
     sync_fails = EIO;
@@ -322,7 +321,7 @@ START_TEST(test_a_failed_sync_on_the_way_is_told)
     ck_assert_int_eq(spool_take_sync_error(spool), -EIO);
     ck_assert_int_eq(spool_take_sync_error(spool), 0);
     sync_fails = 0;
-    ck_assert_int_eq(spool_sync_now(fds, spool_take_unsynced(spool, fds, SPOOL_SYNC_MAX)), 0);
+    ck_assert_int_eq(spool_sync_all(spool), 0);
 }
 END_TEST
 
