@@ -26,7 +26,7 @@
 
 static const uint64_t SECOND = 1000000000;
 /* Chunks stay in a keeper's queue until a whole transaction is through: with less, reading waits for it. */
-static const uint64_t KEEPERS_QUEUE = 64 << 20;
+static const uint64_t KEEPERS_QUEUE = 128 << 20;
 /* Inputs are far faster than what keeps positions: what is read just before it is sent is still in the
  * processor's cache then. */
 static const uint64_t KEEPERS_AHEAD = 8 << 20;
