@@ -73,6 +73,27 @@ static struct flight *make_flight(uint32_t capacity)
     return flight;
 }
 
+/* Lock held. */
+static void link_flight(struct flights *flights, struct flight *flight)
+{
+    flight->newer = NULL;
+    flight->older = flights->newest;
+    if (flight->older)
+        flight->older->newer = flight;
+    flights->newest = flight;
+}
+
+/* Lock held. */
+static void unlink_flight(struct flights *flights, const struct flight *flight)
+{
+    if (flight->older)
+        flight->older->newer = flight->newer;
+    if (flight->newer)
+        flight->newer->older = flight->older;
+    else
+        flights->newest = flight->older;
+}
+
 static struct flight *take_pooled(struct flights *flights, uint32_t capacity)
 {
     struct flight *flight;
@@ -101,6 +122,7 @@ static void give_back(struct flights *flights, struct flight *flight)
             weir_json_finish(&flight->texts[i]);
     }
     pthread_mutex_lock(&flights->lock);
+    unlink_flight(flights, flight);
     kept = flights->pooled < POOL_MAX;
     if (kept) {
         flight->next = flights->pool;
@@ -133,6 +155,9 @@ struct flight *flights_begin(struct flights *flights, struct weir_chunk *chunk, 
     atomic_fetch_add(&flights->messages, (long)messages);
     atomic_fetch_add(&flights->bytes, (long)chunk->size);
     atomic_fetch_add(&flights->count, 1);
+    pthread_mutex_lock(&flights->lock);
+    link_flight(flights, flight);
+    pthread_mutex_unlock(&flights->lock);
     return flight;
 }
 
@@ -253,6 +278,21 @@ void flight_release(struct flight *flight, uint32_t count)
             return;
     }
     finish(flight, result);
+}
+
+void flights_abandon(struct flights *flights)
+{
+    struct flight *flight;
+
+    do {
+        pthread_mutex_lock(&flights->lock);
+        flight = flights->newest;
+        if (flight)
+            flight->forgotten = true;
+        pthread_mutex_unlock(&flights->lock);
+        if (flight)
+            flight_release(flight, atomic_load(&flight->open));
+    } while (flight);
 }
 
 /* -- Waiting -- */

@@ -6,8 +6,7 @@
  * Every message's opaque is the address of its number in the flight's `marks`, from which both the flight and
  * the number are found; so nothing is allocated for a message and nothing is looked up.
  *
- * flights_begin is for the output's thread; reports come on any thread. No function here calls librdkafka,
- * which may hold locks of its own while it reports.
+ * flights_begin is for the output's thread; reports come on any thread that serves librdkafka.
  */
 #ifndef OUT_KAFKA_FLIGHT_H
 #define OUT_KAFKA_FLIGHT_H
@@ -41,6 +40,7 @@ enum flight_phase { FLIGHT_MESSAGES, FLIGHT_LETTERS };
 struct flight {
     struct flights *owner;
     struct flight *next; /* in the pool, or in the list of who took it over */
+    struct flight *older, *newer; /* of those that are under way */
     struct weir_chunk *chunk;
     atomic_uint open; /* messages without a report, and one for who still sends */
     uint32_t messages;
@@ -92,6 +92,7 @@ struct flights {
     struct turn turn;     /* without `landed` */
 
     pthread_mutex_t lock; /* guards all below, and the flights' failures; a leaf */
+    struct flight *newest; /* of those that are under way */
     struct flight *pool;
     size_t pooled;
     struct remainder *remainders;
@@ -119,6 +120,8 @@ void flight_fail(struct flight *, const struct failure *);
 /* Closes that many messages; with the last one the chunk is finished. The flight must not be touched after
  * it. */
 void flight_release(struct flight *, uint32_t count);
+/* The producer is gone, and with it the reports that did not come: whole chunks are to be sent again. */
+void flights_abandon(struct flights *);
 
 /* What is left of the chunk; NULL: all of it. Also drops what earlier chunks left. To be freed. Output
  * thread. */

@@ -616,7 +616,6 @@ static void kafka_stop(void *self)
     topics_release(&out->topics);
     ledger_release(&out->ledger);
     producer_end(&out->producer);
-    flights_drain(&out->flights, -1);
     out->link.host->stopped(out->link.instance);
 }
 

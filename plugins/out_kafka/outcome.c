@@ -2,8 +2,7 @@
 /*
  * Failures of a flight: each is judged; what is refused goes to the dead letter topic or to host->reject, in
  * runs of records that lie side by side; what is to be sent again is kept as the chunk's remainder. On the
- * thread of the last report, which may be librdkafka's and hold its locks: nothing here calls librdkafka but
- * for texts.
+ * thread of the last report.
  */
 #include "outcome.h"
 #include <stdio.h>

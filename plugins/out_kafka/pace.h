@@ -6,7 +6,7 @@
  * everything. So librdkafka is told to linger for long, full batches go by themselves, and what is less than
  * that is sent by flushing: at once where nothing was under way, else after the time that it was to linger.
  *
- * Owns a thread, which also serves what librdkafka reports besides deliveries (errors, statistics).
+ * Owns a thread, which also serves what librdkafka reports: deliveries, errors, statistics.
  */
 #ifndef OUT_KAFKA_PACE_H
 #define OUT_KAFKA_PACE_H
@@ -35,7 +35,7 @@ struct pace {
 
 /* flights must be set up. linger_ms -1: the user has not said. 0 or -errno. Output thread. */
 int pace_begin(struct pace *, rd_kafka_t *, struct flights *, long linger_ms, long batch);
-/* Ends the thread; nothing is sent after that unless it is a full batch. A pace that has not begun is left
+/* Ends the thread; nothing is sent after that unless it is a full batch, and nothing reported. A pace that has not begun is left
  * alone. */
 void pace_end(struct pace *);
 /* Something was handed to librdkafka. Any thread. */

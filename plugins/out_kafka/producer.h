@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The librdkafka producer of an output: made, built anew, ended. Delivery reports reach flight_report on
- * librdkafka's threads, its log and its errors the output's health.
+ * The librdkafka producer of an output: made, built anew, ended. Delivery reports reach flight_report, its
+ * log and its errors the output's health.
  */
 #ifndef OUT_KAFKA_PRODUCER_H
 #define OUT_KAFKA_PRODUCER_H
@@ -42,7 +42,7 @@ struct producer {
 int producer_make(struct producer *, long batch_size, char *why, size_t why_size);
 /* From now on it connects. 0 or a negative errno and `why`. */
 int producer_connect(struct producer *, char *why, size_t why_size);
-/* Ends it; what it still had is reported as failed. Every topic's handle must be dropped before. */
+/* Ends it; chunks that it still had are to be sent again. Every topic's handle must be dropped before. */
 void producer_end(struct producer *);
 /* Gives up everything that was not delivered; it is reported as failed, mostly at once. */
 void producer_purge(struct producer *);

@@ -126,6 +126,7 @@ static const char *refusal(const char *name)
         {"metadata.broker.list", "name the brokers with the option `brokers`"},
         {"transactional.id", "use the option `transactional_id`, with `delivery: exactly_once`"},
         {"isolation.level", "weir needs it for itself"},
+        {"delivery.report.only.error", "weir waits for the report of every message"},
         {"log.queue", "weir reads librdkafka's log where it is written"},
     };
 

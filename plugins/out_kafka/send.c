@@ -13,17 +13,6 @@
  * read. */
 #define AHEAD 1024
 
-/*
- * librdkafka reports a message that it refuses at once through the interceptors as well, on this very thread:
- * such a report is to be left alone.
- */
-static _Thread_local bool sending;
-
-bool send_is_sending(void)
-{
-    return sending;
-}
-
 int sender_init(struct sender *sender, struct kafka_link link, const struct kafka_settings *settings,
                 struct flights *flights, struct topics *topics, const char **ret_wrong)
 {
@@ -67,9 +56,7 @@ rd_kafka_resp_err_t send_one(rd_kafka_t *rk, rd_kafka_topic_t *handle, const rd_
     rd_kafka_resp_err_t code;
     rd_kafka_error_t *error;
 
-    sending = true;
     error = rd_kafka_produceva(rk, vus, headers ? 6 : 5);
-    sending = false;
     code = error ? rd_kafka_error_code(error) : RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_error_destroy(error);
     return code;
@@ -95,14 +82,6 @@ static void produce_each(struct sender *sender, rd_kafka_topic_t *handle, unsign
     }
 }
 
-static void produce_some(struct sender *sender, rd_kafka_topic_t *handle, int32_t partition, unsigned from,
-                         unsigned count)
-{
-    sending = true;
-    rd_kafka_produce_batch(handle, partition, 0, &sender->messages[from], (int)count);
-    sending = false;
-}
-
 /* The first message may be needed to find the partition for the others. */
 static void produce_batch(struct sender *sender, rd_kafka_topic_t *handle, unsigned from)
 {
@@ -110,7 +89,7 @@ static void produce_batch(struct sender *sender, rd_kafka_topic_t *handle, unsig
     unsigned count = sender->count - from;
 
     if (sender->topic->sticky && partition == RD_KAFKA_PARTITION_UA && count > 1) {
-        produce_some(sender, handle, partition, from, 1);
+        rd_kafka_produce_batch(handle, partition, 0, &sender->messages[from], 1);
         if (sender->messages[from].err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
             return;
         if (outcome_is_missing(sender->messages[from].err)) {
@@ -122,7 +101,7 @@ static void produce_batch(struct sender *sender, rd_kafka_topic_t *handle, unsig
         from++;
         count--;
     }
-    produce_some(sender, handle, partition, from, count);
+    rd_kafka_produce_batch(handle, partition, 0, &sender->messages[from], (int)count);
 }
 
 /*

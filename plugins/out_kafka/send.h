@@ -48,9 +48,6 @@ void sender_finish(struct sender *);
  */
 int send_chunk(struct sender *, rd_kafka_t *, struct weir_chunk *, const struct remainder *);
 
-/* Whether this thread is inside of a call that sends: it returns its errors, which librdkafka reports
- * besides. */
-bool send_is_sending(void);
 /* One message with what it needs besides: its time (ms; 0: now) and headers, or NULL. Any thread. */
 rd_kafka_resp_err_t send_one(rd_kafka_t *, rd_kafka_topic_t *, const rd_kafka_message_t *, int64_t time,
                              rd_kafka_headers_t *);
