@@ -29,7 +29,7 @@ static const uint64_t SECOND = 1000000000;
 static const uint64_t KEEPERS_QUEUE = 128 << 20;
 /* Inputs are far faster than what keeps positions: what is read just before it is sent is still in the
  * processor's cache then. */
-static const uint64_t KEEPERS_AHEAD = 8 << 20;
+static const uint64_t KEEPERS_AHEAD = 2 << 20;
 
 const struct weir_option output_options[] = {
     {.name = "name",
