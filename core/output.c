@@ -60,7 +60,7 @@ const struct weir_option output_options[] = {
      .min = 64 << 10,
      .max = (int64_t)1 << 40,
      .help = "bytes that wait for this output or are being delivered, before its inputs pause (an output "
-             "that keeps positions has 64M by default)"},
+             "that keeps positions has 128M by default)"},
     {.name = "retry_limit",
      .type = WEIR_OPTION_STRING,
      .offset = offsetof(struct output_options, retry_limit),

@@ -76,3 +76,15 @@ build() {
     shift 2
     quietly "$log" cmake --preset "$preset" "$@" && quietly "$log" cmake --build --preset "$preset"
 }
+
+# A python that has pytest and can run several tests at a time: Debian's, the one in PATH, or one in build/venv.
+find_pytest() {
+    local python
+    for python in /usr/bin/python3 python3 build/venv/bin/python; do
+        if "$python" -c 'import pytest, xdist' >/dev/null 2>&1; then
+            say "$python"
+            return 0
+        fi
+    done
+    return 1
+}

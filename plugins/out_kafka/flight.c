@@ -146,7 +146,6 @@ struct flight *flights_begin(struct flights *flights, struct weir_chunk *chunk, 
     flight->chunk = chunk;
     flight->messages = messages;
     flight->phase = FLIGHT_MESSAGES;
-    flight->topic = NULL;
     atomic_store_explicit(&flight->missing, NULL, memory_order_relaxed);
     flight->text_count = 0;
     flight->failure_count = 0;
@@ -182,6 +181,15 @@ static struct flight *flight_of(const uint32_t *mark)
     return (struct flight *)(uintptr_t)((const char *)(mark - *mark) - offsetof(struct flight, marks));
 }
 
+/* Written to only where it changes: the line is shared by threads. */
+static void note_known(struct topic *topic)
+{
+    if (!atomic_load_explicit(&topic->known, memory_order_relaxed))
+        atomic_store(&topic->known, true);
+    if (atomic_load_explicit(&topic->missing_since, memory_order_relaxed))
+        atomic_store(&topic->missing_since, 0);
+}
+
 void flight_report(const uint32_t *mark, rd_kafka_resp_err_t error, size_t size, struct topic *topic)
 {
     struct flight *flight = flight_of(mark);
@@ -191,6 +199,8 @@ void flight_report(const uint32_t *mark, rd_kafka_resp_err_t error, size_t size,
         atomic_store_explicit(&flights->moved, true, memory_order_relaxed);
     if (__builtin_expect(error != RD_KAFKA_RESP_ERR_NO_ERROR, 0))
         flight_fail(flight, &(struct failure){.index = *mark, .error = error, .size = size, .topic = topic});
+    else
+        note_known(topic);
     flight_release(flight, 1);
 }
 
@@ -247,10 +257,6 @@ static void finish(struct flight *flight, enum weir_result result)
     long messages = (long)flight->messages, bytes = (long)chunk->size;
 
     if (result == WEIR_DELIVERED && flight->failure_count == 0) {
-        if (flight->topic && !atomic_load_explicit(&flight->topic->known, memory_order_relaxed))
-            atomic_store(&flight->topic->known, true);
-        if (flight->topic && atomic_load_explicit(&flight->topic->missing_since, memory_order_relaxed))
-            atomic_store(&flight->topic->missing_since, 0);
         if (messages)
             flights->delivered(flights->data);
     }

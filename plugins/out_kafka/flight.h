@@ -45,7 +45,6 @@ struct flight {
     atomic_uint open; /* messages without a report, and one for who still sends */
     uint32_t messages;
     enum flight_phase phase;
-    struct topic *topic; /* of its last message */
     /* A topic that was found unknown: what is for it is not sent either, lest it overtakes what failed. */
     _Atomic(struct topic *) missing;
     struct weir_json *texts; /* what was written for it: messages point into them */
@@ -113,7 +112,7 @@ static inline void *flight_mark(struct flight *flight, uint32_t index)
     return &flight->marks[index];
 }
 
-/* A message's delivery report. Any thread. */
+/* A message's delivery report; topic: what it was for. Any thread. */
 void flight_report(const uint32_t *mark, rd_kafka_resp_err_t, size_t size, struct topic *);
 /* Notes a failure; the message stays open. */
 void flight_fail(struct flight *, const struct failure *);

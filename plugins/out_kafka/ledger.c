@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The topic of positions in the cluster. Nothing here blocks for long without asking whether it is cancelled.
- */
+/* The order of a start, and who owns the id. Nothing here blocks for long without asking whether it is
+ * cancelled. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

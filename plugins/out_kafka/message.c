@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Values, keys and headers of messages. Owns the text of the time that JSON records begin with. Output
- * thread.
+ * Values, keys and headers of messages. Owns the text of the time that JSON records begin with. On
+ * the thread whose maker it is.
  */
 #include "message.h"
 

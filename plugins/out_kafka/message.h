@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From a record to what Kafka gets: value, key and headers. What can be is a slice of the record; what has to
- * be written goes into a text. Output thread.
+ * be written goes into a text. Each thread that sends has a maker of its own.
  */
 #ifndef OUT_KAFKA_MESSAGE_H
 #define OUT_KAFKA_MESSAGE_H

@@ -4,8 +4,8 @@
  * instance, and the decisions about a chunk; send.c hands messages to librdkafka, flight.c waits for their
  * reports, outcome.c settles what failed, producer.c keeps librdkafka.
  *
- * create and destroy run on control, start, write and stop on the output's thread, and reports come on
- * librdkafka's threads.
+ * create and destroy run on control, start, write and stop on the output's thread, and reports come on the
+ * thread of pace.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -296,7 +296,7 @@ static void wire(struct kafka_output *out)
     out->sender.pace = out->letters.pace = &out->producer.pace;
     out->rebuilds =
         out->link.host->metric(out->link.instance, WEIR_COUNTER, "producer_rebuilds",
-                               "How often the producer was built anew after a fatal error", NULL, NULL);
+                               "How often the producer was built anew, after a fatal error or with smaller batches", NULL, NULL);
 }
 
 static int kafka_create(const struct weir_host *host, struct weir_instance *instance, const void *config,
@@ -346,48 +346,54 @@ static int use_letters(struct kafka_output *out)
     return letters_use(&out->letters, out->producer.rk, topic);
 }
 
-static int go_online(struct kafka_output *out)
+static int go_online(struct kafka_output *out, char *why, size_t why_size)
 {
-    char why[512] = "out of memory";
     int rc;
 
     out->sender.sticky.bytes = atomic_load(&out->producer.batch_size);
     out->sender.sticky.span = out->producer.sticky_ms * 1000000;
     out->topics.sticky = out->producer.sticky_ms > 0;
-    rc = producer_connect(&out->producer, why, sizeof(why));
-
-    if (!rc)
-        rc = use_letters(out);
+    rc = producer_connect(&out->producer, why, why_size);
     if (rc)
-        out->link.host->error(out->link.instance, "%s", why);
+        return rc;
+    rc = use_letters(out);
+    if (rc)
+        snprintf(why, why_size, "dead letters can't be sent: %s", strerror(-rc));
     return rc;
 }
 
 /* With exactly_once load does it: the one that this one follows on may still write. */
 static int kafka_start(void *self)
 {
-    const struct kafka_output *out = self;
+    struct kafka_output *out = self;
+    char why[512];
+    int rc = kafka_is_exact(out->settings) ? 0 : go_online(out, why, sizeof(why));
 
-    return kafka_is_exact(out->settings) ? 0 : go_online(self);
+    if (rc)
+        out->link.host->error(out->link.instance, "%s", why);
+    return rc;
 }
 
-/* No flight is under way. */
-static int rebuild(struct kafka_output *out, long batch_size)
+static void go_offline(struct kafka_output *out)
 {
-    char why[1024];
-    int rc;
-
     topics_release(&out->topics);
     ledger_release(&out->ledger);
     letters_use(&out->letters, NULL, out->letters.topic);
     producer_end(&out->producer);
-    rc = producer_make(&out->producer, batch_size, why, sizeof(why));
-    if (rc) {
-        health_failed(&out->health, why);
-        return rc;
-    }
-    out->link.host->metric_add(out->rebuilds, 1);
-    return go_online(out);
+}
+
+/* No flight is under way. On an error there is no producer. */
+static int rebuild(struct kafka_output *out, long batch_size, char *why, size_t why_size)
+{
+    int rc;
+
+    go_offline(out);
+    rc = producer_make(&out->producer, batch_size, why, why_size);
+    if (!rc)
+        rc = go_online(out, why, why_size);
+    if (rc)
+        go_offline(out);
+    return rc;
 }
 
 static long smaller_batch(struct kafka_output *out)
@@ -406,8 +412,10 @@ static long smaller_batch(struct kafka_output *out)
 /* Makes sure that the producer can send. 0; -EBUSY: not before what is in flight has come back. */
 static int make_ready(struct kafka_output *out)
 {
-    char why[640];
+    char why[1024];
     bool broken = producer_is_broken(&out->producer, why, sizeof(why));
+    long batch = atomic_load(&out->producer.batch_size);
+    int rc;
 
     if (!broken && !atomic_load(&out->shrink))
         return 0;
@@ -420,8 +428,13 @@ static int make_ready(struct kafka_output *out)
             "is sent again",
             why);
     if (atomic_exchange(&out->shrink, false))
-        return rebuild(out, smaller_batch(out));
-    return rebuild(out, atomic_load(&out->producer.batch_size));
+        batch = smaller_batch(out);
+    rc = rebuild(out, batch, why, sizeof(why));
+    if (rc)
+        health_failed(&out->health, why);
+    else
+        out->link.host->metric_add(out->rebuilds, 1);
+    return rc;
 }
 
 /* -- Exactly once -- */
@@ -433,6 +446,21 @@ static int tell_weir(void *data, const struct weir_kept *kept)
     return link->host->kept(link->instance, kept);
 }
 
+static int tell_positions(struct kafka_output *out, const struct kept_table *table)
+{
+    struct ledger *ledger = &out->ledger;
+    int r = kept_tell(table, tell_weir, &out->link);
+
+    if (r == -ENOMEM) {
+        snprintf(ledger->why, sizeof(ledger->why), "out of memory");
+        return -EAGAIN;
+    }
+    if (r < 0)
+        snprintf(ledger->why, sizeof(ledger->why), "positions_topic %s holds positions that make no sense",
+                 out->settings->positions_topic);
+    return r < 0 ? -EUCLEAN : 0;
+}
+
 /* Shuts out who had the id before, and takes over what was committed. The result is ledger_load's. */
 static int load_positions(struct kafka_output *out)
 {
@@ -442,13 +470,12 @@ static int load_positions(struct kafka_output *out)
 
     kept_init(&table, ledger->claim.id);
     r = ledger_load(ledger, out->producer.rk, &table);
-    if (!r && kept_tell(&table, tell_weir, &out->link) < 0) {
-        snprintf(ledger->why, sizeof(ledger->why), "positions_topic %s holds positions that make no sense",
-                 out->settings->positions_topic);
-        r = -EUCLEAN;
-    }
     if (!r)
-        r = transact_use(&out->transact);
+        r = tell_positions(out, &table);
+    if (!r && transact_use(&out->transact)) {
+        snprintf(ledger->why, sizeof(ledger->why), "no thread can be started");
+        r = -EAGAIN;
+    }
     if (!r)
         out->link.host->log(out->link.instance, WEIR_LOG_INFO,
                             "transactional id %s: %zu positions are in %s (partition %d)", ledger->claim.id,
@@ -457,13 +484,13 @@ static int load_positions(struct kafka_output *out)
     return r;
 }
 
-/* No flight is under way. A producer, and what was committed. */
+/* No flight is under way. A producer, and what was committed. What hinders the former may pass. */
 static int begin_anew(struct kafka_output *out, long batch_size, bool doubtful)
 {
-    int r = rebuild(out, batch_size);
+    int r = 0;
 
-    if (r)
-        return r;
+    if (rebuild(out, batch_size, out->ledger.why, sizeof(out->ledger.why)))
+        return -EAGAIN;
     if (doubtful)
         r = ledger_is_owner(&out->ledger, out->producer.rk);
     return r ? r : load_positions(out);
@@ -521,6 +548,8 @@ static void recover(struct kafka_output *out, long batch_size, bool doubtful)
 {
     int r = try_again(out, batch_size, doubtful);
 
+    if (!r)
+        out->link.host->metric_add(out->rebuilds, 1);
     if (r == -ESTALE)
         stay_down(out);
     else if (r && r != -EAGAIN && r != -ECANCELED)
@@ -573,7 +602,7 @@ static int write_exact(struct kafka_output *out, struct weir_chunk *chunk)
     if (!wait_for_room(out, chunk))
         result = send_chunk(&out->sender, out->producer.rk, chunk, rest);
     WEIR_KILL_POINT("kafka-produced");
-    transact_leave(&out->transact, result == WEIR_LATER);
+    transact_leave(&out->transact, result == WEIR_LATER, !out->sender.halted);
     free(rest);
     return result;
 }

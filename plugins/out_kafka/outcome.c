@@ -55,26 +55,24 @@ bool finder_go(struct finder *finder, uint32_t index, struct weir_record *ret)
 
 /* -- Refused records -- */
 
-/* How many failures from `first` on are one piece of the chunk, with the same error, topic and end. */
-static size_t run_length(const struct flight *flight, size_t first)
+/* How many failures from the first on are one piece of the chunk, with the same error, topic and end. */
+static size_t run_length(const struct failure *first, size_t count)
 {
-    const struct failure *a = &flight->failures[first];
     size_t n = 1;
 
-    while (first + n < flight->failure_count) {
-        const struct failure *b = &a[n];
-        if (b->index != a->index + n || b->error != a->error || b->topic != a->topic || b->fate != a->fate ||
-            b->lettered != a->lettered)
+    while (n < count) {
+        const struct failure *next = &first[n];
+        if (next->index != first->index + n || next->error != first->error || next->topic != first->topic ||
+            next->fate != first->fate || next->lettered != first->lettered)
             break;
         n++;
     }
     return n;
 }
 
-static void reject_run(const struct flight *flight, struct finder *finder, const struct failure *run,
-                       size_t count)
+static void reject_run(const struct kafka_link *link, struct weir_chunk *chunk, struct finder *finder,
+                       const struct failure *run, size_t count)
 {
-    const struct kafka_link *link = &flight->owner->link;
     struct weir_record first, last;
     char reason[512];
     size_t size = 0;
@@ -88,21 +86,22 @@ static void reject_run(const struct flight *flight, struct finder *finder, const
     last = first;
     if (count > 1 && !finder_go(finder, run[count - 1].index, &last))
         return;
-    link->host->reject(link->instance, flight->chunk, run->lettered ? NULL : first.data,
+    link->host->reject(link->instance, chunk, run->lettered ? NULL : first.data,
                        run->lettered ? 0 : (size_t)(last.data + last.size - first.data), (uint32_t)count,
                        reason);
 }
 
-static void reject_refused(const struct flight *flight)
+void outcome_reject(const struct kafka_link *link, struct weir_chunk *chunk, const struct failure *failures,
+                    size_t count)
 {
     struct finder finder;
     size_t n;
 
-    finder_init(&finder, flight->chunk);
-    for (size_t i = 0; i < flight->failure_count; i += n) {
-        n = run_length(flight, i);
-        if (flight->failures[i].fate == FATE_REFUSED)
-            reject_run(flight, &finder, &flight->failures[i], n);
+    finder_init(&finder, chunk);
+    for (size_t i = 0; i < count; i += n) {
+        n = run_length(&failures[i], count - i);
+        if (failures[i].fate == FATE_REFUSED)
+            reject_run(link, chunk, &finder, &failures[i], n);
     }
 }
 
@@ -165,7 +164,7 @@ bool outcome_settle(struct flight *flight, enum weir_result *ret_result)
             return false;
     }
     if (!flight->forgotten)
-        reject_refused(flight);
+        outcome_reject(&flights->link, flight->chunk, flight->failures, flight->failure_count);
     *ret_result = keep_remainder(flight) ? WEIR_RETRY : WEIR_DELIVERED;
     return true;
 }

@@ -155,6 +155,7 @@ int pace_begin(struct pace *pace, rd_kafka_t *rk, struct flights *flights, long 
     if (rc) {
         unwatch_events(pace);
         close(pace->wake);
+        pace->wake = -1;
     }
     return -rc;
 }

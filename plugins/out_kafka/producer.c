@@ -24,15 +24,28 @@ static const int64_t REPEATED = 15000000;
 
 /* -- What librdkafka calls -- */
 
-/* The thread of pace.c, or one that flushes. What has no opaque is no record's: transact.c sees by its
- * transaction what became of it. */
+/*
+ * What has no opaque is a position or a letter of a transaction: transact.c sees by that what became of it,
+ * but not that it was a letter that was refused.
+ */
+static void note_failed(struct producer *producer, const rd_kafka_message_t *message)
+{
+    const char *letters = producer->settings->dead_letter_topic;
+
+    if (message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
+        return;
+    if (letters && !strcmp(rd_kafka_topic_name(message->rkt), letters))
+        atomic_store(&producer->letter_error, message->err);
+}
+
+/* The thread of pace.c, or one that flushes. */
 static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 {
     (void)rk;
-    (void)opaque;
     if (message->_private)
-        flight_report(message->_private, message->err, message->len,
-                      message->err ? rd_kafka_topic_opaque(message->rkt) : NULL);
+        flight_report(message->_private, message->err, message->len, rd_kafka_topic_opaque(message->rkt));
+    else if (message->err)
+        note_failed(opaque, message);
 }
 
 /* Threads of librdkafka. */

@@ -23,6 +23,7 @@ struct producer {
     atomic_uint ended;            /* requests that ended a transaction, since that was last cleared */
     atomic_llong joined;          /* ns; since when the transaction asks for partitions; 0: it does not */
     atomic_bool had_to_wait;      /* it had to ask again */
+    atomic_int letter_error;      /* why a letter of a transaction was not taken; 0: none was refused */
     rd_kafka_t *rk;               /* NULL: there is none */
     struct pace pace;
     atomic_llong answered,

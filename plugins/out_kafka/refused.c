@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which records of which chunks were refused. On any thread, under the lock of who owns it. */
+/* What is remembered of chunks that come again. On any thread, under the lock of who owns it. */
 #include "refused.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -40,12 +40,12 @@ struct refused *refusals_of(const struct refusals *refusals, uint64_t chunk)
 
 void refusals_forget(struct refusals *refusals, uint64_t chunk)
 {
-    struct refused **at = place_of(refusals, chunk), *r = *at;
+    struct refused *r;
 
-    if (!r || r->chunk != chunk)
-        return;
-    *at = r->next;
-    free_refused(r);
+    while ((r = refusals->first) && r->chunk <= chunk) {
+        refusals->first = r->next;
+        free_refused(r);
+    }
 }
 
 static struct refused *make(struct refused **at, uint64_t chunk)
@@ -87,6 +87,23 @@ void refusals_add(struct refusals *refusals, uint64_t chunk, const struct failur
     for (i = r->count++; i > 0 && r->items[i - 1].index > failure->index; i--)
         r->items[i] = r->items[i - 1];
     r->items[i] = *failure;
+}
+
+void refusals_tell(struct refusals *refusals, uint64_t chunk)
+{
+    struct refused **at = place_of(refusals, chunk), *r = *at;
+
+    if (!r || r->chunk != chunk)
+        r = make(at, chunk);
+    if (r)
+        r->told = true;
+}
+
+bool refusals_are_told(const struct refusals *refusals, uint64_t chunk)
+{
+    const struct refused *r = refusals_of(refusals, chunk);
+
+    return r && r->told;
 }
 
 int refusals_rest(const struct refusals *refusals, const struct weir_chunk *chunk, struct remainder **ret)

@@ -197,7 +197,6 @@ static void flush(struct sender *sender)
              sender->halted ? RD_KAFKA_RESP_ERR__PURGE_QUEUE : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC);
         drop_headers(sender, next);
     }
-    sender->flight->topic = sender->topic;
     sender->count = 0;
     sender->text = NULL;
 }

@@ -26,7 +26,7 @@ struct sender {
     rd_kafka_t *rk;
     struct flight *flight;
     uint32_t closed; /* of its messages, how many will have no report */
-    bool halted;     /* no more of it can be sent now */
+    bool halted;     /* no more of it can be sent now; stays until the next one */
 
     /* The batch: all of one topic. */
     struct topic *topic;
@@ -43,8 +43,8 @@ int sender_init(struct sender *, struct kafka_link, const struct kafka_settings 
 void sender_finish(struct sender *);
 
 /*
- * Sends the chunk, or what is left of it. WEIR_LATER: its flight will finish it. WEIR_RETRY: no memory, or
- * cancelled.
+ * Sends the chunk, or what is left of it. WEIR_LATER: its flight will finish it, also where it could
+ * not be sent. WEIR_RETRY: no memory.
  */
 int send_chunk(struct sender *, rd_kafka_t *, struct weir_chunk *, const struct remainder *);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Statistics: JSON by jansson, one series for each number that is shown. librdkafka's totals become counters
- * by what they grew since the last report. Background thread of librdkafka.
+ * by what they grew since the last report. The thread of pace.c.
  */
 #include "stats.h"
 #include <jansson.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * librdkafka's statistics as metrics of weir. One thread at a time: librdkafka's background thread.
+ * librdkafka's statistics as metrics of weir. On the thread of pace.c.
  */
 #ifndef OUT_KAFKA_STATS_H
 #define OUT_KAFKA_STATS_H

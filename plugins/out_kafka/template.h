@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Text with ${tag}, ${topic} and ${field} in it, for the name of a topic and for headers. Made once; used on
- * the output's thread.
+ * one thread.
  */
 #ifndef OUT_KAFKA_TEMPLATE_H
 #define OUT_KAFKA_TEMPLATE_H

@@ -185,8 +185,7 @@ int transact_enter(struct transact *t, struct weir_chunk *chunk, struct remainde
         r = -ENOMEM;
     if (!r) {
         t->writing = true;
-        *ret_repeated = chunk->id <= t->highest;
-        t->highest = chunk->id > t->highest ? chunk->id : t->highest;
+        *ret_repeated = refusals_are_told(&t->refusals, chunk->id);
         t->bytes += chunk->size;
         t->sent++;
         if (t->count == 1)
@@ -199,12 +198,23 @@ int transact_enter(struct transact *t, struct weir_chunk *chunk, struct remainde
     return r;
 }
 
-void transact_leave(struct transact *t, bool sent)
+/* Lock held. The last chunk was not sent. */
+static void take_out(struct transact *t, const struct weir_chunk *chunk)
+{
+    t->count--;
+    t->bytes -= chunk->size;
+    if (t->count == 0)
+        t->due = INT64_MAX;
+}
+
+void transact_leave(struct transact *t, bool sent, bool whole)
 {
     pthread_mutex_lock(&t->lock);
     t->writing = false;
     if (!sent)
-        t->count--;
+        take_out(t, t->chunks[t->count - 1]);
+    else if (whole && t->whole == t->count - 1)
+        t->whole = t->count;
     if (t->asleep || t->bytes >= t->limit || t->again || t->ending)
         pthread_cond_signal(&t->changed);
     pthread_mutex_unlock(&t->lock);
@@ -214,8 +224,9 @@ bool transact_is_broken(struct transact *t, char *why, size_t why_size, bool *re
 {
     bool broken;
 
+    /* Until it is through, the thread that commits uses the producer. */
     pthread_mutex_lock(&t->lock);
-    broken = t->state == TRANSACT_BROKEN;
+    broken = t->state == TRANSACT_BROKEN && t->count == 0;
     *ret_shut_out = broken && t->shut_out;
     snprintf(why, why_size, "%s", t->why);
     pthread_mutex_unlock(&t->lock);
@@ -244,20 +255,35 @@ static void take_back(struct transact *t)
     }
 }
 
-/* Under the lock only where lists are changed: finish may call the plugin's writer to life. */
+static void note_told(struct transact *t)
+{
+    pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; i < t->whole; i++)
+        refusals_tell(&t->refusals, t->chunks[i]->id);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void reject_refused(struct transact *t)
+{
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < t->count; i++) {
+        transact_reject_refused(t, t->chunks[i]);
+        last = t->chunks[i]->id > last ? t->chunks[i]->id : last;
+    }
+    pthread_mutex_lock(&t->lock);
+    refusals_forget(&t->refusals, last);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* Without the lock: finish may call the plugin's writer to life. */
 static void finish_chunks(struct transact *t, enum end end)
 {
-    for (size_t i = 0; i < t->count; i++) {
-        struct weir_chunk *chunk = t->chunks[i];
-        if (end == END_COMMITTED) {
-            uint64_t id = chunk->id;
-            transact_reject_refused(t, chunk);
-            pthread_mutex_lock(&t->lock);
-            refusals_forget(&t->refusals, id);
-            pthread_mutex_unlock(&t->lock);
-        }
-        t->link.host->finish(t->link.instance, chunk, end == END_COMMITTED ? WEIR_DELIVERED : WEIR_RETRY);
-    }
+    if (end == END_COMMITTED)
+        reject_refused(t);
+    for (size_t i = 0; i < t->count; i++)
+        t->link.host->finish(t->link.instance, t->chunks[i],
+                             end == END_COMMITTED ? WEIR_DELIVERED : WEIR_RETRY);
 }
 
 static void wait_until(struct transact *t, int64_t when)
@@ -288,13 +314,14 @@ static void settle(struct transact *t)
         flights_drain(t->flights, -1);
     } else {
         take_back(t);
+        note_told(t);
         turn_give_back(&t->turn, t->chunks[0]->id);
     }
     t->link.host->metric_add(end == END_COMMITTED ? t->committed : t->aborted, 1);
     finish_chunks(t, end);
     WEIR_KILL_POINT("kafka-finished");
     pthread_mutex_lock(&t->lock);
-    t->count = 0;
+    t->count = t->whole = 0;
     if (t->state == TRANSACT_COMMITTING) {
         keep_gap(t);
         t->state = TRANSACT_IDLE;

@@ -49,7 +49,7 @@ struct transact {
     uint64_t bytes; /* of their records */
     uint64_t limit; /* with so many it is committed; lower than the setting once inputs had to wait for it */
     uint64_t sent;  /* chunks ever: whether something came */
-    uint64_t highest; /* id of a chunk that was sent before */
+    size_t whole;   /* so many of the first chunks were gone through to their ends */
     int64_t due;      /* ns */
     int64_t ended;    /* ns; when the last one was; 0: none */
     int64_t behind;   /* ns; how long after that this one began */
@@ -78,8 +78,9 @@ void transact_stop(struct transact *, bool cancelled);
  * given back; -ECANCELED; -ENOMEM.
  */
 int transact_enter(struct transact *, struct weir_chunk *, struct remainder **ret_rest, bool *ret_repeated);
-void transact_leave(struct transact *, bool sent);
-/* Whether it is BROKEN, why, and whether by another producer. */
+/* Whole: each of its records was made a message, or rejected. */
+void transact_leave(struct transact *, bool sent, bool whole);
+/* Whether it is BROKEN and nothing is under way any more; why, and whether by another producer. */
 bool transact_is_broken(struct transact *, char *why, size_t why_size, bool *ret_shut_out);
 /* It is to be built anew, once what is open is through. */
 void transact_break(struct transact *, const char *why);

@@ -36,70 +36,6 @@ static bool must_abort(struct transact *t)
     return again;
 }
 
-/* -- Positions -- */
-
-struct telling {
-    struct transact *t;
-    void *told; /* tree of the keys that were written: the last one of each counts */
-    struct weir_json key, value;
-};
-
-static int compare_keys(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-/* 1: it was told already. */
-static int note_key(struct telling *telling)
-{
-    char *key = strndup(telling->key.data, telling->key.size), **found;
-
-    found = key ? tsearch(key, &telling->told, compare_keys) : NULL;
-    if (!found) {
-        free(key);
-        return -ENOMEM;
-    }
-    if (*found == key)
-        return 0;
-    free(key);
-    return 1;
-}
-
-static int tell(void *data, const struct weir_kept *kept)
-{
-    struct telling *telling = data;
-    const struct ledger *ledger = telling->t->ledger;
-    int r;
-
-    telling->key.size = telling->value.size = 0;
-    r = kept_write_key(&telling->key, ledger->claim.id, kept);
-    if (!r)
-        r = note_key(telling);
-    if (r)
-        return r < 0 ? r : 0;
-    r = kept->forgotten ? 0 : kept_write_value(&telling->value, kept);
-    if (r)
-        return r;
-    return ledger_put(ledger, telling->key.data, telling->key.size,
-                      kept->forgotten ? NULL : telling->value.data, telling->value.size)
-               ? -EIO
-               : 0;
-}
-
-/* From the last chunk to the first. */
-static int tell_positions(struct transact *t)
-{
-    struct telling telling = {.t = t};
-    int r = 0;
-
-    for (size_t i = t->count; i-- && !r;)
-        r = t->link.host->positions(t->link.instance, t->chunks[i], tell, &telling);
-    tdestroy(telling.told, free);
-    weir_json_finish(&telling.key);
-    weir_json_finish(&telling.value);
-    return r;
-}
-
 /* -- Reports -- */
 
 /* Whether it is of no use to wait for them. */
@@ -142,6 +78,94 @@ static void await_reports(struct transact *t)
     while (!is_hopeless(t) && !flights_drain(t->flights, SLICE_MS))
         ;
     flush_rest(t);
+}
+
+/* -- Positions -- */
+
+struct telling {
+    struct transact *t;
+    void *told;  /* tree of the keys that were written: the last one of each counts */
+    char *noted; /* the one that was put into it last */
+    struct weir_json key, value;
+};
+
+static int compare_keys(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* 1: it was told already. */
+static int note_key(struct telling *telling)
+{
+    char *key = strndup(telling->key.data, telling->key.size), **found;
+
+    found = key ? tsearch(key, &telling->told, compare_keys) : NULL;
+    if (!found) {
+        free(key);
+        return -ENOMEM;
+    }
+    telling->noted = *found;
+    if (*found == key)
+        return 0;
+    free(key);
+    return 1;
+}
+
+static void drop_noted(struct telling *telling)
+{
+    tdelete(telling->noted, &telling->told, compare_keys);
+    free(telling->noted);
+}
+
+/* -EAGAIN: librdkafka is full. */
+static int put(struct telling *telling, const struct weir_kept *kept)
+{
+    const struct transact *t = telling->t;
+    rd_kafka_resp_err_t error =
+        ledger_put(t->ledger, telling->key.data, telling->key.size,
+                   kept->forgotten ? NULL : telling->value.data, telling->value.size);
+
+    if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+        drop_noted(telling);
+        return -EAGAIN;
+    }
+    if (error)
+        health_failed(t->health, rd_kafka_err2str(error));
+    return error ? -EIO : 0;
+}
+
+static int tell(void *data, const struct weir_kept *kept)
+{
+    struct telling *telling = data;
+    int r;
+
+    telling->key.size = telling->value.size = 0;
+    r = kept_write_key(&telling->key, telling->t->ledger->claim.id, kept);
+    if (!r)
+        r = note_key(telling);
+    if (r)
+        return r < 0 ? r : 0;
+    r = kept->forgotten ? 0 : kept_write_value(&telling->value, kept);
+    return r ? r : put(telling, kept);
+}
+
+/* From the last chunk to the first. Where librdkafka is full, what is there is awaited, and it goes on. */
+static int tell_positions(struct transact *t)
+{
+    struct telling telling = {.t = t};
+    int r;
+
+    do {
+        r = 0;
+        for (size_t i = t->count; i-- && !r;)
+            r = t->link.host->positions(t->link.instance, t->chunks[i], tell, &telling);
+        if (r == -EAGAIN)
+            await_reports(t);
+    } while (r == -EAGAIN && !is_hopeless(t));
+    tdestroy(telling.told, free);
+    weir_json_finish(&telling.key);
+    weir_json_finish(&telling.value);
+    return r;
 }
 
 /* -- Ending -- */
@@ -191,6 +215,16 @@ static bool is_over(struct transact *t, rd_kafka_error_t *error, enum end *ret_e
     return true;
 }
 
+/*
+ * A request to end a transaction that was sent twice may arrive late, and would end the next one of this
+ * producer (until Kafka 4 and KIP-890): so there is no next one.
+ */
+static void retire_if_repeated(struct transact *t)
+{
+    if (atomic_load(&t->producer->ended) > 1)
+        given_up(t, "the end of a transaction had to be asked for again");
+}
+
 static enum end abort_it(struct transact *t)
 {
     rd_kafka_error_t *error;
@@ -199,19 +233,8 @@ static enum end abort_it(struct transact *t)
     while ((error = rd_kafka_abort_transaction(t->producer->rk, SLICE_MS)))
         if (is_over(t, error, &end))
             return end;
+    retire_if_repeated(t);
     return END_ABORTED;
-}
-
-/*
- * A request to end a transaction that was sent twice may arrive late, and would end the next one of this
- * producer (until Kafka 4 and KIP-890): so there is no next one.
- */
-static enum end committed(struct transact *t)
-{
-    WEIR_KILL_POINT("kafka-committed");
-    if (atomic_load(&t->producer->ended) > 1)
-        given_up(t, "the end of a transaction had to be asked for again");
-    return END_COMMITTED;
 }
 
 static enum end commit_it(struct transact *t)
@@ -227,12 +250,27 @@ static enum end commit_it(struct transact *t)
         if (is_over(t, error, &end))
             return end;
     }
-    return committed(t);
+    WEIR_KILL_POINT("kafka-committed");
+    retire_if_repeated(t);
+    return END_COMMITTED;
+}
+
+/* A letter that is refused has its transaction aborted: with another one it would be so for ever. */
+static void judge_letters(struct transact *t)
+{
+    int error = atomic_load(&t->producer->letter_error);
+
+    if (!error)
+        return;
+    t->no_letters = true;
+    t->link.host->log(t->link.instance, WEIR_LOG_ERROR,
+                      "dead_letter_topic %s takes no message (%s): until weir is started again, records that "
+                      "are refused go to dead_letter_file, or are only counted",
+                      t->settings->dead_letter_topic, rd_kafka_err2str(error));
 }
 
 enum end transact_end(struct transact *t)
 {
-    bool letters;
     enum end end;
 
     if (is_cancelled(t))
@@ -247,16 +285,10 @@ enum end transact_end(struct transact *t)
     WEIR_KILL_POINT("kafka-after-positions");
     if (must_abort(t))
         return abort_it(t);
-    letters = transact_send_letters(t);
+    atomic_store(&t->producer->letter_error, 0);
+    transact_send_letters(t);
     end = commit_it(t);
-    if (end != END_COMMITTED && letters && !must_abort(t) && !t->no_letters) {
-        /* All records had arrived, so most likely the letters have not: without them it goes on. */
-        t->no_letters = true;
-        t->link.host->log(
-            t->link.instance, WEIR_LOG_ERROR,
-            "dead_letter_topic %s takes no message: records that are refused are only counted from "
-            "now on",
-            t->settings->dead_letter_topic);
-    }
+    if (end != END_COMMITTED)
+        judge_letters(t);
     return end;
 }

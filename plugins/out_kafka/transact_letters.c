@@ -46,11 +46,10 @@ static void send_letters_of(struct transact *t, rd_kafka_topic_t *topic, const s
     }
 }
 
-bool transact_send_letters(struct transact *t)
+void transact_send_letters(struct transact *t)
 {
     const char *name = t->no_letters ? NULL : t->settings->dead_letter_topic;
     rd_kafka_topic_t *topic = NULL;
-    bool any = false;
 
     for (size_t i = 0; i < t->count; i++) {
         struct refused *r = refusals_of(&t->refusals, t->chunks[i]->id);
@@ -59,28 +58,15 @@ bool transact_send_letters(struct transact *t)
         if (name && !topic)
             topic = rd_kafka_topic_new(t->producer->rk, name, NULL);
         send_letters_of(t, topic, t->chunks[i], r);
-        any |= topic != NULL;
     }
     if (topic)
         rd_kafka_topic_destroy(topic);
-    return any;
 }
 
 void transact_reject_refused(struct transact *t, struct weir_chunk *chunk)
 {
-    struct refused *r = refusals_of(&t->refusals, chunk->id);
-    struct finder finder;
-    struct weir_record record;
-    char reason[512];
+    const struct refused *r = refusals_of(&t->refusals, chunk->id);
 
-    finder_init(&finder, chunk);
-    for (size_t i = 0; r && i < r->count; i++) {
-        const struct failure *f = &r->items[i];
-        if (!finder_go(&finder, f->index, &record))
-            break;
-        snprintf(reason, sizeof(reason), "topic %s: %s (%zu bytes)%s", f->topic ? f->topic->name : "?",
-                 rd_kafka_err2str(f->error), f->size, f->lettered ? "; sent to dead_letter_topic" : "");
-        t->link.host->reject(t->link.instance, chunk, f->lettered ? NULL : record.data,
-                             f->lettered ? 0 : record.size, 1, reason);
-    }
+    if (r)
+        outcome_reject(&t->link, chunk, r->items, r->count);
 }

@@ -21,13 +21,13 @@ void transact_set_broken(struct transact *, const char *why, bool shut_out);
 
 /* -- transact_end.c -- */
 
-/* The state is COMMITTING. With END_BROKEN it is BROKEN after this, and may be with END_COMMITTED. */
+/* The state is COMMITTING. With END_BROKEN it is BROKEN after this, and may be with the others. */
 enum end transact_end(struct transact *);
 
 /* -- transact_letters.c -- */
 
-/* Of all refused records of the transaction. Whether there are any. */
-bool transact_send_letters(struct transact *);
+/* Of all refused records of the transaction. */
+void transact_send_letters(struct transact *);
 /* Tells weir of those of a chunk that is committed. */
 void transact_reject_refused(struct transact *, struct weir_chunk *);
 

@@ -555,6 +555,40 @@ START_TEST(topic_gone_for_a_while)
 }
 END_TEST
 
+/* One of several topics of a chunk, and not its last: that it was there is known all the same. */
+START_TEST(one_of_several_topics_gone_for_a_while)
+{
+    const char records[] = "\x92\x05\x81\xa1s\xa3"
+                           "one"
+                           "\x92\x05\x81\xa1s\xa3"
+                           "two";
+    struct cluster cluster;
+
+    cluster_begin(&cluster);
+    cluster_topic(&cluster, "one");
+    cluster_topic(&cluster, "two");
+    struct weir_instance *in =
+        begin((struct setting[]){{"topics", "${s}"},
+                                 {"rdkafka.topic.metadata.propagation.max.ms", "100"},
+                                 {"rdkafka.topic.metadata.refresh.interval.ms", "100"},
+                                 {NULL, NULL}},
+              cluster.brokers);
+    add_bytes(in, "", records, sizeof(records) - 1, 2);
+    deliver(in);
+    rd_kafka_mock_topic_set_error(cluster.mock, "one", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    nanosleep(&(struct timespec){0, 500000000}, NULL); /* librdkafka must have seen it */
+    add_bytes(in, "", records, sizeof(records) - 1, 2);
+    for (int64_t until = now_ms() + DEADLINE_MS; weir_fake_attempts(in, 1) < 2 && now_ms() < until;)
+        weir_fake_settle(in, 50);
+    rd_kafka_mock_topic_set_error(cluster.mock, "one", RD_KAFKA_RESP_ERR_NO_ERROR);
+    deliver(in);
+    ck_assert_uint_eq(weir_fake_rejected(in), 0);
+    ck_assert_uint_gt(weir_fake_attempts(in, 1), 1);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
 /* In place of librdkafka's function: the first call is in vain, before the next one the topic is there again.
  */
 static struct cluster *restored_by_asking;
@@ -660,6 +694,7 @@ int main(void)
     tcase_add_test(tcase, cancelled_while_full);
     tcase_add_test(tcase, unknown_topic);
     tcase_add_test(tcase, topic_gone_for_a_while);
+    tcase_add_test(tcase, one_of_several_topics_gone_for_a_while);
     tcase_add_test(tcase, topic_back_in_the_midst_of_a_chunk);
     tcase_add_test(tcase, statistics);
     suite_add_tcase(suite, tcase);

@@ -362,16 +362,23 @@ START_TEST(refused_records_are_left_out)
         add(&refusals, 5, order[i]);
     add(&refusals, 3, 1);
     add(&refusals, 8, 2);
+    refusals_tell(&refusals, 6); /* nothing of it was refused */
+    refusals_tell(&refusals, 8);
     ck_assert_int_eq(refusals_rest(&refusals, &chunk, &rest), 0);
     ck_assert_uint_eq(rest->count, 5);
     ck_assert_mem_eq(rest->indices, ((uint32_t[]){1, 2, 5, 6, 8}), 5 * sizeof(uint32_t));
     free(rest);
     ck_assert_uint_eq(refusals_of(&refusals, 3)->count, 1);
     ck_assert_ptr_null(refusals_of(&refusals, 4));
+    ck_assert(!refusals_are_told(&refusals, 5));
     refusals_forget(&refusals, 4);
+    ck_assert_ptr_null(refusals_of(&refusals, 3)); /* before it, so it is through as well */
+    ck_assert_ptr_nonnull(refusals_of(&refusals, 5));
     refusals_forget(&refusals, 5);
     ck_assert_ptr_null(refusals_of(&refusals, 5));
     ck_assert_uint_eq(refusals_of(&refusals, 8)->items[0].index, 2);
+    ck_assert(refusals_are_told(&refusals, 6) && refusals_are_told(&refusals, 8));
+    chunk.id = 6;
     ck_assert_int_eq(refusals_rest(&refusals, &chunk, &rest), 0);
     ck_assert_ptr_null(rest);
     refusals_finish(&refusals);
@@ -391,6 +398,54 @@ START_TEST(all_records_may_be_refused)
     ck_assert_uint_eq(rest->count, 0);
     free(rest);
     refusals_finish(&refusals);
+}
+END_TEST
+
+/* -- Reports that do not come -- */
+
+static unsigned finished;
+
+static enum fate again(void *data, const struct failure *failure)
+{
+    (void)data, (void)failure;
+    return FATE_AGAIN;
+}
+
+static void finish(struct weir_instance *instance, struct weir_chunk *chunk, enum weir_result result)
+{
+    (void)instance, (void)chunk;
+    ck_assert_int_eq(result, WEIR_RETRY);
+    finished++;
+}
+
+/* The producer is gone: chunks with messages that were not reported are to be sent again. */
+START_TEST(flights_without_reports_are_given_back)
+{
+    const struct weir_host host = {.finish = finish};
+    struct topic *topic = calloc(1, sizeof(*topic) + 1);
+    struct weir_chunk chunks[3] = {{.id = 1, .records = 2}, {.id = 2, .records = 1}, {.id = 3, .records = 2}};
+    struct flights flights;
+    struct flight *flight[3];
+
+    ck_assert_int_eq(flights_init(&flights, (struct kafka_link){&host, NULL}), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        flight[i] = flights_begin(&flights, &chunks[i], chunks[i].records);
+        flight_report(flight_mark(flight[i], 0), RD_KAFKA_RESP_ERR__PURGE_QUEUE, 1, topic);
+    }
+    flights.judge = again;
+    finished = 0;
+    flight_release(flight[1], 1);
+    ck_assert_uint_eq(finished, 1);
+    flight_release(flight[0], 1);
+    flight_release(flight[2], 1);
+    ck_assert_uint_eq(finished, 1);
+    flights_abandon(&flights);
+    ck_assert_uint_eq(finished, 3);
+    ck_assert_int_eq(atomic_load(&flights.count), 0);
+    flights_abandon(&flights);
+    ck_assert_uint_eq(finished, 3);
+    flights_finish(&flights);
+    free(topic);
 }
 END_TEST
 
@@ -462,6 +517,7 @@ int main(void)
     tcase_add_test(t, the_partition_of_an_id_is_for_ever);
     tcase_add_test(t, refused_records_are_left_out);
     tcase_add_test(t, all_records_may_be_refused);
+    tcase_add_test(t, flights_without_reports_are_given_back);
     tcase_add_test(t, the_gap_is_learnt);
     tcase_add_test(t, one_that_began_late_teaches_nothing);
     suite_add_tcase(suite, t);
