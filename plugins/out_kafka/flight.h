@@ -39,7 +39,7 @@ enum flight_phase { FLIGHT_MESSAGES, FLIGHT_LETTERS };
 
 struct flight {
     struct flights *owner;
-    struct flight *next; /* in the pool, or in the list of who took it over */
+    struct flight *next;          /* in the pool, or in the list of who took it over */
     struct flight *older, *newer; /* of those that are under way */
     struct weir_chunk *chunk;
     atomic_uint open; /* messages without a report, and one for who still sends */
@@ -90,7 +90,7 @@ struct flights {
     atomic_bool moved;    /* a report has come since that was last cleared */
     struct turn turn;     /* without `landed` */
 
-    pthread_mutex_t lock; /* guards all below, and the flights' failures; a leaf */
+    pthread_mutex_t lock;  /* guards all below, and the flights' failures; a leaf */
     struct flight *newest; /* of those that are under way */
     struct flight *pool;
     size_t pooled;

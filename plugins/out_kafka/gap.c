@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Grows by a quarter and a little where it was too short, and shrinks by little where it was not: so one in some fifty is. */
+/* Grows by a quarter and a little where it was too short, and shrinks by little where it was not: so one in
+ * some fifty is. */
 #include "gap.h"
 
 #define MS 1000000

@@ -294,9 +294,9 @@ static void wire(struct kafka_output *out)
     out->producer.stats = &out->stats;
     out->producer.flights = &out->flights;
     out->sender.pace = out->letters.pace = &out->producer.pace;
-    out->rebuilds =
-        out->link.host->metric(out->link.instance, WEIR_COUNTER, "producer_rebuilds",
-                               "How often the producer was built anew, after a fatal error or with smaller batches", NULL, NULL);
+    out->rebuilds = out->link.host->metric(
+        out->link.instance, WEIR_COUNTER, "producer_rebuilds",
+        "How often the producer was built anew, after a fatal error or with smaller batches", NULL, NULL);
 }
 
 static int kafka_create(const struct weir_host *host, struct weir_instance *instance, const void *config,

@@ -35,8 +35,8 @@ struct pace {
 
 /* flights must be set up. linger_ms -1: the user has not said. 0 or -errno. Output thread. */
 int pace_begin(struct pace *, rd_kafka_t *, struct flights *, long linger_ms, long batch);
-/* Ends the thread; nothing is sent after that unless it is a full batch, and nothing reported. A pace that has not begun is left
- * alone. */
+/* Ends the thread; nothing is sent after that unless it is a full batch, and nothing reported. A pace that
+ * has not begun is left alone. */
 void pace_end(struct pace *);
 /* Something was handed to librdkafka. Any thread. */
 void pace_sent(struct pace *);

@@ -46,19 +46,19 @@ struct transact {
     enum transact_state state;
     struct weir_chunk **chunks; /* of the transaction, in order */
     size_t count, capacity;
-    uint64_t bytes; /* of their records */
-    uint64_t limit; /* with so many it is committed; lower than the setting once inputs had to wait for it */
-    uint64_t sent;  /* chunks ever: whether something came */
-    size_t whole;   /* so many of the first chunks were gone through to their ends */
-    int64_t due;      /* ns */
-    int64_t ended;    /* ns; when the last one was; 0: none */
-    int64_t behind;   /* ns; how long after that this one began */
-    struct gap gap;   /* between the two */
-    bool writing;     /* a chunk is being handed to librdkafka */
-    bool asleep;      /* the thread waits without a time */
-    bool again;       /* something of it failed: it is to be aborted */
-    bool shut_out;    /* BROKEN: another producer may have taken the id */
-    bool no_letters;  /* the dead letter topic takes nothing */
+    uint64_t bytes;  /* of their records */
+    uint64_t limit;  /* with so many it is committed; lower than the setting once inputs had to wait for it */
+    uint64_t sent;   /* chunks ever: whether something came */
+    size_t whole;    /* so many of the first chunks were gone through to their ends */
+    int64_t due;     /* ns */
+    int64_t ended;   /* ns; when the last one was; 0: none */
+    int64_t behind;  /* ns; how long after that this one began */
+    struct gap gap;  /* between the two */
+    bool writing;    /* a chunk is being handed to librdkafka */
+    bool asleep;     /* the thread waits without a time */
+    bool again;      /* something of it failed: it is to be aborted */
+    bool shut_out;   /* BROKEN: another producer may have taken the id */
+    bool no_letters; /* the dead letter topic takes nothing */
     bool ending, cancelled;
     struct refusals refusals;
     char why[512]; /* BROKEN */

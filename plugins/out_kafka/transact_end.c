@@ -121,9 +121,8 @@ static void drop_noted(struct telling *telling)
 static int put(struct telling *telling, const struct weir_kept *kept)
 {
     const struct transact *t = telling->t;
-    rd_kafka_resp_err_t error =
-        ledger_put(t->ledger, telling->key.data, telling->key.size,
-                   kept->forgotten ? NULL : telling->value.data, telling->value.size);
+    rd_kafka_resp_err_t error = ledger_put(t->ledger, telling->key.data, telling->key.size,
+                                           kept->forgotten ? NULL : telling->value.data, telling->value.size);
 
     if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
         drop_noted(telling);

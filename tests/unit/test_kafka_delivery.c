@@ -567,12 +567,11 @@ START_TEST(one_of_several_topics_gone_for_a_while)
     cluster_begin(&cluster);
     cluster_topic(&cluster, "one");
     cluster_topic(&cluster, "two");
-    struct weir_instance *in =
-        begin((struct setting[]){{"topics", "${s}"},
-                                 {"rdkafka.topic.metadata.propagation.max.ms", "100"},
-                                 {"rdkafka.topic.metadata.refresh.interval.ms", "100"},
-                                 {NULL, NULL}},
-              cluster.brokers);
+    struct weir_instance *in = begin((struct setting[]){{"topics", "${s}"},
+                                                        {"rdkafka.topic.metadata.propagation.max.ms", "100"},
+                                                        {"rdkafka.topic.metadata.refresh.interval.ms", "100"},
+                                                        {NULL, NULL}},
+                                     cluster.brokers);
     add_bytes(in, "", records, sizeof(records) - 1, 2);
     deliver(in);
     rd_kafka_mock_topic_set_error(cluster.mock, "one", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
