@@ -21,7 +21,7 @@
 #define SECOND     UINT64_C(1000000000)
 #define CACHE_WAIT (3 * SECOND) /* for etcd, before what was kept is used */
 #define SAVE_DELAY SECOND
-#define AGAIN      SECOND /* after a refusal, everything is read again; then after twice that, and so on */
+#define AGAIN      SECOND /* after weir refused something, all is read again; then after twice that, and so on */
 
 struct etcd_numbers {
     struct weir_metric *connected, *revision, *applied, *entries, *refused, *failures, *changes;
@@ -40,7 +40,7 @@ struct etcd {
     char *cache, *source;       /* the file, or NULL; and what it must be for */
     struct weir_timer *wait, *save;
     uint64_t cluster_id;
-    uint64_t again; /* ns; 0: nothing was refused */
+    uint64_t again; /* ns; 0: weir refused nothing */
     size_t failures;
     bool heard, used_cache, to_save;
 };
@@ -82,6 +82,7 @@ static void say_not_kept(const struct etcd *e, int rc)
 static void use_cache(struct etcd *e)
 {
     struct etcd_snapshot kept = {0};
+    bool news;
 
     if (e->heard || e->used_cache)
         return;
@@ -89,7 +90,7 @@ static void use_cache(struct etcd *e)
     e->host->timer_set(e->wait, 0, 0);
     int rc = e->cache ? etcd_cache_load(e->cache, e->source, &kept) : -ENOENT;
     if (rc == 0)
-        rc = etcd_set_take(e->set, &kept);
+        rc = etcd_set_take(e->set, &kept, &news);
     if (rc == 0)
         e->host->log(
             e->instance, WEIR_LOG_WARN,
@@ -137,6 +138,7 @@ static void try_again(struct etcd *e)
 static void on_snapshot(void *data, const struct etcd_snapshot *s)
 {
     struct etcd *e = data;
+    bool news;
 
     if (!e->heard && !s->count)
         e->host->log(e->instance, WEIR_LOG_INFO, "none of the keys is there yet, at revision %" PRId64,
@@ -144,9 +146,10 @@ static void on_snapshot(void *data, const struct etcd_snapshot *s)
     e->heard = true;
     e->cluster_id = s->cluster_id;
     e->host->timer_set(e->wait, 0, 0);
-    if (s->revision != etcd_set_applied(e->set))
+    int rc = etcd_set_take(e->set, s, &news);
+    if (news)
         e->again = 0;
-    if (etcd_set_take(e->set, s) < 0) {
+    if (rc < 0) {
         e->host->log(e->instance, WEIR_LOG_ERROR,
                      "no memory to take revision %" PRId64 "; what was there stays, and it is tried again",
                      s->revision);
@@ -191,7 +194,7 @@ static void on_applied(void *data)
     e->host->metric_set(e->numbers.applied, etcd_set_applied(e->set));
     e->host->metric_set(e->numbers.entries, (int64_t)etcd_set_count(e->set));
     e->host->metric_set(e->numbers.refused, (int64_t)refused);
-    if (refused || etcd_set_is_behind(e->set))
+    if (etcd_set_wants_again(e->set))
         try_again(e);
     else
         e->again = 0;

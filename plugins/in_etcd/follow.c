@@ -18,13 +18,12 @@
 #include <time.h>
 #include "names.h"
 
-#define MS              UINT64_C(1000000)
-#define SECOND          UINT64_C(1000000000)
-#define FIRST_DELAY     (100 * MS)
-#define LONGEST_DELAY   (5 * SECOND)
-#define LOG_INTERVAL    (60 * SECOND)
-#define HTTP_OK         200
-#define UNAUTHENTICATED 401
+#define MS            UINT64_C(1000000)
+#define SECOND        UINT64_C(1000000000)
+#define FIRST_DELAY   (100 * MS)
+#define LONGEST_DELAY (5 * SECOND)
+#define LOG_INTERVAL  (60 * SECOND)
+#define HTTP_OK       200
 
 static void begin_session(void *data);
 
@@ -55,7 +54,7 @@ static void end_session(struct etcd_follow *f)
     free(f->token);
     f->token = NULL;
     f->created = 0;
-    f->dirty = f->ping_due = f->connected = false;
+    f->dirty = f->ping_due = f->connected = f->renewed = false;
     f->host->timer_set(f->ping, 0, 0);
     f->host->timer_set(f->resync, 0, 0);
     f->host->timer_set(f->confirm, 0, 0);
@@ -188,26 +187,38 @@ static int resolve_targets(struct etcd_follow *f)
 static void on_token(void *data, const struct etcd_answer *a)
 {
     struct etcd_follow *f = data;
+    char *token;
     const char *why = "no memory";
 
     f->step = NULL;
     if (!etcd_follow_good(f, a, "authenticating"))
         return;
-    if (etcd_take_token(a->body, a->size, &f->token, &why) < 0)
+    if (etcd_take_token(a->body, a->size, &token, &why) < 0) {
         etcd_follow_fail(f, "the answer to authentication can't be used: %s", why);
-    else
-        etcd_follow_read(f);
+        return;
+    }
+    free(f->token);
+    f->token = token;
+    f->then(f);
 }
 
-static void authenticate(struct etcd_follow *f)
+void etcd_follow_authenticate(struct etcd_follow *f, void (*then)(struct etcd_follow *))
 {
     const struct etcd_settings *s = f->settings;
+    char *token = f->token;
 
-    if (s->user)
-        etcd_follow_step(f, "/auth/authenticate",
-                         etcd_body_authenticate(s->user, s->password ? s->password : ""), on_token);
-    else
-        etcd_follow_read(f);
+    f->then = then;
+    if (!s->user) {
+        then(f);
+        return;
+    }
+    f->token = NULL; /* one that has run out would be refused here, too */
+    f->step = etcd_follow_request(f, "/auth/authenticate",
+                                  etcd_body_authenticate(s->user, s->password ? s->password : ""), on_token,
+                                  NULL, f);
+    f->token = token;
+    if (!f->step)
+        etcd_follow_fail(f, "no memory");
 }
 
 /* Whatever it answers, the connection told this host's address. */
@@ -231,7 +242,7 @@ static void on_version(void *data, const struct etcd_answer *a)
     if (!f->ip || resolve_targets(f) < 0)
         etcd_follow_fail(f, "no memory");
     else
-        authenticate(f);
+        etcd_follow_authenticate(f, etcd_follow_read);
 }
 
 static void begin_session(void *data)
@@ -259,7 +270,7 @@ struct etcd_follow *etcd_follow_create(const struct weir_host *host, struct weir
                               .http = http,
                               .to = *to,
                               .api = "/v3",
-                              .frames = {.max = ETCD_ANSWER_MAX(settings)},
+                              .frames = {.max = etcd_answer_max(settings)},
                               .random = (now() ^ (uintptr_t)f) | 1};
     return f;
 }
@@ -314,6 +325,12 @@ bool etcd_follow_connected(const struct etcd_follow *f)
 int64_t etcd_follow_revision(const struct etcd_follow *f)
 {
     return f->revision;
+}
+
+void etcd_follow_check(struct etcd_follow *f)
+{
+    if (f->connected)
+        etcd_follow_ping(f);
 }
 
 struct etcd_request *etcd_follow_ask(struct etcd_follow *f, const char *path, char *body,

@@ -38,6 +38,9 @@ int64_t etcd_follow_revision(const struct etcd_follow *);
  * now may be then. */
 void etcd_follow_again(struct etcd_follow *, uint64_t ns);
 
+/* Asks at once what is asked each ping_interval: which also gets a new token, where this one has run out. */
+void etcd_follow_check(struct etcd_follow *);
+
 /*
  * Another request to the same endpoint with the same token; `path` as in "/kv/put", the body is freed. NULL
  * while there is no connection or no memory. It may outlive the session, and is cancelled at etcd_http_stop

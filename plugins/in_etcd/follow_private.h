@@ -34,7 +34,9 @@ struct etcd_follow {
 
     /* of the session */
     char *token;
-    struct etcd_request *step; /* version, authenticate, read or ping: one at a time */
+    bool renewed;                       /* it was refused, and another asked for: that one must do */
+    void (*then)(struct etcd_follow *); /* with the token that is asked for */
+    struct etcd_request *step;          /* version, authenticate, read or ping: one at a time */
     struct etcd_request *watch;
     struct etcd_frames frames;
     struct etcd_kv *known; /* without values */
@@ -60,6 +62,9 @@ struct etcd_request *etcd_follow_request(struct etcd_follow *, const char *path,
 void etcd_follow_step(struct etcd_follow *, const char *path, char *body, etcd_answer_fn);
 /* Whether the answer is one to read on; else the session is over. */
 bool etcd_follow_good(struct etcd_follow *, const struct etcd_answer *, const char *what);
+
+/* Asks for a token where there is a user, as the step; then calls `then`. */
+void etcd_follow_authenticate(struct etcd_follow *, void (*then)(struct etcd_follow *));
 
 /* -- follow_read.c -- */
 

@@ -93,6 +93,18 @@ static void take_snapshot(struct etcd_follow *f, const struct etcd_snapshot *s)
         etcd_follow_next(f);
 }
 
+/* A token that ran out is no failure of the session: whether another one is asked for, and then the same. */
+static bool renew(struct etcd_follow *f, const struct etcd_answer *a, void (*same)(struct etcd_follow *))
+{
+    if (a->error || a->code != ETCD_UNAUTHENTICATED || !f->token || f->renewed)
+        return false;
+    f->renewed = true;
+    f->host->log(f->instance, WEIR_LOG_DEBUG, "%s: the token has run out, another one is asked for",
+                 etcd_follow_endpoint(f));
+    etcd_follow_authenticate(f, same);
+    return true;
+}
+
 static void on_read(void *data, const struct etcd_answer *a)
 {
     struct etcd_follow *f = data;
@@ -105,8 +117,9 @@ static void on_read(void *data, const struct etcd_answer *a)
         etcd_follow_read(f);
         return;
     }
-    if (!etcd_follow_good(f, a, "reading the keys"))
+    if (renew(f, a, etcd_follow_read) || !etcd_follow_good(f, a, "reading the keys"))
         return;
+    f->renewed = false;
     if (etcd_take_read(a->body, a->size, &snapshot, &why) < 0) {
         etcd_follow_fail(f, "the answer to a read can't be used: %s", why);
         return;
@@ -129,8 +142,9 @@ static void on_ping(void *data, const struct etcd_answer *a)
     const char *why = "no memory";
 
     f->step = NULL;
-    if (!etcd_follow_good(f, a, "asking whether anything changed"))
+    if (renew(f, a, begin_ping) || !etcd_follow_good(f, a, "asking whether anything changed"))
         return;
+    f->renewed = false;
     if (etcd_take_read(a->body, a->size, &snapshot, &why) < 0) {
         etcd_follow_fail(f, "the answer to a ping can't be used: %s", why);
         return;

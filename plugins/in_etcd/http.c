@@ -7,6 +7,7 @@
 #include "http.h"
 
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -69,7 +70,7 @@ static size_t on_bytes(char *bytes, size_t one, size_t size, void *data)
     struct etcd_request *r = data;
 
     (void)one;
-    if (size > ETCD_ANSWER_MAX(r->http->settings) - r->size) {
+    if (size > etcd_answer_max(r->http->settings) - r->size) {
         r->too_large = true;
         return 0;
     }
@@ -129,6 +130,9 @@ static bool set_easy(struct etcd_request *r, const struct etcd_query *q)
     CURL *easy = r->easy;
 
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* A name server that does not answer keeps curl's thread for a minute or more: it must not be waited for
+     * here, when the request has run out of time, or at a stop. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 10L);
@@ -198,12 +202,15 @@ static void give_pieces(struct etcd_http *http)
 
 static void finish_request(struct etcd_request *r, CURLcode result)
 {
+    struct etcd_http *http = r->http;
     struct etcd_answer a = {.body = r->bytes ? r->bytes : "", .size = r->size, .local_ip = ""};
     char *ip = NULL, kept[64];
 
-    if (r->too_large)
-        a.error = "the answer is larger than max_value_size allows";
-    else if (result != CURLE_OK)
+    if (r->too_large) {
+        snprintf(r->why, sizeof(r->why), "the answer is larger than %zu MiB: all keys together hold too much",
+                 etcd_answer_max(http->settings) >> 20);
+        a.error = r->why;
+    } else if (result != CURLE_OK)
         a.error = *r->why ? r->why : curl_easy_strerror(result);
     curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &a.code);
     if (curl_easy_getinfo(r->easy, CURLINFO_LOCAL_IP, &ip) == CURLE_OK && ip) {
@@ -211,7 +218,6 @@ static void finish_request(struct etcd_request *r, CURLcode result)
         a.local_ip = kept;
     }
     /* The callback may do anything but touch this request, which is out of the list now. */
-    struct etcd_http *http = r->http;
     if (r->prev)
         r->prev->next = r->next;
     else
@@ -324,9 +330,16 @@ static void on_timer(void *data)
 
 /* -- Life ------------------------------------------------------------------------------------------- */
 
+/* A thread of curl's that still asks for a name goes on when the plugin's file is closed: its code stays. */
+static void *curl_code;
+
 static void init_curl(void)
 {
+    Dl_info curl;
+
     curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (dladdr((void *)(uintptr_t)curl_easy_init, &curl))
+        curl_code = dlopen(curl.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 struct etcd_http *etcd_http_create(const struct weir_host *host, struct weir_instance *instance,

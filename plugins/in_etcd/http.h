@@ -8,6 +8,8 @@
 
 #include "settings.h"
 
+#define ETCD_UNAUTHENTICATED 401 /* the code of an answer: the token has run out, or is none */
+
 struct etcd_http;
 struct etcd_request;
 

@@ -35,6 +35,7 @@ struct etcd_report {
     bool busy;     /* a request, or weir's status, is under way */
     bool again;    /* something changed meanwhile */
     bool failing;  /* the log says so */
+    bool renewing; /* the token was refused, and another one is asked for */
     bool stopped;
     json_t *files; /* of the report under way */
 };
@@ -56,11 +57,24 @@ static void end_round(struct etcd_report *r)
     r->again = false;
 }
 
+/* A token that ran out is no failure. Whether the round is begun anew with another one. */
+static bool renew(struct etcd_report *r, const struct etcd_answer *a)
+{
+    if (!a || a->error || a->code != ETCD_UNAUTHENTICATED || r->renewing)
+        return false;
+    r->renewing = r->again = true;
+    etcd_follow_check(r->follow);
+    end_round(r);
+    return true;
+}
+
 /* The lease is asked for anew next time: it may have gone with the member or the time. */
 static void give_up(struct etcd_report *r, const char *what, const struct etcd_answer *a)
 {
     char message[256] = "no connection";
 
+    if (renew(r, a))
+        return;
     if (a && a->error)
         snprintf(message, sizeof(message), "%s", a->error);
     else if (a)
@@ -87,7 +101,7 @@ static void on_put(void *data, const struct etcd_answer *a)
     }
     if (r->failing)
         r->host->log(r->instance, WEIR_LOG_INFO, "status_key is written again");
-    r->failing = false;
+    r->failing = r->renewing = false;
     end_round(r);
 }
 

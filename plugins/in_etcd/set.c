@@ -25,7 +25,9 @@ struct etcd_set {
     struct etcd_items giving; /* under way */
     struct etcd_refusals refused, refusing;
     int64_t giving_revision;
+    size_t unsettled; /* of what is refused: by weir. It may take it another time */
     bool under_way, again;
+    bool news; /* under way is something else than what is in force */
     struct weir_metric *emptied;
 };
 
@@ -140,9 +142,10 @@ static void on_applied(void *data, const struct weir_refusal *refusals, size_t c
     struct etcd_set *set = data;
 
     note_refusals(set, refusals, count);
+    set->unsettled = count;
     size_t new_refusals = log_refusals(set);
     struct tally t = tell_changes(set);
-    bool same = set->applied == set->giving_revision && set->refused.count == set->refusing.count;
+    bool same = !set->news && set->refused.count == set->refusing.count;
     if (!same || new_refusals || t.added || t.changed || t.removed) /* else what was refused is once more */
         log_applied(set, t);
     etcd_items_clear(&set->given);
@@ -231,14 +234,19 @@ static int give(struct etcd_set *set)
     set->refusing = refused;
     set->giving_revision = set->revision;
     set->under_way = true;
+    set->news = set->keys.changed || !set->applied;
     set->again = set->keys.changed = false;
     return 0;
 }
 
-int etcd_set_take(struct etcd_set *set, const struct etcd_snapshot *s)
+int etcd_set_take(struct etcd_set *set, const struct etcd_snapshot *s, bool *ret_news)
 {
-    int rc = etcd_keys_take(&set->keys, s);
+    bool behind = set->keys.changed;
 
+    set->keys.changed = false;
+    int rc = etcd_keys_take(&set->keys, s);
+    *ret_news = set->keys.changed;
+    set->keys.changed |= behind;
     set->revision = s->revision;
     if (rc < 0)
         return rc;
@@ -246,7 +254,7 @@ int etcd_set_take(struct etcd_set *set, const struct etcd_snapshot *s)
         set->again |= set->keys.changed;
         return 0;
     }
-    if (set->keys.changed || set->refused.count || !set->applied)
+    if (set->keys.changed || set->unsettled || !set->applied)
         return give(set);
     set->applied = s->revision;
     return 0;
@@ -284,9 +292,9 @@ void etcd_set_destroy(struct etcd_set *set)
     free(set);
 }
 
-bool etcd_set_is_behind(const struct etcd_set *set)
+bool etcd_set_wants_again(const struct etcd_set *set)
 {
-    return set->keys.changed && !set->under_way;
+    return set->unsettled || (set->keys.changed && !set->under_way);
 }
 
 int64_t etcd_set_applied(const struct etcd_set *set)

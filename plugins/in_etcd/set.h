@@ -34,12 +34,13 @@ struct etcd_set *etcd_set_create(const struct weir_host *, struct weir_instance 
                                  const struct etcd_settings *, const struct etcd_listener *);
 void etcd_set_destroy(struct etcd_set *); /* takes NULL */
 
-/* This is what etcd holds now. Copied. 0 or -ENOMEM: it stays as it was. */
-int etcd_set_take(struct etcd_set *, const struct etcd_snapshot *);
+/* This is what etcd holds now. Copied. *ret_news: it is not what was taken before. 0 or -ENOMEM: it stays as
+ * it was. */
+int etcd_set_take(struct etcd_set *, const struct etcd_snapshot *, bool *ret_news);
 
-/* Whether what was taken is still to be given to weir, which there was no memory for: by the next
- * etcd_set_take. */
-bool etcd_set_is_behind(const struct etcd_set *);
+/* Whether some of what was taken is to be given to weir once more, by the next etcd_set_take: weir refused
+ * it, for what may change by itself, or there was no memory for it. */
+bool etcd_set_wants_again(const struct etcd_set *);
 /* The last revision that was applied; 0: none. */
 int64_t etcd_set_applied(const struct etcd_set *);
 /* How many inputs are wanted and not refused. */

@@ -3,6 +3,7 @@
 #ifndef ETCD_SETTINGS_H
 #define ETCD_SETTINGS_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <weir/plugin.h>
 
@@ -21,7 +22,13 @@ struct etcd_settings {
 
 extern const struct weir_option etcd_options[];
 
-/* What one answer of etcd may hold at most: every value in base64, and what is around it. */
-#define ETCD_ANSWER_MAX(settings) (2 * (settings)->max_value_size + (1u << 20))
+/* Bytes that one answer of etcd, or one message of a watch, may have: all keys with their values, in base64.
+ * Each value is measured by itself, against max_value_size. */
+static inline size_t etcd_answer_max(const struct etcd_settings *s)
+{
+    const size_t least = (size_t)256 << 20, one = 2 * (size_t)s->max_value_size + (1u << 20);
+
+    return one > least ? one : least;
+}
 
 #endif
