@@ -30,6 +30,22 @@ struct spools *spools_create(void)
     return all;
 }
 
+/* One that is open, with its new settings. */
+static struct spool *find(struct spools *all, const struct spool_settings *settings)
+{
+    struct spool *found = NULL;
+
+    pthread_mutex_lock(&all->lock);
+    for (struct open_spool *o = all->first; o && !found; o = o->next)
+        if (!strcmp(spool_identity(o->spool), settings->identity))
+            found = o->spool;
+    if (found)
+        spool_set(found, settings->who, settings->limit);
+    pthread_mutex_unlock(&all->lock);
+    return found;
+}
+
+/* Without the lock: it may take long, and whoever ends weir wants to flush the others. */
 static int add(struct spools *all, const struct spool_settings *settings, struct spool **ret,
                char **ret_error)
 {
@@ -40,30 +56,24 @@ static int add(struct spools *all, const struct spool_settings *settings, struct
         free(o);
         return rc;
     }
+    *ret = o->spool;
+    pthread_mutex_lock(&all->lock);
     o->next = all->first;
     all->first = o;
-    *ret = o->spool;
+    pthread_mutex_unlock(&all->lock);
     return 0;
 }
 
+/* Two inputs of one identity never run at the same time: nobody opens the same one meanwhile. */
 int spools_take(struct spools *all, const struct spool_settings *settings, struct spool **ret,
                 char **ret_error)
 {
-    struct open_spool *o;
-    int rc = 0;
-
     *ret_error = NULL;
-    pthread_mutex_lock(&all->lock);
-    for (o = all->first; o && strcmp(spool_identity(o->spool), settings->identity) != 0;)
-        o = o->next;
-    if (o) {
-        spool_set(o->spool, settings->who, settings->limit);
-        *ret = o->spool;
-    } else {
-        rc = add(all, settings, ret, ret_error);
-    }
-    pthread_mutex_unlock(&all->lock);
-    return rc;
+    struct spool *found = find(all, settings);
+    if (!found)
+        return add(all, settings, ret, ret_error);
+    *ret = found;
+    return 0;
 }
 
 void spools_flush(struct spools *all)

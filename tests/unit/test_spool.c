@@ -49,6 +49,14 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
     return -1;
 }
 
+static size_t bytes_read;
+
+ssize_t pread(int fd, void *data, size_t size, off_t at)
+{
+    bytes_read += size;
+    return syscall(SYS_pread64, fd, data, size, at);
+}
+
 static void remove_tree(const char *path)
 {
     DIR *dir = opendir(path);
@@ -352,6 +360,19 @@ END_TEST
 static char segment[512];
 static uint8_t bytes[4096];
 static size_t size, ends[CHUNKS + 1];
+static char follower[512]; /* the next one, where there is one */
+static uint8_t follower_bytes[4096];
+static size_t follower_size;
+
+static size_t read_file(const char *path, uint8_t *to, size_t room)
+{
+    FILE *f = fopen(path, "rb");
+
+    ck_assert_ptr_nonnull(f);
+    size_t n = fread(to, 1, room, f);
+    fclose(f);
+    return n;
+}
 
 /* One segment of a few chunks, and its bytes. */
 static void make_segment(void)
@@ -365,10 +386,16 @@ static void make_segment(void)
         ends[i + 1] = (size_t)st.st_size;
     }
     ends[0] = SPOOL_SEGMENT_HEAD;
-    FILE *f = fopen(segment, "rb");
-    size = fread(bytes, 1, sizeof(bytes), f);
-    fclose(f);
+    size = read_file(segment, bytes, sizeof(bytes));
     ck_assert_uint_eq(size, ends[CHUNKS]);
+}
+
+static void write_file(const char *path, const uint8_t *data, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+
+    ck_assert_uint_eq(fwrite(data, 1, n, f), n);
+    fclose(f);
 }
 
 /* Opens a spool that has just these bytes. */
@@ -380,9 +407,9 @@ static void reopen_with(const uint8_t *data, size_t n)
     remove_tree(folder);
     ck_assert_int_eq(mkdir(folder, 0750), 0);
     free(folder);
-    FILE *f = fopen(segment, "wb");
-    ck_assert_uint_eq(fwrite(data, 1, n, f), n);
-    fclose(f);
+    write_file(segment, data, n);
+    if (follower_size)
+        write_file(follower, follower_bytes, follower_size);
     open_spool();
 }
 
@@ -411,6 +438,68 @@ START_TEST(test_torn_at_every_byte)
         ck_assert(put(99)); /* it is as usable as any */
         ck_assert_int_eq(take_done(), 99);
     }
+}
+END_TEST
+
+/* The chunks of the segment but one, and what is in the next one. */
+static void assert_all_but(unsigned missed)
+{
+    for (unsigned i = 0; i < CHUNKS; i++)
+        if (i + 1 != missed)
+            ck_assert_int_eq(take_done(), (int)i);
+    ck_assert_int_eq(take_done(), 99);
+    ck_assert_int_eq(take_done(), -1);
+    ck_assert_uint_eq(look().damaged, 1);
+    ck_assert_uint_eq(look().cut, 0);
+    ck_assert_uint_eq(look().chunks, 0);
+}
+
+/* A bit of every byte of a segment that another follows: nothing of it is a torn end. */
+START_TEST(test_damaged_before_another)
+{
+    make_segment();
+    restart();
+    put(99);
+    snprintf(follower, sizeof(follower), "%s/00000000000000000005.seg", spool_path(spool));
+    follower_size = read_file(follower, follower_bytes, sizeof(follower_bytes));
+    for (size_t at = 0; at < size; at++) {
+        unsigned hit = 0;
+        while (at >= ends[hit])
+            hit++;
+        bytes[at] ^= (uint8_t)(1 << at % 8);
+        reopen_with(bytes, size);
+        bytes[at] ^= (uint8_t)(1 << at % 8);
+        assert_all_but(hit);
+    }
+    for (size_t n = 0; n < size; n++) {
+        unsigned whole = 0;
+        while (whole < CHUNKS && ends[whole + 1] <= n)
+            whole++;
+        reopen_with(bytes, n);
+        for (unsigned i = 0; i < whole; i++)
+            ck_assert_int_eq(take_done(), (int)i);
+        ck_assert_int_eq(take_done(), 99);
+        ck_assert_uint_eq(look().damaged, n != ends[whole]);
+    }
+}
+END_TEST
+
+/* A spool may be larger than what can be read in a start's time. */
+START_TEST(test_start_reads_heads_only)
+{
+    static uint8_t data[60000];
+    struct spool_chunk c = {.tag = "t", .topic = "", .data = data, .size = sizeof(data), .records = 1};
+    uint64_t on_disk;
+    bool next;
+
+    for (int i = 0; i < 16; i++)
+        ck_assert_int_eq(spool_append(spool, &c, &next), 0);
+    ck_assert_uint_ge(segments_on_disk(&on_disk), 5);
+    bytes_read = 0;
+    restart();
+    ck_assert_uint_eq(look().chunks, 16);
+    ck_assert_uint_eq(look().bytes, on_disk);
+    ck_assert_uint_lt(bytes_read, on_disk / 2);
 }
 END_TEST
 
@@ -485,9 +574,7 @@ static void replace(const char *name, const uint8_t *data, size_t n)
     char path[600];
 
     snprintf(path, sizeof(path), "%s/%s", spool_path(spool), name);
-    FILE *f = fopen(path, "wb");
-    ck_assert_uint_eq(fwrite(data, 1, n, f), n);
-    fclose(f);
+    write_file(path, data, n);
 }
 
 static void refused(const char *what)
@@ -566,6 +653,8 @@ int main(void)
     tcase_add_test(tests, test_what_was_under_way_at_the_stop_is_told);
     tcase_add_test(tests, test_torn_at_every_byte);
     tcase_add_test(tests, test_damaged_at_every_byte);
+    tcase_add_test(tests, test_damaged_before_another);
+    tcase_add_test(tests, test_start_reads_heads_only);
     tcase_add_test(tests, test_damaged_while_open);
     tcase_add_test(tests, test_cut_while_open);
     tcase_add_test(tests, test_newer_versions_are_refused);
