@@ -286,6 +286,7 @@ int main(int argc, char **argv)
     struct problems problems = {0};
     fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its size limit is an error of that file, as a full disk is */
     int r = cli_parse(argc, argv, &cli, &problems);
     int status = r == -ENOMEM ? no_memory() : r < 0 ? EXIT_CONFIG : run(&cli, &problems);
     problems_print(&problems, stderr);

@@ -19,8 +19,8 @@ enum { FROM_SLABS = SLAB_LARGEST };
 
 enum {
     SMALLEST_SHIFT = 10,
-    LARGEST_SHIFT = 23, /* 8 MiB; larger blocks are never kept */
-    CLASSES = (LARGEST_SHIFT - SMALLEST_SHIFT) * 4,
+    LARGEST_SHIFT = 23,                                 /* 8 MiB; larger blocks are never kept */
+    CLASSES = (LARGEST_SHIFT - SMALLEST_SHIFT) * 4 + 1, /* the smallest, and four for each doubling */
     BUSY_BYTES = 256 << 20,  /* kept for reuse at most: one that is mapped anew costs a fault for each page */
     IDLE_BYTES = 8 << 20,    /* what of that outlives trims with nothing in between */
     MAPPED_BYTES = 256 << 10 /* from here on a block is a mapping: the system has it back once it is freed */

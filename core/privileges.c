@@ -283,6 +283,20 @@ static int refuse_file(const char *dir, const char *name, int error, const struc
                 *name ? ": " : "", name, s->user, strerror(error), s->user, dir);
 }
 
+/* weir's own, and plugins': files, and the spools' directory. Others may stand there, such as lost+found of a
+ * file system of its own, which is root's. */
+static bool may_be_ours(int dir, const struct dirent *entry)
+{
+    const char *name = entry->d_name;
+    struct stat st;
+
+    if (!strcmp(name, "..") || entry->d_type == DT_LNK)
+        return false;
+    if (!strcmp(name, ".") || !strcmp(name, "spool"))
+        return true;
+    return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode);
+}
+
 /* What an earlier run as root has left there would be found out one by one, and late. */
 static int check_data_dir(const struct service *s, char **ret_error)
 {
@@ -293,7 +307,7 @@ static int check_data_dir(const struct service *s, char **ret_error)
     DIR *opened = opendir(dir);
     int rc = 0;
     for (const struct dirent *entry; rc == 0 && opened && (entry = readdir(opened));)
-        if (strcmp(entry->d_name, "..") != 0 && entry->d_type != DT_LNK &&
+        if (may_be_ours(dirfd(opened), entry) &&
             faccessat(dirfd(opened), entry->d_name, R_OK | W_OK, AT_EACCESS) < 0 && errno != ENOENT)
             rc = refuse_file(dir, entry->d_name, errno, s, ret_error);
     if (opened)

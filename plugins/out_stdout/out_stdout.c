@@ -183,6 +183,20 @@ static ssize_t write_some(struct stdout_output *out, const char *data, size_t si
     return n == -EAGAIN ? 0 : n;
 }
 
+/* What an output that was replaced, or a chunk that was rejected, has left: the next line is one by itself.
+ */
+static int end_half_a_line(struct stdout_output *out)
+{
+    while (turn_finds_half_a_line(out, out->progress.bytes > 0)) {
+        ssize_t n = write_some(out, "\n", 1);
+        if (n < 0)
+            return (int)n;
+        if (n > 0)
+            turn_wrote(out, false);
+    }
+    return 0;
+}
+
 /*
  * Writes whole lines as one turn. 0 or a negative errno; progress says how far it came. The turn is kept
  * where a line may be torn: the other instances wait for its other half.
@@ -190,8 +204,11 @@ static ssize_t write_some(struct stdout_output *out, const char *data, size_t si
 static int write_lines(struct stdout_output *out, const char *data, size_t size, bool torn)
 {
     const char *const end = data + size;
+    const bool lines = out->encoder.format != ENCODE_MSGPACK;
     int rc = turn_take(out, out->host, out->instance);
 
+    if (!rc && lines)
+        rc = end_half_a_line(out);
     while (!rc && data < end) {
         ssize_t n = write_some(out, data, (size_t)(end - data));
         if (n < 0) {
@@ -200,6 +217,7 @@ static int write_lines(struct stdout_output *out, const char *data, size_t size,
             torn = true;
             data += n;
             out->progress.bytes += (uint64_t)n;
+            turn_wrote(out, lines && data[-1] != '\n');
             report_success(out);
         }
     }

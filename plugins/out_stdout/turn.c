@@ -17,7 +17,8 @@ static unsigned members;
 static int wake_fd = -1;
 
 static _Atomic(const void *) holder;
-static _Atomic(const void *) last; /* who had the turn before */
+static _Atomic(const void *) last;   /* who had the turn before */
+static _Atomic(const void *) within; /* whose line is not whole, or NULL; changed by who has the turn */
 static atomic_uint waiting;
 
 #define COURTESY 1000000 /* ns */
@@ -96,4 +97,16 @@ void turn_pass(const void *self)
     /* It can fail only when 2^64 - 2 wake-ups wait to be read: then the waiters are awake anyhow. */
     while (write(wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
         ;
+}
+
+void turn_wrote(const void *self, bool within_line)
+{
+    atomic_store(&within, within_line ? self : NULL);
+}
+
+bool turn_finds_half_a_line(const void *self, bool goes_on)
+{
+    const void *whose = atomic_load(&within);
+
+    return whose && !(whose == self && goes_on);
 }

@@ -125,18 +125,32 @@ def test_a_configuration_that_it_can_not_read_again(outside, logs):
     weir.stop()
 
 
-@pytest.mark.parametrize("what", ["directory", "file"])
+@pytest.mark.parametrize("what", ["directory", "file", "spool"])
 def test_data_dir_of_root(outside, logs, what):
     data = outside.path("data")
     data.mkdir()
-    if what == "file":
+    if what != "directory":
         os.chown(data, NOBODY.pw_uid, NOBODY.pw_gid)
+    if what == "file":
         (data / "checkpoint.db").touch(0o600)
+    if what == "spool":
+        (data / "spool").mkdir(0o700)
     weir = outside.start(["-c", config(outside, {})])
     weir.wait(2)
-    name = ": checkpoint.db" if what == "file" else ""
+    name = {"directory": "", "file": ": checkpoint.db", "spool": ": spool"}[what]
     assert "data_dir %s%s can't be written by user nobody: Permission denied; chown -R nobody '%s'" % (
         data, name, data) in weir.log_text()
+
+
+def test_data_dir_is_a_file_system(outside, logs):
+    """Which has a directory that is root's alone, and is to stay so."""
+    data = outside.path("data")
+    data.mkdir()
+    os.chown(data, NOBODY.pw_uid, NOBODY.pw_gid)
+    (data / "lost+found").mkdir(0o700)
+    weir = outside.start(["-c", config(outside, {})])
+    weir.wait_line(999)
+    weir.stop()
 
 
 def test_only_root_can(outside, logs):

@@ -3,6 +3,7 @@
 lines from a Unix socket and tells its client how many of them are on disk."""
 import json
 import random
+import resource
 import socket
 import subprocess
 import time
@@ -359,6 +360,26 @@ def test_an_input_that_is_gone(lab):
     weir = lab.start(spooled(lab), name="back")
     weir.wait_output(lambda data: numbers(whole_lines(data)) == list(range(10)))
     weir.stop()
+
+
+def test_file_size_limit(lab):
+    """A segment that may not grow any more is an error of that file, and the next one goes on; the signal does not end weir."""
+    weir = lab.start(spooled(lab, [slow(lab, "1h")]))
+    client = Client(lab, width=200)
+    client.put(10)
+    client.settle()
+    hard = resource.prlimit(weir.process.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(weir.process.pid, resource.RLIMIT_FSIZE, (400_000, hard))
+    client.put(2500)
+    client.settle()
+    assert "File too large" in weir.log_text()
+    assert len(segments(lab)) > 1
+    client.close()
+    weir.kill()
+    weir = lab.start(spooled(lab), name="again")
+    weir.wait_output(lambda data: data.count(b"\n") == 2510)
+    weir.stop()
+    assert numbers(weir.output(), 200) == list(range(2510))
 
 
 @pytest.fixture

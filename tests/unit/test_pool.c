@@ -57,6 +57,23 @@ START_TEST(the_last_block_back_is_the_next_out)
 }
 END_TEST
 
+/* As it was given back, and not one that is mapped anew. */
+START_TEST(the_largest_is_kept)
+{
+    struct pool *p = pool_create(1 << 30);
+    size_t size = 8 << 20;
+    uint8_t *block = pool_take(p, &size);
+
+    memset(block, 0x5a, size);
+    pool_give(p, block, size);
+    block = pool_take(p, &size);
+    ck_assert_uint_eq(size, 8 << 20);
+    ck_assert_uint_eq(block[size - 1], 0x5a);
+    pool_give(p, block, size);
+    pool_destroy(p);
+}
+END_TEST
+
 static long resident_pages(void)
 {
     FILE *file = fopen("/proc/self/statm", "r");
@@ -129,6 +146,7 @@ int main(void)
     tcase_add_test(t, every_size_fits_and_is_aligned);
     tcase_add_test(t, exact_classes_are_not_rounded_up);
     tcase_add_test(t, the_last_block_back_is_the_next_out);
+    tcase_add_test(t, the_largest_is_kept);
     tcase_add_test(t, blocks_are_kept_while_they_are_used);
     tcase_add_test(t, an_absurd_size_is_refused);
     suite_add_tcase(s, t);

@@ -595,7 +595,8 @@ START_TEST(torn_line_keeps_the_turn)
 }
 END_TEST
 
-/* The one that holds the turn goes for good: the other is not held up by it. */
+/* The one that holds the turn goes for good: the other is not held up by it, and begins on a line of its own.
+ */
 START_TEST(turn_ends_with_its_instance)
 {
     struct weir_instance *one, *two;
@@ -613,7 +614,11 @@ START_TEST(turn_ends_with_its_instance)
     ck_assert_int_eq(give(two, &text, 1), WEIR_DELIVERED);
     weir_fake_stop(two);
     reader_finish(&reader);
-    ck_assert_uint_gt(reader.text.size, raw.size);
+    ck_assert_uint_gt(reader.text.size, raw.size + 1);
+    size_t half = reader.text.size - raw.size - 1;
+    ck_assert_int_eq(memcmp(reader.text.data, raw.data, half), 0);
+    ck_assert_int_eq(reader.text.data[half], '\n');
+    ck_assert_int_eq(memcmp(reader.text.data + half + 1, raw.data, raw.size), 0);
     free(reader.text.data);
     free(text.data);
     free(raw.data);
