@@ -3,10 +3,13 @@
  * What is not read, and why: said once in the log, and shown in the status until it is well again. Owns the
  * texts. Loop thread.
  */
+#include <dirent.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <weir/json.h>
 #include "details.h"
 #include "tail.h"
@@ -71,6 +74,32 @@ void tail_calm(struct tail_instance *tail, const char *path)
 
     if (c)
         forget(tail, c);
+}
+
+/* Or a directory that can be read now. */
+static bool is_gone(const char *path)
+{
+    struct stat s;
+
+    if (lstat(path, &s) < 0)
+        return errno == ENOENT || errno == ENOTDIR;
+    DIR *dir = opendir(path);
+    if (dir)
+        closedir(dir);
+    return dir != NULL;
+}
+
+void tail_calm_gone(struct tail_instance *tail)
+{
+    for (size_t i = 0; i < tail_table_size(&tail->complaints); i++) {
+        struct tail_table_node *next;
+        for (struct tail_table_node *n = tail_table_bucket(&tail->complaints, i); n; n = next) {
+            struct complaint *c = TAIL_OF(n, struct complaint, node);
+            next = n->next;
+            if (*c->path && is_gone(c->path))
+                forget(tail, c);
+        }
+    }
 }
 
 void tail_calm_all(struct tail_instance *tail)

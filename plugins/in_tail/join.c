@@ -83,17 +83,6 @@ struct tail_first *tail_join_first(struct tail_join *join, int stream)
     return o->piecing ? &o->piece_first : NULL;
 }
 
-/* Where a text of more than max bytes is cut: at max, or a little before so as not to cut a UTF-8 character.
- */
-static size_t cut(const uint8_t *text, size_t max)
-{
-    size_t at = max;
-    while (at > 0 && max - at < 3 && (text[at] & 0xc0) == 0x80) {
-        at--;
-    }
-    return at > 0 && (text[at] & 0xc0) != 0x80 ? at : max;
-}
-
 /* -- What is known of a record besides its text ------------------------------------------------------ */
 
 static int set_first(struct tail_join *join, struct tail_first *first, const struct line *line)
@@ -253,7 +242,7 @@ static int add_too_much(struct tail_join *join, struct tail_open *o, const struc
     }
     if (join->format->long_lines == TAIL_TRUNCATE) {
         size_t room = max > size ? max - size - 1 : 0;
-        r = room > 0 ? add(o, line, room < line->size ? cut(line->text, room) : line->size) : 0;
+        r = room > 0 ? add(o, line, room < line->size ? tail_lines_cut(line->text, room) : line->size) : 0;
         r = r < 0 ? r : put_open(join, o);
     }
     close_record(o);
@@ -325,14 +314,14 @@ static int take_any(struct tail_join *join, struct tail_open *o, const struct li
     }
     join->out.tally->long_lines += !join->splitting;
     if (join->format->long_lines != TAIL_SPLIT) {
-        part.size = cut(line->text, max);
+        part.size = tail_lines_cut(line->text, max);
         return join->format->long_lines == TAIL_TRUNCATE ? take(join, o, &part) : 0;
     }
     int r = 0;
     for (size_t at = 0; r == 0 && at < line->size; at += part.size) {
         size_t left = line->size - at;
         part.text = line->text + at;
-        part.size = left > max ? cut(part.text, max) : left;
+        part.size = left > max ? tail_lines_cut(part.text, max) : left;
         part.rest = line->rest || at > 0;
         part.offset = line->offset + (line->lasts && !line->piece ? at : 0);
         r = take(join, o, &part);
@@ -401,7 +390,8 @@ static int add_too_long(struct tail_join *join, struct tail_open *o, const struc
     join->out.tally->long_lines++;
     o->piece_dropping = true;
     return join->format->long_lines == TAIL_TRUNCATE && left > 0
-               ? tail_text_add(&o->piece, line->text, left < line->size ? cut(line->text, left) : line->size)
+               ? tail_text_add(&o->piece, line->text,
+                               left < line->size ? tail_lines_cut(line->text, left) : line->size)
                : 0;
 }
 

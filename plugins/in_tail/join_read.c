@@ -312,17 +312,14 @@ static enum tail_progress find_end(struct tail_file *file, bool enough, uint64_t
 static size_t piece_of(const struct tail_file *file, const uint8_t *data, size_t size)
 {
     const struct tail_format *format = file->join->format;
-    size_t at = format->max;
+    const size_t at = format->max;
     if (size <= at) {
         return size;
     }
     if (format->encoding) {
         return at - at % tail_lines_width(format);
     }
-    while (at > 0 && format->max - at < 3 && (data[at] & 0xc0) == 0x80) {
-        at--;
-    }
-    return at > 0 && (data[at] & 0xc0) != 0x80 ? at : format->max;
+    return tail_lines_cut(data, at);
 }
 
 /*

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "file.h"
 #include "packed.h"
@@ -423,6 +424,16 @@ bool tail_known_finished(const struct tail_instance *tail, uint64_t dev, uint64_
 
 /* -- Files closed for want of news ---------------------------------------------------------------- */
 
+/* The clock that times of files are taken from may stand still for so long. */
+static bool just_written(uint64_t changed)
+{
+    const uint64_t tick = 20000000;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return ns < changed + tick && changed < ns + tick;
+}
+
 void tail_known_park(struct tail_instance *tail, struct tail_file *file, const char *key)
 {
     struct tail_table_node *node = tail_table_first(&tail->known, file->identity.ino);
@@ -432,6 +443,7 @@ void tail_known_park(struct tail_instance *tail, struct tail_file *file, const c
             known->size = file->size;
             known->changed = file->changed;
             known->parked = true;
+            known->racy = just_written(file->changed);
             known->stream = file->stream;
             file->stream = NULL;
             tail_parked_watch(known, file);
@@ -443,7 +455,7 @@ void tail_known_park(struct tail_instance *tail, struct tail_file *file, const c
 
 static bool as_it_was(const struct tail_known *known, const struct stat *s)
 {
-    return known->parked && !known->lost && known->identity.dev == s->st_dev &&
+    return known->parked && !known->lost && !known->racy && known->identity.dev == s->st_dev &&
            known->identity.ino == s->st_ino && known->size == (uint64_t)s->st_size &&
            known->changed == (uint64_t)s->st_mtim.tv_sec * 1000000000u + (uint64_t)s->st_mtim.tv_nsec;
 }
@@ -460,26 +472,47 @@ bool tail_known_unchanged(const struct tail_instance *tail, const char *path, co
     return false;
 }
 
-bool tail_known_poll(struct tail_instance *tail, size_t *bucket,
-                     void (*fn)(struct tail_instance *, const char *))
+/* What stands for all that is there now, where it is not as it was; 0: it is. */
+static uint64_t difference(const struct tail_known *known, const char *path, bool *ret_lost)
 {
     struct stat s;
+    *ret_lost = stat(path, &s) < 0 || s.st_ino != known->identity.ino || s.st_dev != known->identity.dev;
+    if (*ret_lost) {
+        return 1; /* whatever is there instead: that is looked at for itself */
+    }
+    const uint64_t now[] = {(uint64_t)s.st_size, (uint64_t)s.st_mtim.tv_sec, (uint64_t)s.st_mtim.tv_nsec};
+    *ret_lost = known->lost;
+    return as_it_was(known, &s) ? 0 : tail_hash(now, sizeof(now)) | 2;
+}
+
+/* Also where that came to nothing: a file that is gone for good is not looked for all the time. */
+static bool is_news(struct tail_known *known, const char *path, bool *ret_lost)
+{
+    const uint64_t told = known->told;
+    known->told = difference(known, path, ret_lost);
+    return known->told && known->told != told;
+}
+
+bool tail_known_poll(struct tail_instance *tail, size_t *bucket,
+                     void (*fn)(struct tail_instance *, const char *, bool))
+{
     char path[PATH_MAX];
-    size_t i = *bucket;
-    if (!tail->parked_count || i >= tail_table_size(&tail->known)) {
+    bool lost;
+    if (!tail->parked_count || *bucket >= tail_table_size(&tail->known)) {
         return true;
     }
-    *bucket = i + 1;
-    for (struct tail_table_node *n = tail_table_bucket(&tail->known, i); n; n = n->next) {
+    for (struct tail_table_node *n = tail_table_bucket(&tail->known, *bucket); n; n = n->next) {
         struct tail_known *known = TAIL_OF(n, struct tail_known, node);
         if (!known->parked) {
             continue;
         }
         tail_known_path(known, path);
-        if (stat(path, &s) < 0 || !as_it_was(known, &s)) {
-            fn(tail, path);
-            break; /* the table may be another one now; the rest of these has its turn next time */
+        if (is_news(known, path, &lost)) {
+            fn(tail, path, lost);
+            return false; /* the table may be another one now: the rest of these come next, and this is told
+                           */
         }
     }
+    ++*bucket;
     return false;
 }

@@ -30,6 +30,7 @@ struct tail_known {
     struct tail_place *place; /* of its last known path */
     const char *name;
     uint64_t size, changed;     /* parked: as it was then */
+    uint64_t told;              /* parked and polled: what it was when that was last told of; 0: as then */
     struct tail_sub sub;        /* parked: its watch, if it has one */
     struct tail_link news;      /* parked: among those that were written to since */
     struct weir_stream *stream; /* parked: kept open, since to find it among very many takes time; or NULL */
@@ -41,6 +42,7 @@ struct tail_known {
     bool rewritten;   /* its file says something else now, and gets another stream */
     bool lost;        /* parked: its watch led to another place than its path; found again, it is opened */
     bool parked;      /* closed only because it has nothing new */
+    bool racy;        /* as it was just written to: another write may have left the same size and time */
     char key[];       /* and behind it the name */
 };
 
@@ -88,21 +90,23 @@ bool tail_known_is_sure(const struct tail_known *, const struct tail_status *);
 bool tail_known_unchanged(const struct tail_instance *, const char *path, const struct stat *);
 /*
  * Where there are no events: looks at some of the parked files, beginning at *bucket = 0, and calls fn with
- * the paths of those that changed. True: that was all.
+ * the paths of those that changed, once for each change; lost: another file is there, or none. True: that was
+ * all.
  */
 bool tail_known_poll(struct tail_instance *, size_t *bucket,
-                     void (*fn)(struct tail_instance *, const char *path));
-/* Whether the inode is one that was added as finished. */
+                     void (*fn)(struct tail_instance *, const char *path, bool lost));
 /* The one with that key, also of the buried; NULL. Looks through all. */
 struct tail_known *tail_known_find(const struct tail_instance *, const char *key);
 /* Its file, as it was last known, is still at its path. */
 bool tail_known_is_there(const struct tail_known *);
 /* The path, at most PATH_MAX bytes. */
 void tail_known_path(const struct tail_known *, char *ret);
-/* Takes it out of its table and frees it; its stream stays. */
+/* Takes it out of its table and frees it; its stream stays known, though no longer open. */
 void tail_known_drop(struct tail_instance *, struct tail_known *);
+/* Whether the inode is one that was added as finished. */
 bool tail_known_finished(const struct tail_instance *, uint64_t dev, uint64_t ino);
-void tail_known_free(struct tail_known *); /* takes NULL */
+/* One that is in no table. Closes its stream where it is open. Takes NULL. */
+void tail_known_free(struct tail_known *);
 
 /* Its path, where that is another one; malloc'ed. NULL: it is the same, or no memory. */
 char *tail_known_path_elsewhere(const struct tail_known *, const char *path);

@@ -92,9 +92,7 @@ static inline uint8_t *put_record(uint8_t *p, const struct tail_prefix *prefix, 
     return p + size;
 }
 
-/* Where a line of more than max bytes is cut: at max, or a little before so as not to cut a UTF-8 character.
- */
-static size_t cut(const uint8_t *line, size_t max)
+size_t tail_lines_cut(const uint8_t *line, size_t max)
 {
     size_t at = max;
     while (at > 0 && max - at < 3 && (line[at] & 0xc0) == 0x80) {
@@ -125,7 +123,7 @@ size_t tail_lines_first(const struct tail_format *format, const uint8_t *data, s
 {
     const uint8_t *end = tail_lines_newline(format, data, reach(format, size));
     if (format->long_lines == TAIL_SPLIT && (end ? (size_t)(end - data) : size) > format->max) {
-        return format->encoding ? format->max : cut(data, format->max);
+        return format->encoding ? format->max : tail_lines_cut(data, format->max);
     }
     return end ? (size_t)(end - data) + tail_lines_width(format) : 0;
 }
@@ -174,11 +172,11 @@ static struct unusual look_at(const struct tail_format *format, const uint8_t *l
     if (size > format->max) {
         tally->long_lines += !*split;
         if (format->long_lines == TAIL_SPLIT) {
-            size_t piece = cut(line, format->max);
+            size_t piece = tail_lines_cut(line, format->max);
             *split = true;
             return (struct unusual){piece, piece, wanted(format, line, piece, tally)};
         }
-        size_t kept = cut(line, format->max);
+        size_t kept = tail_lines_cut(line, format->max);
         bool truncated = format->long_lines == TAIL_TRUNCATE;
         tally->abandoned += truncated ? size - kept : size + 1;
         return (struct unusual){kept, size + 1, truncated && wanted(format, line, kept, tally)};

@@ -43,6 +43,9 @@ struct tail_tally {
 int tail_prefix_make(struct tail_prefix *, const struct tail_format *, const char *path,
                      const struct timespec *);
 
+/* Where a line of more than max bytes is cut: at max, or a little before so as not to cut a UTF-8 character.
+ */
+size_t tail_lines_cut(const uint8_t *line, size_t max);
 /* Bytes of a newline, which offsets of lines are a multiple of. */
 size_t tail_lines_width(const struct tail_format *);
 /* The first newline in what begins with a character, or NULL. */

@@ -48,9 +48,9 @@ int tail_open(struct tail_instance *tail, const char *path, int more)
 }
 
 /* As open; EMFILE where one of the last descriptors would be used up. */
-static int open_file(struct tail_instance *tail, const char *path)
+static int open_file(struct tail_instance *tail, const char *path, int more)
 {
-    int fd = tail_open(tail, path, 0);
+    int fd = tail_open(tail, path, more);
     if (fd >= 0 && is_last(fd)) {
         close(fd);
         errno = EMFILE;
@@ -59,10 +59,9 @@ static int open_file(struct tail_instance *tail, const char *path)
     return fd;
 }
 
-/* Where descriptors have run out, a file that has nothing new makes room. */
-static int open_somehow(struct tail_instance *tail, const char *path)
+int tail_open_somehow(struct tail_instance *tail, const char *path, int more)
 {
-    int fd = tail->spare ? tail_open(tail, path, 0) : open_file(tail, path), error = errno;
+    int fd = tail->spare ? tail_open(tail, path, more) : open_file(tail, path, more), error = errno;
     tail->spare = false;
     if (fd >= 0 || (error != EMFILE && error != ENFILE) || tail->config->exit_on_eof) {
         return fd;
@@ -70,37 +69,45 @@ static int open_somehow(struct tail_instance *tail, const char *path)
     if (!tail->limited) {
         tail_log(
             tail, WARN,
-            "no more files can be opened (%s): from now on those that have nothing new are closed until they "
-            "change, as with max_open_files; raise LimitNOFILE or ulimit -n",
+            "no more files can be opened (%s): until weir starts again those that have nothing new may be "
+            "closed until they change, as with max_open_files; raise LimitNOFILE or ulimit -n",
             strerror(error));
         tail_limit(tail);
     }
     /* one for one, and be it one of the last; and one file may always be open, or nothing would go on */
     if (tail_park_one(tail) || tail_hub_make_room(tail->hub, &tail->worker) || tail_files_open() == 0) {
-        return tail_open(tail, path, 0);
+        return tail_open(tail, path, more);
     }
     errno = error;
     return -1;
 }
 
+bool tail_refused(struct tail_instance *tail, int error)
+{
+    if (error != EMFILE && error != ENFILE) {
+        return false;
+    }
+    tail_complain(tail, "",
+                  "no more files can be opened (%s), and none has nothing new: the rest waits; raise "
+                  "LimitNOFILE or ulimit -n",
+                  strerror(error));
+    tail->crowded = true;
+    tail_retry(tail);
+    return true;
+}
+
 /* False: there are no descriptors. */
 static bool refused(struct tail_instance *tail, const char *path, int error)
 {
-    if (error == EMFILE || error == ENFILE) {
-        tail_complain(tail, "",
-                      "no more files can be opened (%s), and none has nothing new: the rest waits; raise "
-                      "LimitNOFILE or ulimit -n",
-                      strerror(error));
-        tail->crowded = true;
-        tail_retry(tail);
+    if (tail_refused(tail, error)) {
         return false;
     }
-    if (error != ENOENT && error != ENOTDIR && error != ENXIO) {
+    if (error == ENOENT || error == ENOTDIR) {
+        tail_calm(tail, path);
+    } else if (error != ENXIO) {
         tail_complain(tail, path, "%s can't be opened: %s; it is tried again when that changes", path,
                       strerror(error));
-        if (error != EACCES && error != EPERM) {
-            tail_retry(tail); /* of permissions an event tells */
-        }
+        tail_retry_after(tail, error);
     }
     return true;
 }
@@ -148,7 +155,7 @@ static int begin_new(struct tail_instance *tail, const char *path, int fd, const
 static bool begin(struct tail_instance *tail, const char *path)
 {
     struct tail_status status;
-    int fd = open_somehow(tail, path);
+    int fd = tail_open_somehow(tail, path, 0);
     if (fd < 0) {
         return refused(tail, path, errno);
     }
@@ -164,8 +171,9 @@ static bool begin(struct tail_instance *tail, const char *path)
     tail_calm(tail, path);
     struct tail_file *other = tail_file_of(tail, &status.identity);
     if (!other) {
-        if (begin_new(tail, path, fd, &status) < 0) {
-            tail_retry(tail);
+        r = begin_new(tail, path, fd, &status);
+        if (r < 0) {
+            tail_retry_after(tail, -r);
         }
         return true;
     }

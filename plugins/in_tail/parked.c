@@ -195,7 +195,7 @@ static bool open_one(struct tail_instance *tail, struct tail_known *known)
         look(tail, known, path, fd != -EAGAIN && fd != -EMFILE && fd != -ENFILE);
         return true;
     }
-    if (status.size == known->size && status.changed == known->changed) {
+    if (!known->racy && status.size == known->size && status.changed == known->changed) {
         tail_list_remove(&known->news); /* the event was of what had been read when it was closed */
         close(fd);
         return true;

@@ -279,37 +279,44 @@ static enum tail_progress find_end(struct tail_file *file, uint64_t *ret_size)
     return TAIL_MORE;
 }
 
-/* Sends the first `size` bytes after the offset as one record (none: no record), and moves to `offset`. */
-static enum tail_progress send_part(struct tail_file *file, size_t size, bool record, uint64_t offset)
+/*
+ * Sends the line of `line` bytes at the offset, or what is wanted of one that is too long, and moves to
+ * `offset`, behind it.
+ */
+static enum tail_progress send_line(struct tail_file *file, uint64_t line, uint64_t offset)
 {
     struct tail_instance *tail = file->tail;
+    const struct tail_format *format = tail->format;
+    const bool too_long = line > format->max, record = !too_long || format->long_lines != TAIL_SKIP;
+    const uint64_t all = offset - file->offset;
+    size_t size = !record ? 0 : too_long ? format->max : (size_t)line;
+    const size_t span = tail_token_span(file->offset), want = span + size + (size && too_long);
     struct weir_position position = {file->stream, offset, 0};
     struct weir_draft *draft;
-    size_t span = tail_token_span(file->offset);
-    size = record ? size : 0;
-    uint8_t *buffer = tail_hub_buffer(tail->hub, span + size);
+    struct tail_tally tally = {.long_lines = too_long};
+    uint8_t *buffer = tail_hub_buffer(tail->hub, want);
     struct tail_prefix *prefix = make_prefix(file);
     if (!buffer || !prefix) {
         return broken(ENOMEM);
     }
-    ssize_t n = tail_file_pread(file, buffer, span + size, file->offset - span);
+    ssize_t n = tail_file_pread(file, buffer, want, file->offset - span);
     if (n < 0) {
         return TAIL_BROKEN;
     }
     int error = tail_file_token(file, offset, &position.token);
     enum tail_progress r = tail_file_compare(file, buffer, (size_t)n, file->offset, file->token);
-    if (r == TAIL_MORE && ((size_t)n < span + size || error == -ENODATA)) {
+    if (r == TAIL_MORE && ((size_t)n < want || error == -ENODATA)) {
         r = TAIL_CHANGED;
     } else if (r == TAIL_MORE) {
-        r = error ? broken(-error)
-                  : begin(tail, tail_lines_room(tail->format, prefix, buffer, 0, size), &draft);
+        r = error ? broken(-error) : begin(tail, tail_lines_room(format, prefix, buffer, 0, size), &draft);
     }
     if (r != TAIL_MORE) {
         return r;
     }
-    struct tail_tally tally = {0};
-    if (record &&
-        !tail_lines_pack_rest(tail->format, prefix, draft, buffer + span, size, file->offset, &tally)) {
+    if (size && too_long && !format->encoding) { /* whose decoder sees to it */
+        size = tail_lines_cut(buffer + span, size);
+    }
+    if (record && !tail_lines_pack_rest(format, prefix, draft, buffer + span, size, file->offset, &tally)) {
         tail_batch_drop(tail, draft);
         return broken(ENOMEM);
     }
@@ -317,6 +324,9 @@ static enum tail_progress send_part(struct tail_file *file, size_t size, bool re
     tail_file_move_to(file, offset, position.token);
     file->scanned = 0;
     tail_batch_end(tail, draft, &position);
+    if (too_long) {
+        tail_account_abandon(file, offset, record ? line - size : all, TAIL_TOO_LONG);
+    }
     return TAIL_MORE;
 }
 
@@ -333,14 +343,7 @@ static enum tail_progress read_long(struct tail_file *file)
     } else if (format->long_lines == TAIL_SPLIT) {
         r = read_lines(file, format->max + CUT_ROOM);
     } else {
-        bool truncated = format->long_lines == TAIL_TRUNCATE;
-        r = send_part(file, format->max, truncated, file->offset + size + tail_lines_width(format));
-        if (r == TAIL_MORE) {
-            tail_file_tell(file, &(struct tail_tally){.long_lines = 1});
-            tail_account_abandon(file, file->offset,
-                                 truncated ? size - format->max : size + tail_lines_width(format),
-                                 TAIL_TOO_LONG);
-        }
+        r = send_line(file, size, file->offset + size + tail_lines_width(format));
     }
     tail_hub_trim(file->tail->hub, file->tail->config->buffer_chunk_size + TAIL_TOKEN_SPAN);
     return r;
@@ -368,7 +371,6 @@ enum tail_progress tail_file_read(struct tail_file *file, size_t *bytes)
 
 enum tail_progress tail_file_flush(struct tail_file *file)
 {
-    const struct tail_format *format = file->tail->format;
     see_order(file);
     if (file->join) {
         return tail_join_flush(file);
@@ -376,14 +378,6 @@ enum tail_progress tail_file_flush(struct tail_file *file)
     if (file->scanned == 0) {
         return TAIL_END;
     }
-    bool too_long = file->scanned > format->max;
-    size_t size = too_long ? format->max : (size_t)file->scanned;
-    bool record = !too_long || format->long_lines != TAIL_SKIP;
-    uint64_t given_up = file->scanned - (record ? size : 0);
-    enum tail_progress r = send_part(file, size, record, file->offset + file->scanned);
-    if (r == TAIL_MORE && too_long) {
-        tail_file_tell(file, &(struct tail_tally){.long_lines = 1});
-        tail_account_abandon(file, file->offset, given_up, TAIL_TOO_LONG);
-    }
+    enum tail_progress r = send_line(file, file->scanned, file->offset + file->scanned);
     return r == TAIL_MORE ? TAIL_END : r;
 }

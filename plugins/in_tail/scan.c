@@ -166,9 +166,7 @@ static void walk_unreadable(void *data, const char *path, int error)
 {
     struct tail_instance *tail = data;
     tail_complain(tail, path, "the directory %s can't be read: %s", path, strerror(error));
-    if (error != EACCES && error != EPERM) {
-        tail_retry(tail);
-    }
+    tail_retry_after(tail, error);
 }
 
 static bool walk_enough(void *data)
@@ -218,6 +216,7 @@ static void sweep_on(struct tail_instance *tail)
     }
     scan->sweep = NULL;
     tail_dirs_sweep(tail);
+    tail_calm_gone(tail);
 }
 
 /* -- Searching and polling ------------------------------------------------------------------------------ */
@@ -266,10 +265,12 @@ static void poll_file(struct tail_file *file)
     }
 }
 
-static void look_at_parked(struct tail_instance *tail, const char *path)
+static void look_at_parked(struct tail_instance *tail, const char *path, bool lost)
 {
     tail->rescan |= !tail_look(tail, path);
-    tail_scan_renamed(tail, false);
+    if (lost) {
+        tail_scan_renamed(tail, false);
+    }
 }
 
 static void poll_on(struct tail_instance *tail)

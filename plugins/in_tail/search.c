@@ -18,6 +18,7 @@
 #include "allow.h"
 #include "file.h"
 #include "known.h"
+#include "scan.h"
 
 struct tail_search {
     struct tail_instance *tail;
@@ -68,6 +69,13 @@ static bool may_be_moved(const struct tail_instance *tail, uint64_t ino, const c
     return false;
 }
 
+/* Something could not be looked at: the search is made again. */
+static void again(struct tail_instance *tail, int error)
+{
+    tail->missed = true;
+    tail_retry_after(tail, error);
+}
+
 static void found(struct tail_instance *tail, const char *path, int fd, bool late)
 {
     struct tail_status status;
@@ -83,45 +91,50 @@ static void found(struct tail_instance *tail, const char *path, int fd, bool lat
     } else {
         tail_log(tail, INFO, "%s was renamed while nobody looked: what is left of it is read", path);
     }
-    tail_file_begin(tail, path, fd, &status, false);
+    tail_calm(tail, path);
+    int r = tail_file_begin(tail, path, fd, &status, false);
+    if (r < 0) {
+        again(tail, -r);
+    }
 }
 
-static void look(struct tail_instance *tail, int dir, const char *dir_path, const char *name, bool late)
+static void look(struct tail_instance *tail, const char *path, bool late)
 {
     struct stat s;
-    char path[PATH_MAX + NAME_MAX];
-    if (fstatat(dir, name, &s, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(s.st_mode)) {
+    if (lstat(path, &s) < 0 || !S_ISREG(s.st_mode)) {
         return;
     }
     tail_known_meet(tail, s.st_ino); /* which the directory may tell otherwise */
     if (!is_missed(tail, &s, late)) {
         return;
     }
-    int fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
-    snprintf(path, sizeof(path), "%s/%s", dir_path, name);
-    if (fd < 0) {
-        tail_complain(tail, path, "%s was followed under another name, but can't be opened now: %s", path,
-                      strerror(errno));
-    } else {
+    int fd = tail_open_somehow(tail, path, O_NOFOLLOW);
+    if (fd >= 0) {
         found(tail, path, fd, late);
+    } else if (tail_refused(tail, errno)) {
+        tail->missed = true;
+    } else if (errno != ENOENT) {
+        int error = errno;
+        tail_complain(tail, path, "%s was followed under another name, but can't be opened now: %s", path,
+                      strerror(error));
+        again(tail, error);
+    }
+}
+
+/* A name in a directory. */
+static void look_in(struct tail_instance *tail, const char *dir, const char *name, bool late)
+{
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) < sizeof(path)) {
+        look(tail, path, late);
     }
 }
 
 void tail_search_at(struct tail_instance *tail, const char *path)
 {
-    char dir[PATH_MAX];
     struct stat s;
-    const char *slash = strrchr(path, '/');
-    if (!slash || slash - path >= PATH_MAX || !tail_table_count(&tail->known) || lstat(path, &s) < 0 ||
-        !tail_table_first(&tail->known, s.st_ino)) {
-        return;
-    }
-    memcpy(dir, path, (size_t)(slash - path));
-    dir[slash - path] = 0;
-    int fd = open(*dir ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        look(tail, fd, dir, slash + 1, false);
-        close(fd);
+    if (tail_table_count(&tail->known) && lstat(path, &s) == 0 && tail_table_first(&tail->known, s.st_ino)) {
+        look(tail, path, false);
     }
 }
 
@@ -130,10 +143,13 @@ static void look_for(struct tail_instance *tail, const char *path, uint64_t ino)
 {
     const struct dirent *entry;
     DIR *dir = opendir(*path ? path : "/");
+    if (!dir) {
+        again(tail, errno);
+    }
     while (dir && (entry = readdir(dir))) {
         bool its = entry->d_ino == ino && may_be_moved(tail, ino, path, entry->d_name);
         if (its || tail->loose_inodes) {
-            look(tail, dirfd(dir), path, entry->d_name, false);
+            look_in(tail, path, entry->d_name, false);
         }
     }
     if (dir) {
@@ -194,7 +210,7 @@ static bool step(struct tail_search *search)
     }
     tail_known_meet(tail, entry->d_ino);
     if (tail->loose_inodes || may_be_moved(tail, entry->d_ino, path, entry->d_name)) {
-        look(tail, dirfd(search->dir), path, entry->d_name, search->late);
+        look_in(tail, path, entry->d_name, search->late);
     }
     return true;
 }
@@ -220,6 +236,9 @@ static void begin_place(struct tail_search *search, struct tail_place *place)
 {
     search->dir = opendir(*place->path ? place->path : "/");
     bool gone = !search->dir && (errno == ENOENT || errno == ENOTDIR);
+    if (!search->dir && !gone) {
+        again(search->tail, errno);
+    }
     if ((search->dir || gone) && device_of(place->path, &place->dev) && gone) {
         place->listed = search->tail->round;
     }
@@ -233,7 +252,7 @@ bool tail_search_step(struct tail_search *search)
         } else {
             begin_place(search, search->places[search->next++]);
         }
-        if (tail_hub_enough(search->tail->hub)) {
+        if (tail_hub_enough(search->tail->hub) || search->tail->crowded) {
             return false;
         }
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * in_tail: follows files and sends each line as a record. This file: the options, the descriptor, the life of
- * an instance and its timers. create and destroy run on control, everything else on the instance's loop.
+ * in_tail: follows files and sends each line as a record. This file: the descriptor, the life of an instance,
+ * its turns and its timers. create and destroy run on control, everything else on the instance's loop.
  */
 #include "tail.h"
 
@@ -92,7 +92,40 @@ static void remove_timers(struct tail_instance *tail)
 /* Without memory for a timer, the next event or refresh leads here again. */
 void tail_retry(struct tail_instance *tail)
 {
-    tail->retrying = tail->retrying || set_timer(tail, TIMER_RETRY, on_retry, RETRY, 0);
+    if (!tail->retrying || tail->patient) {
+        tail->patient = false;
+        tail->retrying = set_timer(tail, TIMER_RETRY, on_retry, RETRY, 0) || tail->retrying;
+    }
+}
+
+static void retry_less(struct tail_instance *tail)
+{
+    tail->lasting = true;
+    if (!tail->retrying && tail->patience < tail->config->refresh_interval) {
+        tail->patience = tail->patience ? tail->patience * 2 : RETRY;
+        tail->patient = tail->retrying = set_timer(tail, TIMER_RETRY, on_retry, tail->patience, 0);
+    }
+}
+
+void tail_retry_after(struct tail_instance *tail, int error)
+{
+    switch (error) {
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case EAGAIN:
+    case EINTR:
+        tail_retry(tail);
+        break;
+    case EACCES:
+    case EPERM:
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+        break;
+    default:
+        retry_less(tail);
+    }
 }
 
 void tail_poll(struct tail_instance *tail)
@@ -292,6 +325,10 @@ static void refresh(struct tail_worker *worker)
     if (tail->starved && !tail->retrying) { /* there was no memory for on_retry's timer either */
         tail->paused = tail->starved = false;
     }
+    if (!tail->lasting) {
+        tail->patience = 0;
+    }
+    tail->lasting = false;
     poll_at_last(tail);
     tail_rescan(tail);
     tail_scan_renamed(tail, true);
@@ -306,13 +343,17 @@ static void on_poll(void *data)
 static void on_retry(void *data)
 {
     struct tail_instance *tail = data;
-    tail->retrying = false;
+    tail->retrying = tail->patient = false;
     tail->crowded = false;
     tail->starved = false;
     tail->paused = false; /* want of memory was a reason to pause, too */
     poll_at_last(tail);
     tail_calm(tail, "");
     tail_rescan(tail);
+    if (tail->missed) {
+        tail->missed = false;
+        tail_scan_renamed(tail, false);
+    }
 }
 
 /* -- Life

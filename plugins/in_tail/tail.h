@@ -71,6 +71,7 @@ struct tail_instance {
     uint64_t dev_before, dev_now; /* the number that a device has got anew */
     uint64_t started;             /* when, ns since 1970 */
     uint64_t done, total;         /* for exit_on_eof: bytes read of those there */
+    uint64_t patience;            /* ns until what may last is looked at again; 0: nothing was met */
     uint32_t open_count, parked_count;
     uint32_t undecided; /* compressed files that wait for what becomes of others */
     bool first_start;   /* no stream is known: read_from_head counts */
@@ -84,6 +85,9 @@ struct tail_instance {
     bool paused;        /* an output is full; resume will come */
     bool starved;       /* for want of memory */
     bool retrying;      /* something could not be opened: the timer runs */
+    bool patient;       /* it runs for what may last */
+    bool lasting;       /* something that may last was met since the last refresh */
+    bool missed;        /* a search could not look at all that there is */
     bool polling;       /* there is something that inotify does not cover */
     bool remote_said;   /* that files are polled because of where they lie */
     bool noted;         /* one could not be opened without its time of access being noted */
@@ -116,11 +120,18 @@ void tail_limit(struct tail_instance *);
 void tail_wake(struct tail_instance *);
 /* Something could not be opened now: the instance looks again in a second. */
 void tail_retry(struct tail_instance *);
+/*
+ * The same for that errno: what may last is looked at after a second, then after two and so on, until the
+ * refresh comes sooner; for what an event or the refresh tells of, nothing is done.
+ */
+void tail_retry_after(struct tail_instance *, int error);
 /* From now on something must be looked at from time to time. */
 void tail_poll(struct tail_instance *);
 /* Warns once about a path, until tail_calm. */
 void tail_complain(struct tail_instance *, const char *path, const char *format, ...) WEIR_PRINTF(3, 4);
 void tail_calm(struct tail_instance *, const char *path);
+/* Takes back what is said of paths that are gone, and of directories that can be read now. */
+void tail_calm_gone(struct tail_instance *);
 void tail_calm_all(struct tail_instance *); /* and frees the table */
 /* With exit_on_eof: ends the input where nothing is left. */
 void tail_end(struct tail_instance *);

@@ -142,7 +142,7 @@ void tail_file_give_up(struct tail_file *file, int error)
                       strerror(error));
         tail_file_close(file);
     }
-    tail_retry(tail);
+    tail_retry_after(tail, error);
 }
 
 size_t tail_file_work(struct tail_file *file)

@@ -66,6 +66,34 @@ START_TEST(no_memory_to_decode)
 END_TEST
 #endif
 
+/* A line that is longer than a read, and one that never ends. */
+START_TEST(truncated_between_characters)
+{
+    enum { COUNT = 4000, MOST = 4096 };
+    char text[3 * COUNT + 1], expected[MOST + 2];
+    for (size_t k = 0; k < COUNT; k++) {
+        memcpy(text + 3 * k, "\xe2\x82\xac", 4);
+    }
+    memcpy(expected, text, MOST / 3 * 3);
+    memcpy(expected + MOST / 3 * 3, "\n", 2);
+    struct weir_instance *i = start_head("f", "buffer_chunk_size", "4k", "buffer_max_size", "4k",
+                                         "long_lines", "truncate", "rotate_wait", "1s");
+    append("f", text);
+    if (_i == 0) {
+        append("f", "\n");
+    } else {
+        fake_idle(host);
+        unlink(at("f"));
+        fake_idle(host);
+        fake_later(host, UINT64_C(2000000000));
+    }
+    expect(expected);
+    ck_assert_int_eq(fake_metric(i, "abandoned_bytes", "too_long"), 3 * COUNT - MOST / 3 * 3);
+    ck_assert_int_eq(fake_metric(i, "long_lines", "truncate"), 1);
+    fake_stop(i);
+}
+END_TEST
+
 START_TEST(lines_of_every_kind)
 {
     static const char text[] = "a\n\n\r\nb\r\n\0\n\0x\0y\n\xff\xfe\xc3\n\xe2\x82\xac\n \n";
@@ -318,6 +346,7 @@ int main(void)
     tcase_add_test(tests, empty_lines_skipped);
     tcase_add_test(tests, fields);
     tcase_add_test(tests, bad_settings);
+    tcase_add_loop_test(tests, truncated_between_characters, 0, 2);
 #if REPLACES_REALLOC
     tcase_add_loop_test(tests, no_memory_to_decode, 0, 2);
 #endif

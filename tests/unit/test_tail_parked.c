@@ -32,9 +32,16 @@ int inotify_rm_watch(int fd, int watch)
     return (int)syscall(SYS_inotify_rm_watch, fd, watch);
 }
 
+static int directory_error; /* of one called "bad" */
+
 DIR *opendir(const char *path)
 {
     DIR *(*real)(const char *);
+    const char *name = strrchr(path, '/');
+    if (directory_error && name && strcmp(name, "/bad") == 0) {
+        errno = directory_error;
+        return NULL;
+    }
     *(void **)&real = dlsym(RTLD_NEXT, "opendir");
     directories++;
     return real(path);
@@ -336,8 +343,8 @@ START_TEST(written_to_and_removed_while_an_output_is_full)
 {
     append("0.log", "1\n");
     append("1.log", "1\n");
-    struct weir_instance *i =
-        start_head("*.log", "close_inactive", "10s", "max_open_files", _i ? "1" : "0", "poll_interval", "1h");
+    struct weir_instance *i = start_head("*.log", "close_inactive", "10s", "max_open_files", _i ? "1" : "0",
+                                         "poll_interval", "1h", "refresh_interval", "365d");
     expect("1\n1\n");
     clock_ns += UINT64_C(20000000000);
     fake_later(host, UINT64_C(20000000000));
@@ -356,19 +363,20 @@ START_TEST(written_to_and_removed_while_an_output_is_full)
 }
 END_TEST
 
-/* The next file that is opened has one of the last descriptors. */
-static void limit_descriptors(bool limited)
+/* So many more descriptors are left, or as many as before. The next file that is opened has one of the last.
+ */
+static void limit_descriptors(rlim_t more)
 {
     static struct rlimit before;
-    if (!limited) {
+    if (!more) {
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
         return;
     }
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     ck_assert_int_eq(close(fd), 0);
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
-    struct rlimit now = {.rlim_cur = (rlim_t)fd + 2, .rlim_max = before.rlim_max};
-    ck_assert_uint_ge(now.rlim_cur / 4, 2); /* so many are the last */
+    struct rlimit now = {.rlim_cur = (rlim_t)fd + more, .rlim_max = before.rlim_max};
+    ck_assert_uint_ge(now.rlim_cur / 4, more); /* so many are the last */
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &now), 0);
 }
 
@@ -378,18 +386,176 @@ START_TEST(renamed_after_descriptors_had_run_out)
     append("0.log", "1\n");
     struct weir_instance *i = start_few("*.log", "0");
     expect("1\n");
-    limit_descriptors(true);
+    limit_descriptors(2);
     append("1.log", "1\n");
     expect("1\n");
     ck_assert_uint_eq(fake_logged(host, "no more files can be opened"), 1);
     ck_assert_int_eq(fake_metric(i, "files", NULL), 1);
-    limit_descriptors(false);
+    limit_descriptors(0);
     ahead += 3600; /* there is nothing to expect of it when it is renamed */
     move("0.log", "0.log.old");
     fake_idle(host);
     append("0.log.old", "2\n");
     expect("2\n");
     ck_assert_uint_eq(fake_logged(host, "after rotate_wait"), 0);
+    fake_stop(i);
+}
+END_TEST
+
+/* Within one tick of the clock that times of files are taken from: in the place of what was read stands as
+ * much. */
+START_TEST(rewritten_as_it_is_closed)
+{
+    struct stat s;
+    append("0.log", "1\n");
+    append("1.log", "1\n");
+    struct weir_instance *i = start_few("*.log", "1");
+    expect("1\n1\n");
+    append("0.log", "2\n");
+    expect("2\n");
+    ck_assert_int_eq(stat(at("0.log"), &s), 0);
+    append("1.log", "2\n");
+    expect("2\n");
+    overwrite("0.log", "3\n4\n");
+    ck_assert_int_eq(utimensat(AT_FDCWD, at("0.log"), (struct timespec[]){s.st_atim, s.st_mtim}, 0), 0);
+    expect("3\n4\n");
+    fake_stop(i);
+}
+END_TEST
+
+/* Without events: what is gone is looked for once, and does not keep the news of others waiting. */
+START_TEST(polled_beside_one_that_is_gone)
+{
+    for (int k = 0; k < FILES; k++) {
+        append(name_of(k), "1\n");
+    }
+    struct weir_instance *i = start_head("*.log", "max_open_files", "1", "inotify_watcher", "false",
+                                         "poll_interval", "1s", "refresh_interval", "365d");
+    expect("1\n1\n1\n1\n1\n1\n");
+    for (int k = 0; k < FILES; k += 2) {
+        ahead += 3600;
+        if (_i) {
+            unlink(at(name_of(k)));
+        } else {
+            char old[32];
+            snprintf(old, sizeof(old), "%d.old", k);
+            move(name_of(k), old);
+        }
+    }
+    for (int k = 0; k < 4; k++) {
+        clock_ns += UINT64_C(10000000000); /* so long a directory is looked at again after it changed */
+        fake_later(host, UINT64_C(1000000000));
+    }
+    directories = 0;
+    for (int round = 0; round < 3; round++) {
+        for (int k = 1; k < FILES; k += 2) {
+            append(name_of(k), "2\n");
+            fake_later(host, UINT64_C(1000000000));
+            fake_idle(host);
+            size_t size;
+            free(sent_text(&size));
+            ck_assert_uint_eq(size, 2);
+            seen();
+        }
+    }
+    ck_assert_uint_eq(directories, 0);
+    fake_stop(i);
+}
+END_TEST
+
+/* What has nothing new makes room for it, and it is none that was written to too late. */
+START_TEST(renamed_while_there_are_no_descriptors)
+{
+    struct weir_instance *i = start_on_files();
+    append(name_of(1), "2\n");
+    expect("2\n");
+    limit_descriptors(1);
+    append(name_of(0), "2\n");
+    move(name_of(0), "0.old");
+    expect("2\n");
+    limit_descriptors(0);
+    ck_assert_uint_eq(fake_logged(host, "can't be opened now"), 0);
+    ck_assert_uint_eq(fake_logged(host, "after rotate_wait"), 0);
+    fake_stop(i);
+}
+END_TEST
+
+static bool complains(struct weir_instance *i, const char *what)
+{
+    char *text = weir_fake_details(i);
+    ck_assert_ptr_nonnull(text);
+    bool found = strstr(text, what) != NULL;
+    free(text);
+    return found;
+}
+
+/* Of what is well again, or gone, the status says nothing more. */
+START_TEST(complaints_end)
+{
+    mkdir(at("bad"), 0700);
+    mkdir(at("good"), 0700);
+    ck_assert_int_eq(mkfifo(at("good/fifo"), 0600), 0);
+    ck_assert_int_eq(symlink("loop", at("good/loop")), 0);
+    directory_error = EACCES;
+    struct weir_instance *i = start_head("*/*", "refresh_interval", "60s");
+    fake_idle(host);
+    ck_assert(complains(i, "is not a regular file") && complains(i, "good/loop can't be opened"));
+    ck_assert(complains(i, "bad can't be read"));
+    unlink(at("good/fifo"));
+    unlink(at("good/loop"));
+    fake_later(host, UINT64_C(60000000000));
+    ck_assert(!complains(i, "good/") && complains(i, "bad can't be read"));
+    directory_error = 0;
+    fake_later(host, UINT64_C(60000000000));
+    ck_assert(!complains(i, "bad"));
+    fake_stop(i);
+}
+END_TEST
+
+/* It is looked at again less and less often, and then as everything is. */
+START_TEST(errors_that_last)
+{
+    static const struct {
+        int error;
+        unsigned most;
+    } cases[] = {{EIO, 4}, {ELOOP, 0}};
+    mkdir(at("bad"), 0700);
+    mkdir(at("good"), 0700);
+    ck_assert_int_eq(symlink("loop", at("good/loop.log")), 0);
+    directory_error = cases[_i].error;
+    struct weir_instance *i = start_head("*/*.log", "refresh_interval", "20s");
+    fake_idle(host);
+    directories = 0;
+    for (int k = 0; k < 19; k++) {
+        fake_later(host, UINT64_C(1000000000));
+    }
+    ck_assert_uint_le(directories, 3 * cases[_i].most);
+    for (int k = 0; k < 40; k++) {
+        fake_later(host, UINT64_C(1000000000));
+    }
+    directory_error = 0;
+    append("bad/a.log", "1\n");
+    fake_later(host, UINT64_C(20000000000));
+    expect("1\n");
+    fake_stop(i);
+}
+END_TEST
+
+/* They do not keep it from ending. */
+START_TEST(errors_that_last_where_files_are_read_once)
+{
+    mkdir(at("bad"), 0700);
+    mkdir(at("good"), 0700);
+    ck_assert_int_eq(symlink("loop", at("good/loop.log")), 0);
+    append("good/a.log", "1\n");
+    directory_error = EIO;
+    struct weir_instance *i = start_head("*/*.log", "exit_on_eof", "true", "refresh_interval", "20s");
+    expect("1\n");
+    ck_assert(!fake_is_ended(i));
+    for (int k = 0; k < 120 && !fake_is_ended(i); k++) {
+        fake_later(host, UINT64_C(1000000000));
+    }
+    ck_assert(fake_is_ended(i));
     fake_stop(i);
 }
 END_TEST
@@ -411,6 +577,12 @@ int main(void)
     tcase_add_loop_test(tests, stopped_with_news, 0, 2);
     tcase_add_loop_test(tests, written_to_and_removed_while_an_output_is_full, 0, 2);
     tcase_add_test(tests, renamed_after_descriptors_had_run_out);
+    tcase_add_test(tests, rewritten_as_it_is_closed);
+    tcase_add_loop_test(tests, polled_beside_one_that_is_gone, 0, 2);
+    tcase_add_test(tests, renamed_while_there_are_no_descriptors);
+    tcase_add_test(tests, complaints_end);
+    tcase_add_loop_test(tests, errors_that_last, 0, 2);
+    tcase_add_test(tests, errors_that_last_where_files_are_read_once);
     tcase_add_loop_test(tests, truncated_and_closed_before_the_writer_goes_on, 0, 3);
     suite_add_tcase(suite, tests);
     return run(suite);
