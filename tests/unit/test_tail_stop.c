@@ -7,7 +7,7 @@ enum { LINE = 32 };
 /* Which tells whose it is, and which one. */
 static void put_line(char ret[LINE + 1], const char *name, size_t number)
 {
-    snprintf(ret, LINE + 1, "%-20.20s %010zu\n", name, number);
+    snprintf(ret, LINE + 1, "%-20.20s %010u\n", name, (unsigned)number);
 }
 
 static void append_lines(const char *name, size_t count)
