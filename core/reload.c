@@ -3,9 +3,10 @@
  * The way of a reload, one at a time, everything on the control thread and nothing waited for but events:
  *
  *   IDLE       a request begins: plan_create reads, checks, compares, and makes what is new
- *   STARTING   the new outputs start beside the old ones; if one can't, they end again and nothing has
- * changed SETTLING   the plan is in force (reload_apply): outputs that go hand over or drain, new inputs
- * start IDLE       whoever asked is answered, and the next request begins
+ *   STARTING   the new outputs start beside the old ones, and nothing has changed yet
+ *   GIVING_UP  one could not start: they end again
+ *   SETTLING   the plan is in force (reload_apply): outputs that go hand over or drain, new inputs start
+ *   IDLE       whoever asked is answered, and the next request begins
  */
 #include "reload.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A reload under way, shared by reload.c and reload_apply.c. Control thread. */
+/* A reload under way, shared by reload.c, reload_apply.c and reload_settle.c. Control thread. */
 #ifndef WEIR_CORE_RELOAD_PRIVATE_H
 #define WEIR_CORE_RELOAD_PRIVATE_H
 

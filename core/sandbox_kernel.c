@@ -109,72 +109,36 @@ int sandbox_rules_enforce(int rules)
  * new parts of the kernel that have had many holes. New ones only matter here when they do what one of these
  * does.
  */
+/* clang-format off */
 static const int refused[] = {
-    SYS_execve,
-    SYS_execveat, /* other programs */
-    SYS_ptrace,
-    SYS_process_vm_readv,
-    SYS_process_vm_writev,
-    SYS_pidfd_getfd, /* other processes */
-    SYS_kcmp,
-    SYS_process_madvise,
-    SYS_mount,
-    SYS_umount2,
-    SYS_pivot_root,
-    SYS_chroot,
-    SYS_unshare,
-    SYS_setns, /* what the file system is */
-    SYS_move_mount,
-    SYS_open_tree,
-    SYS_fsopen,
-    SYS_fsconfig,
-    SYS_fsmount,
-    SYS_fspick,
-    SYS_mount_setattr, /* */
-    SYS_open_by_handle_at,
-    SYS_fanotify_init,
-    SYS_quotactl,
-    SYS_quotactl_fd,
-    SYS_acct,
-    SYS_swapon,
-    SYS_swapoff, /* */
-    SYS_bpf,
-    SYS_perf_event_open,
-    SYS_userfaultfd,
-    SYS_io_uring_setup,
-    SYS_io_uring_enter,
-    SYS_io_uring_register, /* */
-    SYS_init_module,
-    SYS_finit_module,
-    SYS_delete_module,
-    SYS_kexec_load,
-    SYS_reboot,
-    SYS_syslog, /* the kernel */
-    SYS_add_key,
-    SYS_request_key,
-    SYS_keyctl, /* */
-    SYS_settimeofday,
-    SYS_clock_settime,
-    SYS_clock_adjtime,
-    SYS_adjtimex,
-    SYS_sethostname,
-    SYS_setdomainname, /* */
-    SYS_personality,
-    SYS_vhangup,
-    SYS_nfsservctl,
-    SYS_lookup_dcookie,
+    /* other programs */
+    SYS_execve, SYS_execveat,
+    /* other processes */
+    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_pidfd_getfd, SYS_kcmp, SYS_process_madvise,
+    /* what the file system is */
+    SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_unshare, SYS_setns, SYS_move_mount, SYS_open_tree,
+    SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick, SYS_mount_setattr,
+    /* files by handles, and what rules file systems as a whole */
+    SYS_open_by_handle_at, SYS_fanotify_init, SYS_quotactl, SYS_quotactl_fd, SYS_acct, SYS_swapon, SYS_swapoff,
+    /* large new parts of the kernel */
+    SYS_bpf, SYS_perf_event_open, SYS_userfaultfd,
+    SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
+    /* the kernel itself */
+    SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_reboot, SYS_syslog,
 #ifdef SYS_kexec_file_load
     SYS_kexec_file_load,
 #endif
+    /* its keys */
+    SYS_add_key, SYS_request_key, SYS_keyctl,
+    /* its clock and name */
+    SYS_settimeofday, SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex, SYS_sethostname, SYS_setdomainname,
+    /* old things that nobody needs */
+    SYS_personality, SYS_vhangup, SYS_nfsservctl, SYS_lookup_dcookie,
 #ifdef SYS_iopl
-    SYS_iopl,
-    SYS_ioperm,
-    SYS_modify_ldt,
-    SYS_uselib,
-    SYS_ustat,
-    SYS_sysfs,
+    SYS_iopl, SYS_ioperm, SYS_modify_ldt, SYS_uselib, SYS_ustat, SYS_sysfs,
 #endif
 };
+/* clang-format on */
 
 enum {
     REFUSED = sizeof(refused) / sizeof(*refused),
