@@ -242,6 +242,42 @@ static void give_up(struct reload *r)
     for (size_t i = 0; i < p->output_count; i++)
         if (p->outputs[i].made && p->outputs[i].made->started)
             output_cancel(p->outputs[i].made);
+    loop_timer_set(r->timer, RELOAD_LAST_WAIT, 0);
+}
+
+static void say_not_started(struct reload *r, const struct plan_output *item)
+{
+    if (!item->answered)
+        reload_say(r, WEIR_LOG_ERROR,
+                   "output %s has not started within the %" PRIu64 " ms of watchdog (plugin %s)", item->alias,
+                   r->engine->service.watchdog / 1000000, item->made->base.plugin->path);
+}
+
+static void say_not_ended(const struct plan_output *item)
+{
+    if (!item->made->joined)
+        log_error(item->alias, "does not stop (plugin %s): the reload waits for it",
+                  item->made->base.plugin->path);
+}
+
+void reload_on_late_start(struct reload *r)
+{
+    struct plan *p = r->plan;
+    bool starting = r->state == RELOAD_STARTING;
+
+    for (size_t i = 0; p && i < p->output_count; i++) {
+        struct plan_output *item = &p->outputs[i];
+        if (!item->made || !item->made->started)
+            continue;
+        if (starting)
+            say_not_started(r, item);
+        else
+            say_not_ended(item);
+    }
+    if (!starting)
+        return;
+    r->failed = true;
+    reload_after_starting(r);
 }
 
 /* All that were started are gone again. */
@@ -261,8 +297,8 @@ static void settle(struct reload *r)
     WEIR_KILL_POINT("reload-apply");
     reload_apply(r);
     WEIR_KILL_POINT("reload-applied");
-    if (r->going)
-        loop_timer_set(r->timer, r->engine->service.grace ? r->engine->service.grace : 1, 0);
+    uint64_t grace = r->engine->service.grace ? r->engine->service.grace : 1;
+    loop_timer_set(r->timer, r->going ? grace : 0, 0);
     reload_advance(r);
 }
 
@@ -294,6 +330,7 @@ static void on_begin(struct loop_call *call)
     say_problems(r);
     WEIR_KILL_POINT("reload-planned");
     if (good) {
+        loop_timer_set(r->timer, r->engine->service.watchdog, 0);
         start_outputs(r);
         reload_after_starting(r);
     } else {
@@ -306,6 +343,9 @@ void reload_on_output(struct reload *r, struct output *o, bool started)
     if (o->role != OUTPUT_COMING)
         return;
     r->starting--;
+    for (size_t i = 0; i < r->plan->output_count; i++)
+        if (r->plan->outputs[i].made == o)
+            r->plan->outputs[i].answered = true;
     if (!started) {
         char *why = instance_error(&o->base);
         reload_say(r, WEIR_LOG_ERROR, "output %s can't start: %s", o->base.alias->chars,

@@ -16,6 +16,7 @@ struct plan_output {
     struct output *running; /* which it follows on, or is; NULL: none */
     bool stays;
     struct output *made; /* where it does not stay */
+    bool answered;       /* whether it could start */
     bool released;       /* it may write */
     char *alias;
 };

@@ -8,6 +8,9 @@
 #include "reload.h"
 #include "reload_plan.h"
 
+/* What was told to end, and does not in this time (ns), is named. */
+static const uint64_t RELOAD_LAST_WAIT = 2000000000;
+
 enum reload_state {
     RELOAD_IDLE,
     RELOAD_STARTING,  /* the new outputs start, and nothing has changed yet */
@@ -47,7 +50,7 @@ struct reload {
     struct reload_request *requests, **requests_end; /* the first is under way */
     struct loop_call begin_call;
     bool begin_posted;
-    struct weir_timer *timer; /* the end of the time that outputs have to go */
+    struct weir_timer *timer; /* the end of the time that outputs have to start, or to go */
     struct problems problems;
     struct plan *plan;
     struct old_config *old_configs; /* which an input that came back, or may have to, is made of */
@@ -78,6 +81,8 @@ void reload_say(struct reload *, int level, const char *format, ...) WEIR_PRINTF
 void reload_conclude(struct reload *, bool applied);
 /* Goes on when a new output has answered or gone. */
 void reload_after_starting(struct reload *);
+/* The time for starting, or for ending what could not, is over. */
+void reload_on_late_start(struct reload *);
 /* Those configurations that no input is of; `all`: weir ends. */
 void reload_free_old_configs(struct reload *, bool all);
 void reload_free_old_plugins(struct reload *);
@@ -86,7 +91,7 @@ void reload_free_reroutes(struct reload *);
 /* reload_settle.c */
 
 void reload_on_rerouted(struct loop_call *);
-void reload_on_timer(void *data); /* the time for going is over */
+void reload_on_timer(void *data); /* the time for what is waited for is over */
 
 /* reload_apply.c */
 

@@ -9,8 +9,6 @@
 #include "log.h"
 #include "reload_private.h"
 
-static const uint64_t LAST_WAIT = 2000000000;
-
 /* -- Settling --------------------------------------------------------------------------------------- */
 
 void reload_on_rerouted(struct loop_call *call)
@@ -66,11 +64,8 @@ void reload_advance(struct reload *r)
     reload_conclude(r, true);
 }
 
-/* The time for going is over. */
-void reload_on_timer(void *data)
+static void on_late_end(struct reload *r)
 {
-    struct reload *r = data;
-
     for (struct going *g = r->going; g; g = g->next) {
         if (r->overdue)
             log_error(g->output->base.alias->chars, "does not stop (plugin %s)%s",
@@ -79,8 +74,18 @@ void reload_on_timer(void *data)
             output_cancel(g->output);
     }
     if (!r->overdue && r->going)
-        loop_timer_set(r->timer, LAST_WAIT, 0);
+        loop_timer_set(r->timer, RELOAD_LAST_WAIT, 0);
     r->overdue = true;
+}
+
+void reload_on_timer(void *data)
+{
+    struct reload *r = data;
+
+    if (r->state == RELOAD_SETTLING)
+        on_late_end(r);
+    else
+        reload_on_late_start(r);
 }
 
 static void report_handover(struct reload *r, const struct going *g, const char *alias, size_t chunks)

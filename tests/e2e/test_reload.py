@@ -268,6 +268,24 @@ def test_an_output_that_fails_beside_others_that_start(lab, start):
     assert lab.path("good").read_bytes() == b""
 
 
+def test_an_output_that_does_not_start(lab, start):
+    """It may wait in its start, for as long as a callback may: then it is named, told to end, and nothing has changed."""
+    path = lab.path("a.log")
+    path.write_bytes(lines(0, 10))
+    r = start([tail(path)], [stdout()], {"watchdog": "300ms"})
+    r.weir.wait_line(9)
+    late = {"name": "slow", "alias": "late", "match": "*", "path": lab.path("late"), "start_delay": "1h"}
+    r.write([tail(path)], [stdout(format="json_lines"), late])
+    said = r.reload(applied=False)
+    assert "output late has not started within the 300 ms of watchdog" in said and "out_slow.so" in said, said
+    assert "nothing was changed; generation 1 runs on" in said, said
+    r.change([tail(path)], [stdout()])
+    append(path, lines(10, 20))
+    r.weir.wait_line(19)
+    r.weir.stop()
+    assert r.weir.output() == lines(0, 20)
+
+
 def test_an_input_that_can_not_start(lab, start):
     """It starts only after the one that it replaces has stopped: so that one comes back, from where it was."""
     count = {"name": "counter", "alias": "c", "count": 1000000, "batch": 10, "interval": "1ms"}

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * out_slow: appends lines to a file, after a pause for each chunk that it makes in host->wait, so that it can
- * be stopped in it. All on the output's thread.
+ * be stopped in it; and, where it is asked to, after one before it has started. All on the output's thread.
  */
 #include <stdlib.h>
 #include "lines.h"
 
 struct slow_config {
     const char *path;
-    uint64_t delay;
+    uint64_t delay, start_delay;
 };
 
 struct slow {
@@ -38,7 +38,10 @@ static int slow_create(const struct weir_host *host, struct weir_instance *insta
 static int slow_start(void *self)
 {
     struct slow *slow = self;
+    uint64_t delay = slow->config->start_delay;
 
+    if (delay && slow->host->wait(slow->instance, -1, 0, delay) == -ECANCELED)
+        return -ECANCELED;
     slow->fd = lines_open(slow->host, slow->instance, slow->config->path);
     return slow->fd < 0 ? slow->fd : 0;
 }
@@ -71,6 +74,10 @@ static const struct weir_option slow_options[] = {{.name = "path",
                                                    .offset = offsetof(struct slow_config, delay),
                                                    .def = "100ms",
                                                    .help = "the pause before each chunk"},
+                                                  {.name = "start_delay",
+                                                   .type = WEIR_OPTION_DURATION,
+                                                   .offset = offsetof(struct slow_config, start_delay),
+                                                   .help = "the pause before it has started"},
                                                   {.name = NULL}};
 
 const struct weir_plugin weir_plugin_descriptor = {
