@@ -55,7 +55,9 @@ void etcd_refusals_clear(struct etcd_refusals *r)
 
 int etcd_refusals_add(struct etcd_refusals *r, const char *key, const char *error)
 {
-    struct etcd_refused *larger = reallocarray(r->list, r->count + 1, sizeof(*larger));
+    struct etcd_refused *larger = r->count & (r->count - 1)
+                                      ? r->list
+                                      : reallocarray(r->list, r->count ? 2 * r->count : 1, sizeof(*larger));
 
     if (!larger)
         return -ENOMEM;
@@ -88,13 +90,16 @@ static bool same(const struct etcd_refused *a, const struct etcd_refused *b)
     return !strcmp(a->key, b->key) && !strcmp(a->error, b->error);
 }
 
-bool etcd_refusals_have(const struct etcd_refusals *r, const struct etcd_refused *one, size_t hint)
+bool etcd_refusals_have(const struct etcd_refusals *r, const struct etcd_refused *one, size_t *from)
 {
-    bool found = hint < r->count && same(&r->list[hint], one);
-
-    for (size_t i = 0; !found && i < r->count; i++)
-        found = same(&r->list[i], one);
-    return found;
+    for (size_t n = 0; n < r->count; n++) {
+        size_t i = (*from + n) % r->count;
+        if (same(&r->list[i], one)) {
+            *from = i + 1;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The slot that has this id, or the free one for it. */

@@ -45,8 +45,8 @@ void etcd_items_clear(struct etcd_items *);
 int etcd_refusals_add(struct etcd_refusals *, const char *key, const char *error); /* 0 or -ENOMEM */
 int etcd_refusals_add_entry(struct etcd_refusals *, const struct etcd_entry *,
                             const char *error); /* the same */
-/* `hint`: where it is looked for first, since most stay where they were. */
-bool etcd_refusals_have(const struct etcd_refusals *, const struct etcd_refused *, size_t hint);
+/* `from` (0 at first) is where it is looked for first, and moves behind it: they stay in their order. */
+bool etcd_refusals_have(const struct etcd_refusals *, const struct etcd_refused *, size_t *from);
 void etcd_refusals_clear(struct etcd_refusals *);
 
 #endif

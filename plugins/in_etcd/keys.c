@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 static void key_clear(struct etcd_key *k)
 {
     free(k->kv.key);
@@ -22,23 +25,58 @@ static bool same_bytes(const char *a, size_t a_size, const char *b, size_t b_siz
     return a && b && a_size == b_size && !memcmp(a, b, a_size);
 }
 
-static struct etcd_key *find_key(struct etcd_keys *keys, const char *name, size_t hint)
+/* Where each of the first `count` keys stands. A hash table: number of the key, counted from 1; 0: free. */
+struct index {
+    uint32_t *slots;
+    size_t mask, count;
+};
+
+static uint32_t *slot_of(const struct index *index, const struct etcd_keys *keys, const char *name)
 {
-    if (hint < keys->count && !strcmp(keys->list[hint].kv.key, name))
-        return &keys->list[hint];
-    for (size_t i = 0; i < keys->count; i++)
-        if (!strcmp(keys->list[i].kv.key, name))
-            return &keys->list[i];
-    return NULL;
+    size_t at = (size_t)XXH3_64bits(name, strlen(name)) & index->mask;
+
+    while (index->slots[at] && strcmp(keys->list[index->slots[at] - 1].kv.key, name) != 0)
+        at = (at + 1) & index->mask;
+    return &index->slots[at];
+}
+
+static int make_index(struct index *index, const struct etcd_keys *keys)
+{
+    index->mask = 1;
+    while (index->mask < 2 * index->count)
+        index->mask = 2 * index->mask + 1;
+    index->slots = calloc(index->mask + 1, sizeof(*index->slots));
+    for (size_t i = 0; index->slots && i < index->count; i++)
+        *slot_of(index, keys, keys->list[i].kv.key) = (uint32_t)i + 1;
+    return index->slots ? 0 : -ENOMEM;
+}
+
+/* Most stand where they stood; the index is only made when one does not. *ret NULL: it was not there. */
+static int find_key(struct index *index, const struct etcd_keys *keys, const char *name, size_t hint,
+                    struct etcd_key **ret)
+{
+    *ret = NULL;
+    if (hint < index->count && !strcmp(keys->list[hint].kv.key, name)) {
+        *ret = &keys->list[hint];
+        return 0;
+    }
+    int rc = !index->count || index->slots ? 0 : make_index(index, keys);
+    uint32_t number = index->slots ? *slot_of(index, keys, name) : 0;
+    if (number)
+        *ret = &keys->list[number - 1];
+    return rc;
 }
 
 static struct etcd_key *add_key(struct etcd_keys *keys, const char *name)
 {
-    struct etcd_key *larger = reallocarray(keys->list, keys->count + 1, sizeof(*larger));
-
-    if (!larger)
-        return NULL;
-    keys->list = larger;
+    if (keys->count == keys->room) {
+        size_t room = keys->room ? 2 * keys->room : 1;
+        struct etcd_key *larger = reallocarray(keys->list, room, sizeof(*larger));
+        if (!larger)
+            return NULL;
+        keys->list = larger;
+        keys->room = room;
+    }
     struct etcd_key *k = &keys->list[keys->count];
     *k = (struct etcd_key){.kv.key = strdup(name)};
     keys->count += k->kv.key != NULL;
@@ -128,17 +166,22 @@ static void drop_unseen(struct etcd_keys *keys)
 
 int etcd_keys_take(struct etcd_keys *keys, const struct etcd_snapshot *s)
 {
+    struct index before = {.count = keys->count};
     int rc = 0;
 
     for (size_t i = 0; i < keys->count; i++)
         keys->list[i].seen = false;
     for (size_t i = 0; rc == 0 && i < s->count; i++) {
-        struct etcd_key *k = find_key(keys, s->kvs[i].key, i);
-        k = k ? k : add_key(keys, s->kvs[i].key);
-        rc = k ? take_value(keys, k, &s->kvs[i]) : -ENOMEM;
+        struct etcd_key *k;
+        rc = find_key(&before, keys, s->kvs[i].key, i, &k);
+        if (rc == 0 && !k)
+            k = add_key(keys, s->kvs[i].key);
+        if (rc == 0)
+            rc = k ? take_value(keys, k, &s->kvs[i]) : -ENOMEM;
         if (k)
             k->seen = true;
     }
+    free(before.slots);
     if (rc == 0)
         drop_unseen(keys);
     return rc;
@@ -152,7 +195,7 @@ void etcd_keys_clear(struct etcd_keys *keys)
     free(keys->values);
     keys->list = NULL;
     keys->values = NULL;
-    keys->count = 0;
+    keys->count = keys->room = 0;
 }
 
 const struct etcd_kv *etcd_keys_values(struct etcd_keys *keys, size_t *ret_count)

@@ -20,7 +20,7 @@ struct etcd_keys {
     const struct etcd_settings *settings;
     const char *tag; /* of entries without one */
     struct etcd_key *list;
-    size_t count;
+    size_t count, room;
     bool changed;           /* since someone set it to false */
     struct etcd_kv *values; /* borrowed from the list */
 };

@@ -85,23 +85,30 @@ static int put_new(struct merge *m, struct etcd_entry *e)
     return etcd_refusals_add_entry(&m->refused, e, "another entry has the same path and topic");
 }
 
-/* What runs under the name of a refused entry goes on as it is. */
-static int put_old(struct merge *m, const struct etcd_entry *e)
+/* What runs under one of the names that this entry may have, and is not put yet; NULL: nothing. 0 or -ENOMEM.
+ */
+static int find_old(const struct merge *m, const struct etcd_entry *e, const struct etcd_item **ret)
 {
     char *with_topic = id_with_topic(e);
     const char *const ids[] = {etcd_entry_id(e), with_topic, etcd_entry_path(e)};
-    int rc = with_topic ? 0 : -ENOMEM;
 
-    for (size_t i = 0; rc == 0 && i < 3; i++) {
+    *ret = NULL;
+    for (size_t i = 0; with_topic && !*ret && i < 3; i++) {
         const struct etcd_item *old =
             ids[i] && !taken_by(m, ids[i]) ? etcd_items_find(m->given, ids[i]) : NULL;
-        if (old && !old->refused) {
-            rc = etcd_items_add(&m->items, strdup(old->id), old->entry);
-            break;
-        }
+        *ret = old && !old->refused ? old : NULL;
     }
     free(with_topic);
-    return rc;
+    return with_topic ? 0 : -ENOMEM;
+}
+
+/* What runs under the name of a refused entry goes on as it is. */
+static int put_old(struct merge *m, const struct etcd_entry *e)
+{
+    const struct etcd_item *old;
+    int rc = find_old(m, e, &old);
+
+    return rc == 0 && old ? etcd_items_add(&m->items, strdup(old->id), old->entry) : rc;
 }
 
 static int merge_entries(struct merge *m, struct etcd_entry **all, size_t count)
@@ -142,6 +149,57 @@ static struct etcd_entry **gather(const struct etcd_keys *keys, size_t *ret_coun
     return all;
 }
 
+/* -- More than there may be -- */
+
+enum { RUNS, MAY_RUN, NEW, CHOSEN };
+
+static bool runs_as(const struct merge *m, const char *id)
+{
+    const struct etcd_item *item = id ? etcd_items_find(m->given, id) : NULL;
+
+    return item && !item->refused;
+}
+
+/* Whether the entry is one of those that run, under its own name, or may be by another. */
+static int rank_of(const struct merge *m, const struct etcd_entry *e, uint8_t *ret)
+{
+    const struct etcd_item *old = NULL;
+    const char *own = etcd_entry_id(e);
+    char *before = own ? NULL : id_of_before(m, e);
+    bool runs = runs_as(m, own ? own : before), is_own = own && !etcd_entry_refusal(e);
+    int rc = runs || is_own ? 0 : find_old(m, e, &old);
+
+    *ret = runs ? RUNS : old ? MAY_RUN : NEW;
+    free(before);
+    return rc;
+}
+
+/* Puts `most` of the entries before the others: first what runs, then in their order. Both parts keep it. */
+static int choose(const struct merge *m, struct etcd_entry **all, size_t total, size_t most)
+{
+    uint8_t *ranks = calloc(total + 1, sizeof(*ranks));
+    struct etcd_entry **rest = calloc(total - most + 1, sizeof(struct etcd_entry *));
+    size_t chosen = 0, count = 0;
+    int rc = ranks && rest ? 0 : -ENOMEM;
+
+    for (size_t i = 0; rc == 0 && i < total; i++)
+        rc = rank_of(m, all[i], &ranks[i]);
+    for (uint8_t rank = RUNS; rc == 0 && rank <= NEW; rank++)
+        for (size_t i = 0; i < total && chosen < most; i++)
+            if (ranks[i] == rank) {
+                ranks[i] = CHOSEN;
+                chosen++;
+            }
+    chosen = 0;
+    for (size_t i = 0; rc == 0 && i < total; i++)
+        *(ranks[i] == CHOSEN ? &all[chosen++] : &rest[count++]) = all[i];
+    if (rc == 0)
+        memcpy(all + most, rest, count * sizeof(struct etcd_entry *));
+    free(ranks);
+    free(rest);
+    return rc;
+}
+
 static int refuse_rest(struct merge *m, struct etcd_entry **rest, size_t count)
 {
     char why[64];
@@ -174,7 +232,9 @@ int etcd_merge(const struct etcd_keys *keys, const struct etcd_items *given, str
     size_t count = total < most ? total : most;
 
     if (rc == 0)
-        rc = all ? etcd_items_reserve(&m.items, count) : -ENOMEM;
+        rc = !all ? -ENOMEM : total > most ? choose(&m, all, total, most) : 0;
+    if (rc == 0)
+        rc = etcd_items_reserve(&m.items, count);
     if (rc == 0)
         rc = merge_entries(&m, all, count);
     if (rc == 0)

@@ -67,11 +67,11 @@ static struct tally tell_changes(const struct etcd_set *set)
 
 static size_t log_refusals(const struct etcd_set *set)
 {
-    size_t shown = 0;
+    size_t shown = 0, from = 0;
 
     for (size_t i = 0; i < set->refusing.count && shown < MOST_SHOWN; i++) {
         const struct etcd_refused *r = &set->refusing.list[i];
-        if (etcd_refusals_have(&set->refused, r, i))
+        if (etcd_refusals_have(&set->refused, r, &from))
             continue;
         set->host->log(set->instance, WEIR_LOG_WARN, "%s is refused: %s", r->key, r->error);
         shown++;
