@@ -94,9 +94,10 @@ void engine_retry_pauses(struct engine *e, uint64_t *ret_base, uint64_t *ret_cap
 static void trim_memory(struct engine *e)
 {
     uint64_t since = loop_now() - e->heap_trimmed_at;
-    bool more;
+    bool busy = pool_is_busy(e->pool), more;
 
-    e->heap_due |= pool_trim(e->pool, &more) > 0;
+    e->heap_due |= pool_trim(e->pool, &more) > 0 || busy;
+    more |= busy;
     if (more)
         process_hold_heap();
     if (e->heap_due && !more && since >= HEAP_TRIM_PAUSE) {

@@ -23,6 +23,7 @@ enum {
     CLASSES = (LARGEST_SHIFT - SMALLEST_SHIFT) * 4 + 1, /* the smallest, and four for each doubling */
     BUSY_BYTES = 256 << 20,  /* kept for reuse at most: one that is mapped anew costs a fault for each page */
     IDLE_BYTES = 8 << 20,    /* what of that outlives trims with nothing in between */
+    MUCH_BYTES = 16 << 20,   /* taken between two looks: it is busy */
     MAPPED_BYTES = 256 << 10 /* from here on a block is a mapping: the system has it back once it is freed */
 };
 
@@ -35,7 +36,8 @@ struct pool {
     struct gate gate;
     pthread_mutex_t lock;
     size_t kept;
-    size_t least; /* of kept since the last trim: what of it nobody has asked for */
+    size_t least;   /* of kept since the last trim: what of it nobody has asked for */
+    uint64_t taken; /* since the last look */
     struct free_block *classes[CLASSES];
     struct slabs slabs;
     struct slab *with_room[CLASSES]; /* of blocks up to FROM_SLABS, which are in none of the lists above */
@@ -146,6 +148,7 @@ void *pool_take(struct pool *p, size_t *size)
     if (index >= 0) {
         pthread_mutex_lock(&p->lock);
         block = take_kept(p, index, rounded);
+        p->taken += rounded;
         pthread_mutex_unlock(&p->lock);
     }
     if (!block && rounded > FROM_SLABS)
@@ -210,6 +213,17 @@ size_t pool_trim(struct pool *p, bool *ret_more)
         drop_memory(b, b->size);
     }
     return dropped;
+}
+
+bool pool_is_busy(struct pool *p)
+{
+    bool busy;
+
+    pthread_mutex_lock(&p->lock);
+    busy = p->taken >= MUCH_BYTES;
+    p->taken = 0;
+    pthread_mutex_unlock(&p->lock);
+    return busy;
 }
 
 struct gate *pool_gate(struct pool *p)

@@ -26,6 +26,9 @@ void pool_give(struct pool *, void *block, size_t size);
  */
 size_t pool_trim(struct pool *, bool *ret_more);
 
+/* Whether much was taken since this was last asked: 16 MiB or more. */
+bool pool_is_busy(struct pool *);
+
 struct gate *pool_gate(struct pool *);
 
 #endif

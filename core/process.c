@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+enum { MAP_THRESHOLD = 2 << 20, BUSY_MAP_THRESHOLD = 16 << 20 };
 enum { TRIM_THRESHOLD = 4 << 20, BUSY_THRESHOLD = 48 << 20, LITTLE = 128 << 10 };
 
 static atomic_int threshold = TRIM_THRESHOLD; /* in force, but for a moment of process_give_back_end */
@@ -18,7 +19,7 @@ static atomic_int threshold = TRIM_THRESHOLD; /* in force, but for a moment of p
  */
 static void tune_malloc(void)
 {
-    mallopt(M_MMAP_THRESHOLD, 2 << 20);
+    mallopt(M_MMAP_THRESHOLD, MAP_THRESHOLD);
     mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
     mallopt(M_ARENA_MAX, 2);
 }
@@ -44,6 +45,7 @@ void process_hold_heap(void)
 {
     atomic_store(&threshold, BUSY_THRESHOLD);
     mallopt(M_TRIM_THRESHOLD, BUSY_THRESHOLD);
+    mallopt(M_MMAP_THRESHOLD, BUSY_MAP_THRESHOLD);
 }
 
 /* Freeing a large piece looks at the end of its arena. */
@@ -59,6 +61,7 @@ void process_give_back_end(void)
 void process_give_back(void)
 {
     atomic_store(&threshold, TRIM_THRESHOLD);
+    mallopt(M_MMAP_THRESHOLD, MAP_THRESHOLD);
     malloc_trim(0);
     process_give_back_end();
 }

@@ -7,8 +7,9 @@
 void process_prepare(void); /* control thread, before any other */
 
 /*
- * Much flows: what libraries free is kept for their next requests, up to 48 MB, until process_give_back. With
- * transactions all of librdkafka's records come and go ten times a second. Control thread.
+ * Much flows: what libraries free is kept for their next requests, up to 48 MB and in pieces of up to 16,
+ * until process_give_back. With transactions all of librdkafka's records come and go ten times a second;
+ * libzstd has 4 MB for each batch. Control thread.
  */
 void process_hold_heap(void);
 /*

@@ -126,6 +126,24 @@ START_TEST(blocks_are_kept_while_they_are_used)
 }
 END_TEST
 
+/* By what was taken since the last question, whether it came back or not. */
+START_TEST(much_that_is_taken_is_busy)
+{
+    struct pool *p = pool_create(1 << 30);
+
+    ck_assert(!pool_is_busy(p));
+    use(p, 15);
+    ck_assert(!pool_is_busy(p));
+    use(p, 15); /* not with those before it */
+    ck_assert(!pool_is_busy(p));
+    use(p, 10);
+    use(p, 6);
+    ck_assert(pool_is_busy(p));
+    ck_assert(!pool_is_busy(p));
+    pool_destroy(p);
+}
+END_TEST
+
 START_TEST(an_absurd_size_is_refused)
 {
     struct pool *p = pool_create(1 << 30);
@@ -148,6 +166,7 @@ int main(void)
     tcase_add_test(t, the_last_block_back_is_the_next_out);
     tcase_add_test(t, the_largest_is_kept);
     tcase_add_test(t, blocks_are_kept_while_they_are_used);
+    tcase_add_test(t, much_that_is_taken_is_busy);
     tcase_add_test(t, an_absurd_size_is_refused);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
