@@ -453,9 +453,11 @@ void tail_known_park(struct tail_instance *tail, struct tail_file *file, const c
     }
 }
 
+/* A watch tells of whatever may not be seen. */
 static bool as_it_was(const struct tail_known *known, const struct stat *s)
 {
-    return known->parked && !known->lost && !known->racy && known->identity.dev == s->st_dev &&
+    const bool seen = !known->racy || known->sub.watched;
+    return known->parked && !known->lost && seen && known->identity.dev == s->st_dev &&
            known->identity.ino == s->st_ino && known->size == (uint64_t)s->st_size &&
            known->changed == (uint64_t)s->st_mtim.tv_sec * 1000000000u + (uint64_t)s->st_mtim.tv_nsec;
 }
