@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include "clock.h"
 #include "file.h"
 #include "packed.h"
 
@@ -18,9 +19,7 @@ static const uint64_t SAMPLE_EVERY = 1000000000; /* ns */
 
 uint64_t tail_account_now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return tail_now(CLOCK_MONOTONIC_COARSE);
 }
 
 static uint64_t committed(const struct tail_file *file)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <weir/kill_point.h>
 #include "batch.h"
+#include "clock.h"
 #include "join_read.h"
 #include "known.h"
 #include "packed.h"
@@ -74,9 +75,7 @@ static struct weir_stream *new_stream(struct tail_instance *tail, const struct t
     char key[128];
     uint64_t unique = 0;
     if (getrandom(&unique, sizeof(unique), 0) != sizeof(unique)) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        unique = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+        unique = tail_now(CLOCK_MONOTONIC);
     }
     snprintf(key, sizeof(key), "%" PRIx64 ":%" PRIx64 ":%" PRIx64 ":%016" PRIx64, id->dev, id->ino,
              id->generation, unique);
@@ -184,10 +183,8 @@ int tail_file_restart(struct tail_file *file, const char *what)
 /* The clock of the day is asked once, when the file is first seen. */
 static bool too_old(const struct tail_instance *tail, const struct tail_status *status)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     uint64_t limit = tail->config->ignore_older;
-    return limit > 0 && (uint64_t)now.tv_sec * 1000000000u > limit + status->changed;
+    return limit > 0 && tail_now(CLOCK_REALTIME) > limit + status->changed;
 }
 
 /* The file can't be begun now: the next try goes on with the same position. */
@@ -317,7 +314,7 @@ int tail_file_examine(struct tail_file *file)
     }
     if (!file->fresh) {
         file->size = (uint64_t)s.st_size;
-        file->changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
+        file->changed = tail_ns(s.st_mtim);
     }
     file->fresh = false;
     if (file->size < file->offset) {

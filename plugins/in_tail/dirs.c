@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include "clock.h"
 #include "dirs_private.h"
 #include "file.h"
 #include "packed.h"
@@ -64,13 +65,6 @@ struct tail_polled {
     uint64_t news; /* when that was first seen, monotonic ns */
 };
 
-static uint64_t monotonic(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static uint64_t path_hash(const char *path)
 {
     return tail_hash(path, strlen(path));
@@ -92,7 +86,7 @@ void tail_dirs_destroy(struct tail_dirs *dirs)
 
 void tail_dirs_doubt(struct tail_dirs *dirs)
 {
-    dirs->doubted = monotonic();
+    dirs->doubted = tail_now(CLOCK_MONOTONIC);
 }
 
 /* -- Directories --------------------------------------------------------------------------------------- */
@@ -302,10 +296,10 @@ static void look_at_dir(struct tail_need *need)
     uint64_t ino = 0, changed = 0;
     if (stat(need->dir->path, &s) == 0) {
         ino = s.st_ino;
-        changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
+        changed = tail_ns(s.st_mtim);
     }
     if (ino != polled->ino || changed != polled->changed) {
-        polled->news = monotonic();
+        polled->news = tail_now(CLOCK_MONOTONIC);
     }
     polled->ino = ino;
     polled->changed = changed;
@@ -329,7 +323,7 @@ static void need_watch(struct tail_need *need)
     uint32_t events =
         SELF_EVENTS | (names ? NAME_EVENTS : 0) | (names && tail_parked_by_dirs(tail) ? IN_MODIFY : 0);
     bool covered = tail->config->inotify_watcher &&
-                   dir_watch(need->dir, tail, events, need->what & NEED_WAY, monotonic());
+                   dir_watch(need->dir, tail, events, need->what & NEED_WAY, tail_now(CLOCK_MONOTONIC));
     if (!covered) {
         need_poll(need);
     } else {
@@ -399,7 +393,7 @@ void tail_dirs_clear(struct tail_instance *tail)
 
 void tail_dirs_poll(struct tail_instance *tail)
 {
-    uint64_t now = monotonic();
+    uint64_t now = tail_now(CLOCK_MONOTONIC);
     for (size_t i = 0; i < tail_table_size(&tail->dirs) && !tail->rescan; i++) {
         for (struct tail_table_node *n = tail_table_bucket(&tail->dirs, i); n; n = n->next) {
             struct tail_need *need = TAIL_OF(n, struct tail_need, node);

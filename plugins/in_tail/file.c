@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "batch.h"
+#include "clock.h"
 #include "join.h"
 #include "join_read.h"
 #include "known.h"
@@ -109,9 +110,7 @@ static void file_free(struct tail_file *file)
 
 void tail_file_touch(struct tail_file *file)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    file->active = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    file->active = tail_now(CLOCK_MONOTONIC);
     tail_scan_pass(file->tail, &file->member);
     tail_list_remove(&file->member);
     tail_list_add(&file->tail->files, &file->member);
@@ -208,8 +207,7 @@ bool tail_file_park(struct tail_file *file)
         (file->join && tail_join_busy(file->join)) || fstat(file->fd, &s) < 0 || s.st_nlink == 0) {
         return false;
     }
-    if ((uint64_t)s.st_size != file->size ||
-        (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec != file->changed) {
+    if ((uint64_t)s.st_size != file->size || tail_ns(s.st_mtim) != file->changed) {
         if (tail_list_empty(&file->ready)) {
             /* its event is about to come; meanwhile it is not looked at again and again for want of room */
             tail_file_touch(file);

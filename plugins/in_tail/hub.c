@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "batch.h"
+#include "clock.h"
 #include "dirs.h"
 
 enum {
@@ -88,9 +89,7 @@ static void post(struct tail_hub *hub)
 
 static uint64_t now(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return tail_now(CLOCK_MONOTONIC);
 }
 
 void tail_hub_slice(struct tail_hub *hub, uint64_t length)

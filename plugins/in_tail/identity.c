@@ -26,6 +26,12 @@ uint64_t tail_hash(const void *bytes, size_t size)
     return XXH3_64bits(bytes, size);
 }
 
+bool tail_path_leads_to(const char *path, const struct tail_identity *id)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && s.st_ino == id->ino && s.st_dev == id->dev;
+}
+
 static uint64_t generation_of(int fd)
 {
     uint64_t room = 0; /* the kernel writes an int, though the number says long */

@@ -66,6 +66,9 @@ int tail_status_read(int fd, struct tail_status *ret);
  * the system is not known. */
 int tail_status_read_again(int fd, const struct tail_identity *known, struct tail_status *ret);
 
+/* Whether what is at the path, be it through a link, has that inode now. */
+bool tail_path_leads_to(const char *path, const struct tail_identity *);
+
 /* Whether both are the same inode and, as far as both file systems say, the same use of it. */
 bool tail_identity_equal(const struct tail_identity *, const struct tail_identity *);
 /* As above, with the device left out: its number may change when a host boots. */

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "clock.h"
 #include "file.h"
 #include "packed.h"
 #include "parked.h"
@@ -388,10 +389,9 @@ void tail_known_bury_rewritten(struct tail_instance *tail, uint64_t ino)
 /* Through a link, say: then it is found there, however long it takes until it may be opened. */
 static bool still_leads(const struct tail_known *known, const struct tail_status *status)
 {
-    struct stat s;
     char path[PATH_MAX];
     tail_known_path(known, path);
-    return stat(path, &s) == 0 && s.st_ino == status->identity.ino && s.st_dev == status->identity.dev;
+    return tail_path_leads_to(path, &status->identity);
 }
 
 bool tail_known_moved(struct tail_instance *tail, int fd, const struct tail_status *status, const char *path)
@@ -428,9 +428,7 @@ bool tail_known_finished(const struct tail_instance *tail, uint64_t dev, uint64_
 static bool just_written(uint64_t changed)
 {
     const uint64_t tick = 20000000;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    uint64_t ns = tail_now(CLOCK_REALTIME);
     return ns < changed + tick && changed < ns + tick;
 }
 
@@ -459,7 +457,7 @@ static bool as_it_was(const struct tail_known *known, const struct stat *s)
     const bool seen = !known->racy || known->sub.watched;
     return known->parked && !known->lost && seen && known->identity.dev == s->st_dev &&
            known->identity.ino == s->st_ino && known->size == (uint64_t)s->st_size &&
-           known->changed == (uint64_t)s->st_mtim.tv_sec * 1000000000u + (uint64_t)s->st_mtim.tv_nsec;
+           known->changed == tail_ns(s->st_mtim);
 }
 
 bool tail_known_unchanged(const struct tail_instance *tail, const char *path, const struct stat *s)

@@ -189,9 +189,7 @@ static bool begin(struct tail_instance *tail, const char *path)
 /* Whether the path of a followed file still leads to it. */
 bool tail_leads_to(const struct tail_file *file)
 {
-    struct stat s;
-    return file->named && stat(file->path, &s) == 0 && s.st_ino == file->identity.ino &&
-           s.st_dev == file->identity.dev;
+    return file->named && tail_path_leads_to(file->path, &file->identity);
 }
 
 /* The inode is followed already, under another path. Does that still hold? */

@@ -154,13 +154,10 @@ void tail_file_look(struct tail_file *file)
 void tail_file_note_name(struct tail_file *file)
 {
     char now[PATH_MAX + 16];
-    struct stat s;
     if (!current_name(file, now, sizeof(now)) || strcmp(now, file->path) == 0) {
         return;
     }
-    bool there = file->named && stat(file->path, &s) == 0 && s.st_ino == file->identity.ino &&
-                 s.st_dev == file->identity.dev;
-    if (!there && tail_file_set_path(file, now, false) == 0) {
+    if (!tail_leads_to(file) && tail_file_set_path(file, now, false) == 0) {
         tail_file_save(file);
     }
 }

@@ -21,6 +21,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "clock.h"
 #include "encoding.h"
 #include "gzip.h"
 #include "join.h"
@@ -928,7 +929,7 @@ static int examine(struct tail_packed *p, bool *ret_anew)
         return -errno;
     }
     file->size = (uint64_t)s.st_size;
-    file->changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
+    file->changed = tail_ns(s.st_mtim);
     uint64_t seen = p->reader ? tail_gzip_raw(p->reader) : 0;
     seen = seen > p->packing.raw ? seen : p->packing.raw;
     *ret_anew = file->size < seen;

@@ -99,13 +99,6 @@ bool tail_parked_due(const struct tail_instance *tail)
     return may_open(tail) && !tail->crowded;
 }
 
-/* The name, which may be a link, leads to the file still. */
-static bool leads_to(const char *path, const struct tail_identity *id)
-{
-    struct stat s;
-    return stat(path, &s) == 0 && s.st_ino == id->ino && s.st_dev == id->dev;
-}
-
 /* 0; -ESTALE: it is another file; -EAGAIN: it seems to be the same, which is to be seen from what it says. */
 static int judge(struct tail_instance *tail, const struct tail_known *known, const char *path, int fd,
                  struct tail_status *ret)
@@ -127,7 +120,7 @@ static int open_same(struct tail_instance *tail, const struct tail_known *known,
                      struct tail_status *ret)
 {
     int fd = tail_open(tail, path, O_NOFOLLOW);
-    if (fd < 0 && errno == ELOOP && leads_to(path, &known->identity)) {
+    if (fd < 0 && errno == ELOOP && tail_path_leads_to(path, &known->identity)) {
         fd = tail_open(tail, path, 0);
     }
     if (fd < 0) {
@@ -184,7 +177,7 @@ static bool open_one(struct tail_instance *tail, struct tail_known *known)
     struct tail_status status;
     tail_known_path(known, path);
     if (tail->limited) {
-        look(tail, known, path, !leads_to(path, &known->identity));
+        look(tail, known, path, !tail_path_leads_to(path, &known->identity));
         return true;
     }
     int fd = open_same(tail, known, path, &status);

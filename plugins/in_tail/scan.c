@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "clock.h"
 #include "dirs.h"
 #include "file.h"
 #include "known.h"
@@ -258,8 +259,7 @@ static void poll_file(struct tail_file *file)
         file->tail->rescan |= !tail_look(file->tail, file->path);
     }
     if (fstat(file->fd, &s) == 0) {
-        uint64_t changed = (uint64_t)s.st_mtim.tv_sec * 1000000000u + (uint64_t)s.st_mtim.tv_nsec;
-        if ((uint64_t)s.st_size != file->size || changed != file->changed) {
+        if ((uint64_t)s.st_size != file->size || tail_ns(s.st_mtim) != file->changed) {
             tail_file_wake(file);
         }
     }

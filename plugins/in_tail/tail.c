@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 #include "batch.h"
+#include "clock.h"
 #include "details.h"
 #include "encoding.h"
 #include "dirs.h"
@@ -217,10 +218,8 @@ static bool spare(struct tail_worker *worker)
 static void on_idle(void *data)
 {
     struct tail_instance *tail = data;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t limit = tail->config->close_inactive;
-    uint64_t before = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    uint64_t before = tail_now(CLOCK_MONOTONIC);
     for (struct tail_link *l = tail->files.next, *next; l != &tail->files; l = next) {
         struct tail_file *file = TAIL_OF(l, struct tail_file, member);
         next = l->next;
@@ -562,15 +561,13 @@ static void say_what_was_found(struct tail_instance *tail)
 static int tail_start(void *self)
 {
     struct tail_instance *tail = self;
-    struct timespec now;
     int r = open_all(tail);
     if (r < 0) {
         tail->host->error(tail->instance, "%s", strerror(-r));
         close_all(tail);
         return r;
     }
-    clock_gettime(CLOCK_REALTIME, &now);
-    tail->started = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    tail->started = tail_now(CLOCK_REALTIME);
     tail->starting = true;
     tail->rescan = true;
     tail_scan_renamed(tail, false);

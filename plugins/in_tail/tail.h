@@ -41,6 +41,17 @@ enum tail_counted {
     TAIL_COUNTED = TAIL_ABANDONED + TAIL_REASONS
 };
 
+/*
+ * What waits for what, and who ends it:
+ * - paused: reading, for room in the outputs, until resume; starved: for memory, until the timer of retrying.
+ * - retrying: the timer runs. It ends paused, starved and crowded, and has everything looked at; patient: it
+ *   runs long, and is set anew for whatever can't wait.
+ * - crowded: looking for files, and opening closed ones, for a place: until one is closed for them once all
+ *   that are open have been read (make_room), or the timer.
+ * - yields: closed files that have news, for the next slice of the walk, whose place was just made.
+ * - rescan: a walk is due; scan: something is under way; starting: until both the first walk and search are
+ *   through.
+ */
 struct tail_instance {
     const struct weir_host *host;
     struct weir_instance *instance;
