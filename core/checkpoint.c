@@ -16,12 +16,13 @@
 struct flush_item {
     struct weir_stream *stream;
     struct checkpoint_meta *meta;
+    bool removes;
 };
 
 struct flush {
-    struct checkpoint_row *rows;
-    struct flush_item *items; /* one for each row */
-    size_t count;
+    struct checkpoint_row *rows; /* one for each item, and one more for each that has moved */
+    struct flush_item *items;
+    size_t count, row_count;
 };
 
 /* ---- Opening and closing ------------------------------------------------------------------------- */
@@ -143,8 +144,11 @@ static void flush_add(struct flush *flush, struct weir_stream *stream)
         stream->meta->references++;
     stream->pins++;
     stream->stored = true;
-    flush->items[flush->count] = (struct flush_item){stream, stream->meta};
-    flush->rows[flush->count++] = row_of(stream);
+    flush->items[flush->count++] = (struct flush_item){stream, stream->meta, stream->forgotten};
+    flush->rows[flush->row_count++] = row_of(stream);
+    if (stream->former_stored)
+        flush->rows[flush->row_count++] =
+            (struct checkpoint_row){.input = stream->former->identity, .key = stream->key, .remove = true};
 }
 
 /* Takes the list of what changed. Under the lock. */
@@ -152,14 +156,14 @@ static int flush_take(struct checkpoint *checkpoint, struct flush *flush)
 {
     if (checkpoint->dirty_count == 0)
         return 0;
-    flush->rows = calloc(checkpoint->dirty_count, sizeof(*flush->rows));
+    flush->rows = calloc(2 * checkpoint->dirty_count, sizeof(*flush->rows));
     flush->items = calloc(checkpoint->dirty_count, sizeof(*flush->items));
     if (!flush->rows || !flush->items)
         return -ENOMEM;
     for (struct weir_stream *stream = checkpoint->dirty, *next; stream; stream = next) {
         next = stream->next_dirty;
         stream->dirty = false;
-        if (!stream->forgotten || stream->stored)
+        if (!stream->forgotten || stream->stored || stream->former_stored)
             flush_add(flush, stream);
         else
             checkpoint_table_reap(stream);
@@ -179,8 +183,12 @@ static void flush_end(struct flush *flush, bool written)
         stream->pins--;
         if (!written)
             checkpoint_table_dirty(stream);
-        else if (flush->rows[i].remove)
+        else if (flush->items[i].removes)
             stream->stored = false;
+        if (written)
+            stream->former_stored = false; /* moves are of this thread, as this is: no other came between */
+        if (!stream->former_stored && !stream->former_told)
+            stream->former = NULL;
         checkpoint_table_reap(stream);
     }
 }
@@ -192,7 +200,7 @@ static void mark_all(struct checkpoint *checkpoint)
 {
     for (struct checkpoint_input *input = checkpoint->first_input; input; input = input->next) {
         for (struct weir_stream *stream = input->first; stream; stream = stream->next) {
-            stream->stored = false;
+            stream->stored = stream->former_stored = false;
             if (stream->has_committed)
                 checkpoint_table_dirty(stream);
         }
@@ -269,7 +277,7 @@ int checkpoint_flush(struct checkpoint *checkpoint, char **ret_error)
     pthread_mutex_unlock(&checkpoint->lock);
 
     if (flush.count) {
-        r = checkpoint_store_write(checkpoint->store, flush.rows, flush.count, ret_error);
+        r = checkpoint_store_write(checkpoint->store, flush.rows, flush.row_count, ret_error);
         enum checkpoint_need before = checkpoint_lock(checkpoint);
         flush_end(&flush, r == 0);
         checkpoint_unlock(checkpoint, before);

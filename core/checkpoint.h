@@ -85,6 +85,21 @@ int checkpoint_stream_advance(struct weir_stream *, uint64_t offset, uint64_t to
 void checkpoint_stream_forget(struct weir_stream *);
 void checkpoint_stream_close(struct weir_stream *);
 
+/*
+ * -- Streams of an identity that no input has any more (checkpoint_move.c). Control thread. --
+ */
+
+/* Whether any position is kept under that identity. */
+bool checkpoint_has_positions(struct checkpoint *, const char *input);
+/* Calls fn for each identity that one is kept under; the text stays as long as the checkpoint. fn must not
+ * call the checkpoint. */
+void checkpoint_each_input(struct checkpoint *, void (*fn)(void *data, const char *input), void *data);
+/*
+ * They become streams of the input `to`, with what is on its way of them. Nobody may have opened one. Returns
+ * how many; what there is no memory for stays.
+ */
+size_t checkpoint_move(struct checkpoint *, const char *from, const char *to);
+
 /* -- Marks -- */
 
 /* The marks are sent: appends each to its stream's queue. set->marks, count and release are filled in; a

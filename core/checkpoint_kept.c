@@ -14,11 +14,14 @@
 
 /* ---- What it tells -------------------------------------------------------------------------------- */
 
-/* Also one that is forgotten already, whose chunks may still be under way. */
+/* Also one that is forgotten already, whose chunks may still be under way: those are not in the map. */
 static struct weir_stream *find_stream(struct checkpoint_input *input, const char *key)
 {
-    struct weir_stream *stream = input->used ? input->first : NULL;
-    while (stream && strcmp(stream->key, key) != 0)
+    struct weir_stream *stream = checkpoint_table_find(input, key);
+    if (stream)
+        return stream;
+    stream = input->first;
+    while (stream && !(stream->forgotten && strcmp(stream->key, key) == 0))
         stream = stream->next;
     return stream;
 }
@@ -53,6 +56,8 @@ int checkpoint_kept(struct checkpoint *checkpoint, const struct weir_kept *kept)
     enum checkpoint_need before = checkpoint_lock(checkpoint);
     struct checkpoint_input *input = checkpoint_table_input(checkpoint, kept->input, true);
     struct weir_stream *stream = NULL;
+    while (input && input->heir)
+        input = input->heir; /* the keeper does not know yet that it has moved */
     if (input)
         stream = input->used ? find_stream(input, kept->key) : checkpoint_table_stream(input, kept->key);
     if (stream)
@@ -79,22 +84,28 @@ bool checkpoint_is_kept(struct checkpoint *checkpoint, const struct checkpoint_s
 
 /* ---- What it is told ------------------------------------------------------------------------------ */
 
-void checkpoint_note_forgotten(struct weir_stream *stream)
+bool checkpoint_note_forgotten(struct weir_stream *stream, const struct checkpoint_input *under)
 {
     size_t size = strlen(stream->key) + 1;
     struct checkpoint_forgotten *note = malloc(sizeof(*note) + size);
     if (!note)
-        return;
+        return false; /* it is not told: the row stays there */
     memcpy(note->key, stream->key, size);
+    note->input = under;
     note->next = stream->input->removed;
     stream->input->removed = note;
+    return true;
 }
 
 void checkpoint_tell(struct checkpoint_set *set)
 {
     struct checkpoint_input *input = set->marks[0].stream->input;
-    for (size_t i = 0; i < set->count; i++)
-        set->marks[i].stream->told = true;
+    for (size_t i = 0; i < set->count; i++) {
+        struct weir_stream *stream = set->marks[i].stream;
+        stream->told = true;
+        if (stream->former_told && checkpoint_note_forgotten(stream, stream->former))
+            stream->former_told = false;
+    }
     set->removed = input->removed;
     input->removed = NULL;
 }
@@ -122,10 +133,8 @@ int checkpoint_positions(struct checkpoint *checkpoint, const struct checkpoint_
 {
     int r = 0;
     for (struct checkpoint_forgotten *note = set->removed; note && r == 0; note = note->next) {
-        struct weir_kept kept = {.struct_size = sizeof(kept),
-                                 .forgotten = true,
-                                 .input = set->marks[0].stream->input->identity,
-                                 .key = note->key};
+        struct weir_kept kept = {
+            .struct_size = sizeof(kept), .forgotten = true, .input = note->input->identity, .key = note->key};
         r = fn(data, &kept);
     }
     for (size_t i = 0; i < set->count && r == 0; i++)

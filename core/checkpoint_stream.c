@@ -67,13 +67,16 @@ void checkpoint_stream_forget(struct weir_stream *stream)
         stream->forgotten = true;
         stream->known = stream->has_committed = false;
         checkpoint_table_unmap(stream);
+        if (stream->former_told)
+            checkpoint_note_forgotten(stream, stream->former);
+        stream->former_told = false;
         if (stream->told) {
-            checkpoint_note_forgotten(stream); /* its last chunks still tell the keeper of it */
+            checkpoint_note_forgotten(stream, stream->input); /* its last chunks still tell the keeper */
         } else {
             checkpoint_meta_unref(stream->meta);
             stream->meta = NULL;
         }
-        if (stream->stored)
+        if (stream->stored || stream->former_stored)
             checkpoint_table_dirty(stream);
     }
     stream->handles--;

@@ -99,7 +99,7 @@ static bool make_tree(struct checkpoint_input *input)
     return true;
 }
 
-static struct weir_stream *find(const struct checkpoint_input *input, const char *key)
+struct weir_stream *checkpoint_table_find(const struct checkpoint_input *input, const char *key)
 {
     if (!input->has_tree)
         return find_in_list(input, key);
@@ -114,6 +114,17 @@ static bool map(struct checkpoint_input *input, struct weir_stream *stream)
     return (input->has_tree || make_tree(input)) && tsearch(stream->key, &input->by_key, compare_text);
 }
 
+static void stream_link(struct checkpoint_input *input, struct weir_stream *stream)
+{
+    stream->input = input;
+    stream->previous = NULL;
+    stream->next = input->first;
+    if (stream->next)
+        stream->next->previous = stream;
+    input->first = stream;
+    input->count++;
+}
+
 static struct weir_stream *stream_create(struct checkpoint_input *input, const char *key)
 {
     size_t size = strlen(key) + 1;
@@ -125,18 +136,13 @@ static struct weir_stream *stream_create(struct checkpoint_input *input, const c
         free(stream);
         return NULL;
     }
-    stream->input = input;
-    stream->next = input->first;
-    if (stream->next)
-        stream->next->previous = stream;
-    input->first = stream;
-    input->count++;
+    stream_link(input, stream);
     return stream;
 }
 
 struct weir_stream *checkpoint_table_stream(struct checkpoint_input *input, const char *key)
 {
-    struct weir_stream *stream = find(input, key);
+    struct weir_stream *stream = checkpoint_table_find(input, key);
     return stream ? stream : stream_create(input, key);
 }
 
@@ -154,6 +160,16 @@ static void stream_unlink(struct weir_stream *stream)
         stream->input->first = stream->next;
     if (stream->next)
         stream->next->previous = stream->previous;
+}
+
+bool checkpoint_table_move(struct weir_stream *stream, struct checkpoint_input *to)
+{
+    if (!map(to, stream))
+        return false;
+    checkpoint_table_unmap(stream);
+    stream_unlink(stream);
+    stream_link(to, stream);
+    return true;
 }
 
 void checkpoint_table_reap(struct weir_stream *stream)

@@ -23,9 +23,10 @@ struct checkpoint_meta {
     unsigned char data[];
 };
 
-/* A stream that was forgotten: the keeper of positions is to be told. */
+/* A stream that was forgotten, or has moved: the keeper of positions is to be told. */
 struct checkpoint_forgotten {
     struct checkpoint_forgotten *next;
+    const struct checkpoint_input *input; /* under which the keeper has it */
     char key[];
 };
 
@@ -33,6 +34,7 @@ struct checkpoint_forgotten {
 struct checkpoint_input {
     struct checkpoint *checkpoint;
     struct checkpoint_input *next;
+    struct checkpoint_input *heir; /* where its streams have moved to, or NULL */
     void *by_key; /* tree of the keys of the streams that are not forgotten, where has_tree */
     struct weir_stream *first;
     struct checkpoint_forgotten *removed; /* what no chunk for the keeper carries yet */
@@ -50,6 +52,7 @@ struct weir_stream {
     struct checkpoint_place committed;
     uint64_t kept; /* the keeper's offset, as it told, and one more; 0: it has not */
     struct checkpoint_meta *meta;
+    struct checkpoint_input *former; /* where it was, as long as one of the two below says so; else NULL */
     struct weir_stream *next_dirty;
     uint32_t handles;   /* stream_open less stream_close */
     uint32_t pins;      /* by a flush or by stream_each */
@@ -59,6 +62,8 @@ struct weir_stream {
     bool told;          /* the keeper has heard of it */
     bool dirty;         /* in the list of what a flush has to look at */
     bool forgotten;
+    bool former_stored; /* there may be a row of it under `former` */
+    bool former_told;   /* the keeper has heard of it under `former`, and not under its input yet */
     char key[];
 };
 
@@ -94,6 +99,10 @@ void checkpoint_release(struct checkpoint_mark *done);
 struct checkpoint_input *checkpoint_table_input(struct checkpoint *, const char *identity, bool make);
 /* The stream of that key, made where there is none. NULL: no memory. */
 struct weir_stream *checkpoint_table_stream(struct checkpoint_input *, const char *key);
+/* The stream of that key that is not forgotten, or NULL. */
+struct weir_stream *checkpoint_table_find(const struct checkpoint_input *, const char *key);
+/* Makes it a stream of that input, which has none of its key. False: no memory, and it is where it was. */
+bool checkpoint_table_move(struct weir_stream *, struct checkpoint_input *to);
 /* Takes the stream out of the map, so that its key is free. */
 void checkpoint_table_unmap(struct weir_stream *);
 /* Frees the stream if nothing needs it any more. */
@@ -105,8 +114,9 @@ void checkpoint_table_clear(struct checkpoint *);
 
 /* The set goes to the keeper, and takes along what was forgotten before. */
 void checkpoint_tell(struct checkpoint_set *);
-/* Notes for the keeper that the stream is forgotten. Without memory it is not told: the row stays there. */
-void checkpoint_note_forgotten(struct weir_stream *);
+/* Notes for the keeper, with the next chunk of the stream's input, that nothing of that key is under
+ * `under` any more. False: no memory. */
+bool checkpoint_note_forgotten(struct weir_stream *, const struct checkpoint_input *under);
 
 /* A copy, with one reference. NULL: no memory, or size is 0. */
 struct checkpoint_meta *checkpoint_meta_create(const void *data, size_t size);

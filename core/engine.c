@@ -22,6 +22,7 @@
 #include "callback.h"
 #include "checkpoint_store.h"
 #include "engine_private.h"
+#include "heirs.h"
 #include "kill_point.h"
 #include "log.h"
 #include "process.h"
@@ -337,16 +338,22 @@ static void start_now(struct engine *e, struct input *in)
         }
         return;
     }
+    heirs_take(e, in);
     input_start(in, e->threads[e->next_thread].loop);
     e->next_thread = (e->next_thread + 1) % e->thread_count;
 }
 
+static bool must_wait(struct engine *e, const struct input *in)
+{
+    return same_identity_stopping(e, in) || heirs_must_wait(e, in);
+}
+
 void engine_start_input(struct engine *e, struct input *in)
 {
-    in->held = in->held && same_identity_stopping(e, in);
-    if (in->held)
-        e->inputs_held++;
-    else
+    in->held = in->held && must_wait(e, in);
+    e->inputs_held += in->held;
+    e->heirs_held += in->held && in->heir;
+    if (!in->held)
         start_now(e, in);
 }
 
@@ -357,16 +364,25 @@ static void start_awaiting(struct engine *e)
             start_now(e, in);
 }
 
-/* One of that identity has gone: the one that waited for it starts. */
+static void start_if_free(struct engine *e, struct input *in)
+{
+    if (!in->held || !in->placed || must_wait(e, in))
+        return;
+    in->held = false;
+    e->inputs_held--;
+    e->heirs_held -= in->heir != NULL;
+    start_now(e, in);
+}
+
+/* One of that identity has gone: the one that waited for it starts, be it of the same identity or its heir.
+ */
 static void start_held(struct engine *e, uint32_t hash)
 {
-    for (struct input *in = first_of_hash(e, hash); in; in = in->next_of_hash) {
-        if (!in->held || !in->placed || same_identity_stopping(e, in))
-            continue;
-        in->held = false;
-        e->inputs_held--;
-        start_now(e, in);
-    }
+    for (struct input *in = first_of_hash(e, hash); in; in = in->next_of_hash)
+        start_if_free(e, in);
+    for (struct input *in = e->inputs; in && e->heirs_held; in = in->next)
+        if (in->heir)
+            start_if_free(e, in);
 }
 
 static void check_all_ended(struct engine *e)
@@ -490,6 +506,7 @@ static bool is_of_an_input(void *data, const char *spool)
 static void start_inputs(struct engine *e)
 {
     e->phase = ENGINE_RUNNING;
+    heirs_find(e);
     for (struct input *in = e->inputs; in; in = in->next)
         engine_start_input(e, in);
     if (e->data_dir)

@@ -56,7 +56,9 @@ void engine_remove_input(struct engine *e, struct input *in)
         in->next->prev = in->prev;
     else
         e->last_input = in->prev;
-    e->inputs_held -= in->held && in->placed; /* placed: it was counted */
+    bool counted = in->held && in->placed;
+    e->inputs_held -= counted;
+    e->heirs_held -= counted && in->heir;
     struct input *owner = in->owner;
     unindex_input(e, in);
     input_destroy(in);
@@ -191,9 +193,8 @@ void engine_keep_origin(struct engine *e, struct origin *o)
 /* An instance with its place in the configuration; sorted, those that must differ stand together. */
 struct place {
     const char *name;
-    struct weir_instance *instance;
+    const struct weir_instance *instance;
     size_t number;
-    char *unique; /* the identity that the input gets instead of its name */
 };
 
 static int compare_places(const void *a, const void *b)
@@ -218,32 +219,19 @@ static void check_aliases(struct place *places, size_t count, struct problems *p
     }
 }
 
-/* Inputs without an alias may follow the same path: the second of them becomes "tail#2:…". */
-static int make_identities_differ(struct engine *e, struct place *places, size_t count)
+/* A number would keep them apart by their order only: whichever comes first had the other's positions. */
+static void check_identities(struct place *places, size_t count, struct problems *problems)
 {
-    size_t same = 1;
-
     qsort(places, count, sizeof(*places), compare_places);
     for (size_t i = 1; i < count; i++) {
-        const struct input *in = (struct input *)places[i].instance;
-        const char *plugin = in->base.plugin->api.name;
-        char *unique;
-        same = strcmp(places[i].name, places[i - 1].name) ? 1 : same + 1;
-        if (same == 1 || in->options->alias) /* the same alias is an error of its own */
+        const struct input *in = (const struct input *)places[i].instance;
+        if (strcmp(places[i].name, places[i - 1].name) || in->options->alias) /* that is told of the alias */
             continue;
-        if (asprintf(&unique, "%s#%zu%s", plugin, same, in->identity + strlen(plugin)) < 0)
-            return -ENOMEM;
-        places[i].unique = unique;
+        problem_error(problems, &in->base.origin,
+                      "without an alias this input and %s would have the same positions, those of '%s': give "
+                      "each of them an alias",
+                      places[i - 1].instance->alias->chars, places[i].name);
     }
-    for (size_t i = 0; i < count; i++) {
-        struct input *in = (struct input *)places[i].instance;
-        if (!places[i].unique)
-            continue;
-        unindex_input(e, in);
-        input_set_identity(in, places[i].unique);
-        index_input(e, in);
-    }
-    return 0;
 }
 
 static void check_names(struct engine *e, struct problems *problems)
@@ -255,13 +243,12 @@ static void check_names(struct engine *e, struct problems *problems)
         problem_error(problems, NULL, "no memory to check the configuration");
         return;
     }
-    for (struct input *in = e->inputs; in; in = in->next, inputs++)
+    for (const struct input *in = e->inputs; in; in = in->next, inputs++)
         places[inputs] = (struct place){.name = in->identity, .instance = &in->base, .number = inputs};
-    if (make_identities_differ(e, places, inputs) < 0)
-        problem_error(problems, NULL, "no memory to check the configuration");
-    for (struct input *in = e->inputs; in; in = in->next, count++)
+    check_identities(places, inputs, problems);
+    for (const struct input *in = e->inputs; in; in = in->next, count++)
         places[count] = (struct place){.name = in->base.alias->chars, .instance = &in->base, .number = count};
-    for (struct output *o = e->outputs; o; o = o->next, count++)
+    for (const struct output *o = e->outputs; o; o = o->next, count++)
         places[count] = (struct place){.name = o->base.alias->chars, .instance = &o->base, .number = count};
     check_aliases(places, count, problems);
     free(places);

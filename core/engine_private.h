@@ -66,7 +66,8 @@ struct engine {
     bool cancelled;       /* outputs are told to give up */
     size_t starting;      /* outputs that are neither up nor failed */
     size_t outputs_alive; /* whose thread has not ended */
-    size_t inputs_held;   /* inputs that wait for one of the same identity to stop */
+    size_t inputs_held;   /* inputs that wait for one of the same identity, or whose heir they are, to stop */
+    size_t heirs_held;    /* those of them that are somebody's heir */
 
     int signal_fd;
     struct weir_watch *signal_watch;

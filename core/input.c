@@ -14,6 +14,7 @@
 #include <weir/kill_point.h>
 #include "callback.h"
 #include "engine.h"
+#include "heirs.h"
 #include "log.h"
 #include "output.h"
 #include "spool_feed.h"
@@ -91,15 +92,20 @@ static void lend_identity(struct input *in)
 }
 
 /* FNV-1a: most of ten thousand others are told apart without reading their text. */
-void input_set_identity(struct input *in, char *identity)
+uint32_t input_identity_hash(const char *identity)
 {
     uint32_t h = 2166136261u;
 
     for (const char *p = identity; p && *p; p++)
         h = (h ^ (uint8_t)*p) * 16777619u;
+    return h;
+}
+
+void input_set_identity(struct input *in, char *identity)
+{
     free_identity(in);
     in->identity = identity;
-    in->identity_hash = h;
+    in->identity_hash = input_identity_hash(identity);
 }
 
 bool input_has_identity(const struct input *in, const char *identity, uint32_t hash)
@@ -109,8 +115,15 @@ bool input_has_identity(const struct input *in, const char *identity, uint32_t h
 
 /* -- Making one ----------------------------------------------------------------------------------- */
 
+/* A list as it was understood, so that blanks between its items make no other identity. */
+static void print_list(FILE *f, const struct weir_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        fprintf(f, "%s%s", i ? "," : "", list->items[i]);
+}
+
 /* "tail:/var/log/a.log,/var/log/b.log": the plugin and the values of its identity options. */
-static char *identity_of(const struct input *in, const struct section *section)
+char *input_plain_identity(const struct input *in, const struct section *section)
 {
     const struct weir_plugin *api = &in->base.plugin->api;
     char *text = NULL;
@@ -129,7 +142,9 @@ static char *identity_of(const struct input *in, const struct section *section)
         const struct setting *s = section_get(section, o.name);
         if (!s && o.alias)
             s = section_get(section, o.alias);
-        for (size_t v = 0; s && v < s->count; v++)
+        if (s && o.type == WEIR_OPTION_LIST)
+            print_list(f, (const struct weir_list *)((const char *)in->base.config + o.offset));
+        for (size_t v = 0; s && o.type != WEIR_OPTION_LIST && v < s->count; v++)
             fprintf(f, "%s%s", v ? "," : "", s->values[v]);
     }
     if (fclose(f) != 0) {
@@ -216,7 +231,7 @@ static int set_up(struct input *in, struct engine *engine, const struct plugin *
     rc = set_up_storage(in, section, problems);
     if (rc < 0)
         return rc;
-    input_set_identity(in, options->alias ? strdup(options->alias) : identity_of(in, section));
+    input_set_identity(in, options->alias ? strdup(options->alias) : input_plain_identity(in, section));
     return in->identity ? 0 : -ENOMEM;
 }
 
@@ -335,6 +350,7 @@ void input_destroy(struct input *in)
     spool_feed_free(in->feed);
     free(in->spool_metrics);
     free(in->options);
+    heirs_free(in->heir);
     free_identity(in);
     spec_unshare(in->settings);
     free(in);

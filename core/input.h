@@ -49,6 +49,7 @@ struct input {
 
     /* control thread */
     struct input *owner;          /* the source that asked for it, or NULL */
+    struct heir *heir;            /* whose positions it may go on from, or NULL (heirs.h) */
     const char *id;               /* in the owner's set: the end of the identity */
     struct spec_shared *settings; /* to see whether a spec has changed */
     uint8_t state;                /* enum input_state */
@@ -116,6 +117,9 @@ void input_destroy(struct input *);
 /* Takes the text over. */
 void input_set_identity(struct input *, char *identity);
 bool input_has_identity(const struct input *, const char *identity, uint32_t hash);
+uint32_t input_identity_hash(const char *identity);
+/* The identity that a configured input would have without an alias; the caller frees. NULL: no memory. */
+char *input_plain_identity(const struct input *, const struct section *);
 
 /* Control thread; the answers come as instance events. */
 void input_start(struct input *, struct weir_loop *);

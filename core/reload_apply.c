@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include "heirs.h"
 #include "log.h"
 #include "reload_private.h"
 #include "supervisor.h"
@@ -243,8 +244,15 @@ static void start_new_inputs(struct engine *e, struct plan *p)
             place_origin(e, &in->base, &item->trial->base);
             continue;
         }
-        in->fresh = in->held = in->placed = true;
+        in->fresh = in->held = true;
         engine_add_input(e, in);
+    }
+    heirs_find(e);
+    for (size_t i = 0; i < p->input_count; i++) {
+        struct input *in = p->inputs[i].made;
+        if (!in)
+            continue;
+        in->placed = true;
         engine_start_input(e, in);
     }
 }

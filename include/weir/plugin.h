@@ -111,7 +111,9 @@ enum weir_option_flags {
     WEIR_OPTION_REQUIRED = 1 << 0,
     /*
      * Of an input: while it has no alias, the values of these options are its identity, under which its
-     * positions are kept. (in_tail: path.)
+     * positions are kept. (in_tail: path.) Two inputs without an alias that are the same in them are refused.
+     * Where a value is edited, or an alias given, the new input may find the former one's streams as its own,
+     * among them some that are not of what it follows: it leaves those alone.
      */
     WEIR_OPTION_IDENTITY = 1 << 1,
     /*

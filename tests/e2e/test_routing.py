@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from harness import append, line, lines
+from harness import append, line, lines, run
 
 
 def route(lab, inputs, outputs):
@@ -60,15 +60,28 @@ def test_topics(lab):
 
 
 def test_two_inputs_of_one_file_each_read_all_of_it(lab):
-    """Each keeps a position of its own, also without an alias."""
+    """Each keeps a position of its own, whichever comes first or is there at all."""
     path = lab.path("in.log")
     path.write_bytes(lines(0, 10))
-    config = lab.config([{"name": "tail", "path": path, "tag": tag, "read_from_head": True} for tag in ("a", "b")],
-                        [{"name": "stdout", "match": "*", "format": "raw"}])
-    weir = lab.start(["-c", config], name="one")
+    inputs = [{"name": "tail", "path": path, "alias": alias, "read_from_head": True} for alias in ("a", "b")]
+    sink = [{"name": "stdout", "match": "*", "format": "raw"}]
+    weir = lab.start(["-c", lab.config(inputs, sink)], name="one")
     weir.wait_output(lambda data: len(data) == 2 * len(lines(0, 10)))
     weir.stop()
     append(path, line(10))
-    weir = lab.start(["-c", config], name="two")
-    weir.wait_output(lambda data: data == 2 * line(10))
+    weir = lab.start(["-c", lab.config(inputs[1:], sink)], name="two")
+    weir.wait_output(lambda data: data == line(10))
     weir.stop()
+    weir = lab.start(["-c", lab.config(inputs[::-1], sink)], name="three")
+    weir.wait_output(lambda data: data == line(10))
+    weir.stop()
+
+
+def test_two_inputs_of_one_file_need_aliases(lab):
+    """By their order they would take each other's positions."""
+    path = lab.path("in.log")
+    config = lab.config([{"name": "tail", "path": path, "tag": tag} for tag in ("a", "b")], [{"name": "stdout", "match": "*"}])
+    said = b"error: without an alias this input and tail.0 would have the same positions, those of 'tail:%s'" % bytes(path)
+    for command in (["check"], []):
+        status, _, err = run([*command, "-c", config], lab.folder)
+        assert status == 1 and said in err, err
