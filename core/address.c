@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include "fail.h"
 
-enum { BACKLOG = 64, PATIENCE_SECONDS = 10 };
+enum { BACKLOG = 64 };
 
 /* -- A socket file ---------------------------------------------------------------------------------- */
 
@@ -67,21 +67,32 @@ static int listen_unix(const char *path, char **ret_error)
     return fd;
 }
 
-static int connect_unix(const char *path, char **ret_error)
+/* A blocking socket that is connected, or a negative errno. What it has to wait for it waits for so long. */
+static int connect_within(const struct sockaddr *address, socklen_t size, unsigned patience)
+{
+    const struct timeval wait = {.tv_sec = (time_t)patience};
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)); /* of connect, too */
+    if (connect(fd, address, size) == 0)
+        return fd;
+    int rc = errno == EINPROGRESS || errno == EAGAIN ? -ETIMEDOUT : -errno;
+    close(fd);
+    return rc;
+}
+
+static int connect_unix(const char *path, unsigned patience, char **ret_error)
 {
     struct sockaddr_un address;
     int rc = unix_address(path, &address, ret_error);
 
     if (rc < 0)
         return rc;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        rc = fail(ret_error, -errno, "%s: %s", path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return rc;
-    }
-    return fd;
+    rc = connect_within((struct sockaddr *)&address, sizeof(address), patience);
+    return rc < 0 ? fail(ret_error, rc, "%s: %s", path, strerror(-rc)) : rc;
 }
 
 /* -- TCP -------------------------------------------------------------------------------------------- */
@@ -96,47 +107,46 @@ static int resolve(const char *host, uint16_t port, int flags, struct addrinfo *
     return rc ? fail(ret_error, -EADDRNOTAVAIL, "%s: %s", host, gai_strerror(rc)) : 0;
 }
 
-static int listen_at(const struct addrinfo *a)
+static int listen_at(const struct addrinfo *a, unsigned backlog)
 {
     int on = 1, fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return -errno;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, (int)backlog) == 0)
         return fd;
     int rc = -errno;
     close(fd);
     return rc;
 }
 
-static int connect_to(const struct addrinfo *a)
+static int connect_to(const struct addrinfo *a, unsigned patience)
 {
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return -errno;
-    if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
-        return fd;
-    int rc = -errno;
-    close(fd);
-    return rc;
+    return connect_within(a->ai_addr, a->ai_addrlen, patience);
 }
+
+/* How a socket of one address is opened, with a number of its own. */
+struct way {
+    int (*open)(const struct addrinfo *, unsigned number);
+    unsigned number;
+    int flags; /* of the look-up */
+    const char *what;
+};
 
 /* The first address of the host that does. */
-static int open_first(const char *host, uint16_t port, int flags, int (*open)(const struct addrinfo *),
-                      const char *what, char **ret_error)
+static int open_first(const char *host, uint16_t port, const struct way *way, char **ret_error)
 {
     struct addrinfo *found = NULL;
-    int rc = resolve(host, port, flags, &found, ret_error);
+    int rc = resolve(host, port, way->flags, &found, ret_error);
 
     if (rc < 0)
         return rc;
     rc = -EADDRNOTAVAIL;
     for (const struct addrinfo *a = found; a && rc < 0; a = a->ai_next)
-        rc = open(a);
+        rc = way->open(a, way->number);
     freeaddrinfo(found);
-    return rc < 0 ? fail(ret_error, rc, "%s%s:%u: %s", what, host, port, strerror(-rc)) : rc;
+    return rc < 0 ? fail(ret_error, rc, "%s%s:%u: %s", way->what, host, port, strerror(-rc)) : rc;
 }
 
 /* -- Either ----------------------------------------------------------------------------------------- */
@@ -151,20 +161,15 @@ static const char *socket_path(const char *host)
 int address_listen(const char *host, uint16_t port, char **ret_error)
 {
     const char *path = socket_path(host);
+    const struct way way = {listen_at, BACKLOG, AI_PASSIVE, "can't listen at "};
 
-    return path ? listen_unix(path, ret_error)
-                : open_first(host, port, AI_PASSIVE, listen_at, "can't listen at ", ret_error);
+    return path ? listen_unix(path, ret_error) : open_first(host, port, &way, ret_error);
 }
 
-int address_connect(const char *host, uint16_t port, char **ret_error)
+int address_connect(const char *host, uint16_t port, unsigned patience, char **ret_error)
 {
     const char *path = socket_path(host);
-    const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
-    int fd = path ? connect_unix(path, ret_error) : open_first(host, port, 0, connect_to, "", ret_error);
+    const struct way way = {connect_to, patience, 0, ""};
 
-    if (fd >= 0) {
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    }
-    return fd;
+    return path ? connect_unix(path, patience, ret_error) : open_first(host, port, &way, ret_error);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -17,11 +18,15 @@
 #include "engine.h"
 #include "status_print.h"
 
-enum { LONGEST_ANSWER = 64 << 20 };
+enum { LONGEST_ANSWER = 64 << 20, PATIENCE = 10 /* s */ };
 
 static int complain(const struct service *s, const char *why)
 {
-    fprintf(stderr, "error: weir at %s port %d: %s\n", s->http_listen, (int)s->http_port, why);
+    char port[24] = "";
+
+    if (strncmp(s->http_listen, ADDRESS_UNIX, strlen(ADDRESS_UNIX)) != 0)
+        snprintf(port, sizeof(port), " port %d", (int)s->http_port);
+    fprintf(stderr, "error: weir at %s%s: %s\n", s->http_listen, port, why);
     return EXIT_FAILED;
 }
 
@@ -49,7 +54,7 @@ static int send_request(int fd, const struct service *s, const char *what)
 }
 
 /* All until the end of the connection, with a NUL behind. */
-static int read_answer(int fd, char **ret)
+static int read_answer(int fd, char **ret, size_t *ret_size)
 {
     char *text = NULL;
     size_t size = 0, room = 0;
@@ -70,10 +75,22 @@ static int read_answer(int fd, char **ret)
         if (n <= 0) {
             text[size] = '\0';
             *ret = text;
+            *ret_size = size;
             return n < 0 ? -errno : 0;
         }
         size += (size_t)n;
     }
+}
+
+/* Whether less than the head promises has come: weir ended while it answered. */
+static bool is_cut(const char *head, const char *body, size_t size)
+{
+    static const char name[] = "Content-Length:";
+
+    for (const char *line = head; line < body; line = strchr(line, '\n') + 1)
+        if (!strncasecmp(line, name, strlen(name)))
+            return strtoull(line + strlen(name), NULL, 10) > size;
+    return false;
 }
 
 /* Asks, and gives the answer's status and body; *ret_answer is what the caller frees. 0, or an exit status
@@ -82,7 +99,8 @@ static int ask(const struct service *s, const char *what, bool patient, char **r
                char **ret_body)
 {
     char *why = NULL, *answer = NULL;
-    int fd = address_connect(s->http_listen, (uint16_t)s->http_port, &why);
+    size_t size = 0;
+    int fd = address_connect(s->http_listen, (uint16_t)s->http_port, PATIENCE, &why);
 
     *ret_answer = NULL;
     if (fd < 0) {
@@ -96,7 +114,7 @@ static int ask(const struct service *s, const char *what, bool patient, char **r
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &for_ever, sizeof(for_ever));
     int rc = send_request(fd, s, what);
     if (rc == 0)
-        rc = read_answer(fd, &answer);
+        rc = read_answer(fd, &answer, &size);
     close(fd);
     if (rc < 0)
         return complain(s, strerror(-rc));
@@ -105,6 +123,8 @@ static int ask(const struct service *s, const char *what, bool patient, char **r
     if (sscanf(answer, "HTTP/1.%*d %d", ret_code) != 1 || !end)
         return complain(s, "what answers there is no weir");
     *ret_body = end + 4;
+    if (is_cut(answer, *ret_body, size - (size_t)(*ret_body - answer)))
+        return complain(s, "it ended in the middle of its answer");
     return EXIT_STOPPED;
 }
 

@@ -20,8 +20,10 @@ enum { LOG_LEVEL_WARNING = 6 };
 /* In the order of enum log_format. */
 static const char *const log_formats[] = {"text", "json", NULL};
 
-#define IS_STORAGE \
-    "weir keeps no copy of the data: the followed file is the buffer, memory_limit bounds what is in flight"
+#define IS_STORAGE                                                                                          \
+    "followed files are the buffer, and memory_limit bounds what is in flight; an input that can't be read " \
+    "again has storage: disk and storage_limit of its own"
+#define IS_PARSERS "an input has its parsers as options of its own: weir plugins NAME lists them"
 #define IS_DNS    "weir resolves names through the system's resolver: see resolv.conf(5)"
 #define IS_RELOAD "weir always can: SIGHUP, weir reload, or POST /api/v1/reload"
 #define IS_HEALTH "weir's /readyz says whether inputs and outputs run; there is nothing to tune"
@@ -59,15 +61,13 @@ const struct weir_option config_service_options[] = {
     {"coro_stack_size", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL,
      "weir has no coroutines: an output has a thread of its own"},
     {"dns.*", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_DNS},
-    {"parsers_file", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL,
-     "weir has no parsers: it delivers lines as they are"},
+    {"parsers_file", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_PARSERS},
     {"plugins_file", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL,
      "list plugin files under plugins: at the top of this file instead"},
     {"streams_file", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, "weir has no stream processor"},
     {"sp.*", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, "weir has no stream processor"},
     {"storage.*", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_STORAGE},
-    {"multiline_buffer_limit", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL,
-     "weir has no multiline parsers"},
+    {"multiline_buffer_limit", NULL, WEIR_OPTION_IGNORED, 0, 0, NULL, 0, 0, NULL, IS_PARSERS},
     {"http_server", NULL, WEIR_OPTION_BOOL, 0, offsetof(struct service, http_server), "off", 0, 0, NULL,
      "Serves metrics, health and status over HTTP."},
     {"http_listen", NULL, WEIR_OPTION_STRING, 0, offsetof(struct service, http_listen), "127.0.0.1", 0, 0,

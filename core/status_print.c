@@ -35,6 +35,17 @@ static void put_text(FILE *f, const char *text, int width)
     free(escaped);
 }
 
+/* JSON escapes no control characters but those of ASCII. */
+static void put_lines(FILE *f, char *text)
+{
+    char *next = text, *line;
+
+    while ((line = strsep(&next, "\n"))) {
+        put_text(f, line, 0);
+        fputc('\n', f);
+    }
+}
+
 static void put_error(FILE *f, const json_t *object)
 {
     const char *error = string_of(object, "error");
@@ -145,7 +156,8 @@ static void print_others(FILE *f, json_t *whole)
         char *text = json_dumps(value, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
         fputc('\n', f);
         put_text(f, name, 0);
-        fprintf(f, ": %s\n", text ? text : "");
+        fputs(": ", f);
+        put_lines(f, text ? text : (char[]){""});
         free(text);
     }
 }

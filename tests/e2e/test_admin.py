@@ -6,6 +6,7 @@ import random
 import re
 import resource
 import socket
+import threading
 
 import pytest
 
@@ -226,6 +227,30 @@ def test_a_local_socket(tmp_path):
     until(lambda: run(["status", "-c", a.config], tmp_path)[0] == 0, "an answer")
     a.weir.stop()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["reload"]], ids=" ".join)
+@pytest.mark.parametrize("length", ["Content-Length: %d", "content-length:%d"])
+def test_an_answer_that_is_cut(tmp_path, command, length):
+    """As of a weir that is killed meanwhile: half of it is not shown as if it were all."""
+    body = json.dumps({"inputs": [], "outputs": [], "message": "applied"}).encode()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        head = ("HTTP/1.1 200 OK\r\nX: y\r\n%s\r\n\r\n" % length).encode()
+
+        def serve():
+            for size in len(body) + 1, len(body):
+                one, _ = listener.accept()
+                one.recv(1 << 16)
+                one.sendall(head % size + body)
+                one.close()
+        threading.Thread(target=serve, daemon=True).start()
+        ask = [*command, "-s", "http_listen=unix:%s" % (tmp_path / "s")]
+        code, out, err = run(ask, tmp_path)
+        assert (code, out) == (3, b"") and err == b"error: weir at unix:%s: it ended in the middle of its answer\n" % bytes(tmp_path / "s")
+        code, out, err = run(ask, tmp_path)
+        assert code == 0 and out and not err
 
 
 def test_an_address_that_is_taken(tmp_path):

@@ -34,6 +34,7 @@ def test_tail_to_stdout(lab):
         about = [entry for entry in said.splitlines() if "warn" in entry.lower() and "'%s'" % word in entry]
         assert len(about) == 1, "%s: %s" % (word, said)
         assert len(about[0]) > 60, "says no reason: " + about[0]
+        assert word != "parsers_file" or "options of its own" in about[0], about[0]
 
 
 def test_capitals_regex_and_variables(lab):
