@@ -277,7 +277,8 @@ static void create_metrics(struct etcd *e)
 
     e->numbers = (struct etcd_numbers){
         .connected = h->metric(i, WEIR_GAUGE, "connected", "Whether the watch stands: 1 or 0.", NULL, NULL),
-        .revision = h->metric(i, WEIR_GAUGE, "revision", "etcd's newest known revision.", NULL, NULL),
+        .revision =
+            h->metric(i, WEIR_GAUGE, "revision", "The newest revision that etcd told of.", NULL, NULL),
         .applied = h->metric(i, WEIR_GAUGE, "applied_revision", "The revision that is in force.", NULL, NULL),
         .entries = h->metric(i, WEIR_GAUGE, "entries", "Inputs that exist by etcd's word.", NULL, NULL),
         .refused =

@@ -32,18 +32,21 @@ def check_by_prometheus(text):
 
 
 def test_every_metric_is_documented_and_there(tmp_path):
-    """With every plugin; Kafka is librdkafka's mock cluster, and etcd is away."""
+    """With every plugin, and what their options bring; Kafka is librdkafka's mock cluster, and etcd is away."""
     path, config = tmp_path / "a.log", tmp_path / "weir.yaml"
     address = str(tmp_path / "admin")  # no port: the mock cluster takes one that is free
     append(path, lines(0, 100))
     config.write_text(config_text(
         [{"name": "tail", "alias": "in", "path": path, "tag": "t", "read_from_head": True, "parser": "json", "time_key": "time"},
+         {"name": "tail", "alias": "decoded", "path": tmp_path / "none.log", "tag": "u", "encoding": "gbk"},
          {"name": "etcd", "alias": "fleet", "endpoints": ["http://127.0.0.1:9"], "key": "k", "emit_events": True,
           "allow_path": ["/var/log/**"]},
          {"name": "lines", "path": tmp_path / "lines", "storage": "disk"}],
         [{"name": "stdout", "match": "*"},
          {"name": "kafka", "match": "t", "brokers": "127.0.0.1:9", "rdkafka.test.mock.num.brokers": 1,
-          "rdkafka.statistics.interval.ms": 100}],
+          "rdkafka.statistics.interval.ms": 100},
+         {"name": "kafka", "alias": "exact", "match": "u", "brokers": "127.0.0.1:9", "rdkafka.test.mock.num.brokers": 1,
+          "delivery": "exactly_once"}],
         {"data_dir": tmp_path / "data", "http_server": True, "http_listen": "unix:" + address}, ["in_lines"]))
     weir = Weir(tmp_path, ["-c", config])
 
@@ -69,6 +72,24 @@ def test_every_metric_is_documented_and_there(tmp_path):
         check_by_prometheus(text)
     weir.stop()
     assert kinds(text) - documented() == set(), "not in docs/operations.md"
+
+
+def of_plugins():
+    """{metric} by the sources of the plugins: names that a help text stands behind. Whatever options bring them."""
+    found = set()
+    for source in ROOT.glob("plugins/*/*.c"):
+        plugin = source.parent.name.split("_", 1)[1]
+        rows = re.findall(r'"([a-z0-9_]+)",[\s\\]*(?:\.help = )?"[A-Z]|WEIR_GAUGE, "([a-z_]+)", (?:bytes|seconds|file_)',
+                          source.read_text())
+        found |= {"weir_%s_%s" % (plugin, one or other) for one, other in rows}
+    return found
+
+
+def test_metrics_of_plugins_are_documented():
+    """Those that only some option or event brings, too."""
+    names = {re.sub("_total$", "", name) for name, _ in documented() if re.match("weir_(tail|etcd|kafka|stdout)_", name)}
+    assert len(names) > 40
+    assert of_plugins() == names
 
 
 def test_alarms_use_metrics_that_are():
