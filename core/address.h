@@ -13,8 +13,8 @@
  * gets mode 0660. The descriptor, or a negative errno with *ret_error (caller frees; NULL: no memory).
  */
 int address_listen(const char *host, uint16_t port, char **ret_error);
-/* A connected one, blocking, that gives up after `patience` seconds without an answer; so does the connecting,
- * for each address that the host has. */
+/* A connected one, blocking, that gives up after `patience` seconds without an answer; so does the
+ * connecting, for each address that the host has. */
 int address_connect(const char *host, uint16_t port, unsigned patience, char **ret_error);
 
 #endif

@@ -20,13 +20,13 @@ enum { LOG_LEVEL_WARNING = 6 };
 /* In the order of enum log_format. */
 static const char *const log_formats[] = {"text", "json", NULL};
 
-#define IS_STORAGE                                                                                          \
+#define IS_STORAGE                                                                                           \
     "followed files are the buffer, and memory_limit bounds what is in flight; an input that can't be read " \
     "again has storage: disk and storage_limit of its own"
 #define IS_PARSERS "an input has its parsers as options of its own: weir plugins NAME lists them"
-#define IS_DNS    "weir resolves names through the system's resolver: see resolv.conf(5)"
-#define IS_RELOAD "weir always can: SIGHUP, weir reload, or POST /api/v1/reload"
-#define IS_HEALTH "weir's /readyz says whether inputs and outputs run; there is nothing to tune"
+#define IS_DNS     "weir resolves names through the system's resolver: see resolv.conf(5)"
+#define IS_RELOAD  "weir always can: SIGHUP, weir reload, or POST /api/v1/reload"
+#define IS_HEALTH  "weir's /readyz says whether inputs and outputs run; there is nothing to tune"
 
 /* clang-format off: a row is a line. */
 const struct weir_option config_service_options[] = {
