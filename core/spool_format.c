@@ -237,3 +237,14 @@ bool spool_acks_has(const struct spool_acks *a, uint64_t number)
 {
     return number < a->low || (number < a->next && !spool_acks_item(a, number));
 }
+
+uint64_t spool_acks_open(const struct spool_acks *a, uint64_t from, uint64_t to)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < a->count && a->items[i].number < to; i++)
+        count += a->items[i].number >= from;
+    if (from < a->next)
+        from = a->next;
+    return to > from ? count + (to - from) : count;
+}

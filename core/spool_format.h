@@ -80,5 +80,7 @@ void spool_free_acks(struct spool_acks *);
 /* The item of that number, or NULL. */
 const struct spool_acks_item *spool_acks_item(const struct spool_acks *, uint64_t number);
 bool spool_acks_has(const struct spool_acks *, uint64_t number); /* every output has it */
+/* How many numbers from `from` to below `to` not every output has. */
+uint64_t spool_acks_open(const struct spool_acks *, uint64_t from, uint64_t to);
 
 #endif

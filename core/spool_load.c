@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading a spool's folder at the start: the acknowledged, then each segment's heads; what is torn is cut,
- * what is damaged is set aside. And setting aside, which reading does as well. Loop.
+ * Reading a spool's folder at the start: the acknowledged, then the head of each segment, and all of the last
+ * one; what is torn is cut, what is damaged is set aside. And setting aside, which reading does as well. Loop.
  */
 #include "spool_private.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,15 +63,14 @@ static void count_found(struct spool *s, struct segment *g, const struct spool_c
     s->chunks++;
 }
 
-/* From `at` on. The end of the last chunk that can be trusted; `last`: of the last segment, whose end may be
- * torn. */
-static size_t scan(struct spool *s, struct segment *g, const uint8_t *data, size_t size, size_t at, bool last)
+/* Of the last segment, whose end may be torn. The end of the last chunk that can be trusted. */
+static size_t scan(struct spool *s, struct segment *g, const uint8_t *data, size_t size)
 {
     struct spool_chunk_head h, next;
-    size_t found, after;
+    size_t at = SPOOL_SEGMENT_HEAD, found, after;
 
     while (spool_find_chunk(data, size, at, s->next_number, &h, &found) == 0) {
-        if (last && !spool_body_is_good(&h, data + found + SPOOL_CHUNK_HEAD) &&
+        if (!spool_body_is_good(&h, data + found + SPOOL_CHUNK_HEAD) &&
             spool_find_chunk(data, size, found + spool_chunk_size(&h), h.number + 1, &next, &after) < 0)
             break; /* nothing good follows: its end was never written */
         if (found > at)
@@ -80,8 +78,6 @@ static size_t scan(struct spool *s, struct segment *g, const uint8_t *data, size
         count_found(s, g, &h);
         at = found + spool_chunk_size(&h);
     }
-    if (at < size && !last)
-        spool_set_aside(s, g, at, data + at, size - at);
     return at < size ? at : size;
 }
 
@@ -106,11 +102,6 @@ static int refuse(const struct spool *s, const char *name, int rc, char **ret_er
     return rc;
 }
 
-static bool is_of(const struct spool *s, const struct segment *g, const struct spool_segment_head *head)
-{
-    return head->owner == s->owner && head->first == g->first;
-}
-
 static int check_head(struct spool *s, struct segment *g, const uint8_t *data, size_t size)
 {
     struct spool_segment_head head;
@@ -118,75 +109,43 @@ static int check_head(struct spool *s, struct segment *g, const uint8_t *data, s
 
     if (rc == -EPROTONOSUPPORT)
         return rc;
-    if (rc < 0 || !is_of(s, g, &head))
+    if (rc < 0 || head.owner != s->owner || head.first != g->first)
         spool_set_aside(s, g, 0, data, size < SPOOL_SEGMENT_HEAD ? size : SPOOL_SEGMENT_HEAD);
     return 0;
 }
 
-/* What was last read of a segment. */
-struct window {
-    int fd;
-    uint64_t at, file_size;
-    size_t size;
-    uint8_t data[16 << 10];
-};
-
-/* Bytes that are there; NULL: they can't be read. */
-static const uint8_t *look_at(struct window *w, uint64_t at, size_t size)
-{
-    if (at < w->at || at + size > w->at + w->size) {
-        uint64_t left = w->file_size - at;
-        w->at = at;
-        w->size = left < sizeof(w->data) ? (size_t)left : sizeof(w->data);
-        if (spool_file_get(w->fd, at, w->data, w->size) < 0)
-            w->size = 0;
-    }
-    return w->size ? w->data + (at - w->at) : NULL;
-}
-
 /*
- * From head to head, and nothing between them is read: after a long outage that would take minutes, while the
- * inputs of the loop wait. Up to where something is wrong, or the end.
+ * One that others follow: its head only, since what waits may be more than can be read while the inputs of
+ * the loop wait. What is damaged in it is found when it is read. `end`: every number in it is below that.
  */
-static uint64_t walk(struct spool *s, struct segment *g, struct window *w)
+static int load_full(struct spool *s, struct segment *g, const char *name, uint64_t end)
 {
-    const uint8_t *data = w->file_size >= SPOOL_SEGMENT_HEAD ? look_at(w, 0, SPOOL_SEGMENT_HEAD) : NULL;
-    struct spool_segment_head head;
+    uint8_t data[SPOOL_SEGMENT_HEAD + SPOOL_CHUNK_HEAD];
     struct spool_chunk_head h;
-    uint64_t at = SPOOL_SEGMENT_HEAD;
-
-    if (!data || spool_get_segment(data, SPOOL_SEGMENT_HEAD, &head) < 0 || !is_of(s, g, &head))
-        return 0;
-    while (w->file_size - at >= SPOOL_CHUNK_HEAD && (data = look_at(w, at, SPOOL_CHUNK_HEAD))) {
-        if (spool_get_chunk(data, SPOOL_CHUNK_HEAD, &h) < 0 || h.number < s->next_number ||
-            spool_chunk_size(&h) > w->file_size - at)
-            break;
-        count_found(s, g, &h);
-        at += spool_chunk_size(&h);
-    }
-    return at;
-}
-
-/* How far the heads of a segment lead that others follow. */
-static int walk_file(struct spool *s, struct segment *g, const char *name, uint64_t *ret_at)
-{
-    struct window w = {.fd = spool_file_open(s->folder, name)};
     struct stat st;
+    int fd = spool_file_open(s->folder, name);
 
-    if (w.fd < 0)
-        return w.fd;
-    int rc = fstat(w.fd, &st) < 0 ? -errno : 0;
-    if (rc == 0) {
-        posix_fadvise(w.fd, 0, 0, POSIX_FADV_RANDOM);
-        w.file_size = g->size = (uint64_t)st.st_size;
-        *ret_at = walk(s, g, &w);
-    }
-    close(w.fd);
-    return rc;
+    if (fd < 0)
+        return fd;
+    int rc = fstat(fd, &st) < 0 ? -errno : 0;
+    g->size = rc == 0 ? (uint64_t)st.st_size : 0;
+    size_t size = g->size < sizeof(data) ? (size_t)g->size : sizeof(data);
+    if (rc == 0)
+        rc = spool_file_get(fd, 0, data, size);
+    close(fd);
+    if (rc == 0)
+        rc = check_head(s, g, data, size);
+    if (rc < 0)
+        return rc;
+    if (size == sizeof(data) && spool_get_chunk(data + SPOOL_SEGMENT_HEAD, SPOOL_CHUNK_HEAD, &h) == 0)
+        g->time = h.time;
+    g->unread = spool_acks_open(&s->restored, g->first, end);
+    s->chunks += g->unread;
+    return 0;
 }
 
-/* From `at` on, where it was not good, or 0. */
-static int read_rest(struct spool *s, struct segment *g, const char *name, uint64_t at, bool last)
+/* The one that was written last: all of it. */
+static int load_last(struct spool *s, struct segment *g, const char *name)
 {
     uint8_t *data = NULL;
     size_t size = 0, end = 0;
@@ -194,22 +153,22 @@ static int read_rest(struct spool *s, struct segment *g, const char *name, uint6
 
     if (rc < 0)
         return rc;
-    if (at == 0 && (!last || size >= SPOOL_SEGMENT_HEAD))
+    if (size >= SPOOL_SEGMENT_HEAD)
         rc = check_head(s, g, data, size);
     if (rc == 0 && size >= SPOOL_SEGMENT_HEAD)
-        end = scan(s, g, data, size, at ? (size_t)at : SPOOL_SEGMENT_HEAD, last);
-    if (rc == 0 && end < size && last)
+        end = scan(s, g, data, size);
+    if (rc == 0 && end < size)
         rc = cut(s, name, size, end);
     free(data);
-    g->size = last ? end : size;
+    g->size = end;
     return rc;
 }
 
-static int load_segment(struct spool *s, uint64_t first, bool last, char **ret_error)
+/* `end`: the first number of the next one; 0: it is the last. */
+static int load_segment(struct spool *s, uint64_t first, uint64_t end, char **ret_error)
 {
     char name[SPOOL_FILE_NAME];
     struct segment *g = calloc(1, sizeof(*g));
-    uint64_t at = 0;
 
     spool_segment_name(name, first);
     if (!g)
@@ -217,9 +176,7 @@ static int load_segment(struct spool *s, uint64_t first, bool last, char **ret_e
     g->first = first;
     if (first > s->next_number)
         s->next_number = first;
-    int rc = last ? 0 : walk_file(s, g, name, &at);
-    if (rc == 0 && (at == 0 || at < g->size))
-        rc = read_rest(s, g, name, at, last);
+    int rc = end ? load_full(s, g, name, end) : load_last(s, g, name);
     s->bytes += g->size;
     spool_add_segment(s, g);
     return rc < 0 ? refuse(s, name, rc, ret_error) : 0;
@@ -255,7 +212,7 @@ int spool_load(struct spool *s, char **ret_error)
         refuse(s, "", rc, ret_error);
     s->next_number = 1;
     for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = load_segment(s, firsts[i], i + 1 == count, ret_error);
+        rc = load_segment(s, firsts[i], i + 1 < count ? firsts[i + 1] : 0, ret_error);
     free(firsts);
     /* Never a number again that counts as acknowledged. */
     if (s->next_number < s->restored.next)
