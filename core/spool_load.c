@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reading a spool's folder at the start: the acknowledged, then the head of each segment, and all of the last
- * one; what is torn is cut, what is damaged is set aside. And setting aside, which reading does as well. Loop.
+ * one; what is torn is cut, what is damaged is set aside. And setting aside, which reading does as well.
+ * Loop.
  */
 #include "spool_private.h"
 
