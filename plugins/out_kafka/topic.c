@@ -3,8 +3,8 @@
  * Names of topics, and the table of those in use. Output thread.
  *
  * Data from a log can't leave the literal beginning of a template: what Kafka does not allow in a name
- * becomes
- * "_", also an empty value, and a name made of data alone can't be one of Kafka's own, which begin with "__".
+ * becomes "_", also an empty value, and a name made of data alone can't be one of Kafka's own, which begin
+ * with "__".
  */
 #include "topic.h"
 #include "sticky.h"

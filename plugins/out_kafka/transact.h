@@ -3,9 +3,7 @@
  * Transactions: which chunks are in the one that is open, when it is committed, and what becomes of them.
  *
  *   IDLE --(a chunk)--> OPEN --(interval, size, or nothing more comes)--> COMMITTING --> IDLE
- *                                                                            |
- *                                          (anything uncertain, or fatal)    +--> BROKEN --(transact_use)-->
- * IDLE
+ *                                       COMMITTING --(uncertain, or fatal)--> BROKEN --(transact_use)--> IDLE
  *
  * The output's thread opens it and sends chunks; a thread of this file commits and finishes them. Where a
  * transaction is aborted, its chunks go back as WEIR_RETRY, and come again in order; records that a broker
