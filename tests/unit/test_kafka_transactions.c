@@ -5,6 +5,8 @@
  * tests with a real broker: the mock shows them.
  */
 #include "kafka_fixture.h"
+#include <dlfcn.h>
+#include <stdatomic.h>
 
 enum { PRODUCE = 0, INIT_PRODUCER_ID = 22, ADD_PARTITIONS = 24, END_TXN = 26 }; /* Kafka's numbers */
 
@@ -27,6 +29,53 @@ void rd_kafka_DescribeConfigs(rd_kafka_t *rk, rd_kafka_ConfigResource_t **config
     (void)configs, (void)count, (void)options;
     rd_kafka_ListConsumerGroupOffsets(rk, &request, 1, NULL, queue);
     rd_kafka_ListConsumerGroupOffsets_destroy(request);
+}
+
+/*
+ * In place of librdkafka's functions, of the plugin's calls only: reports are held back while that is asked
+ * for, so that a flight stays under way, and a purge that blocks waits to be let go on.
+ */
+static atomic_bool held, purging, may_purge;
+static atomic_uint destroyed;
+
+#define REAL(name)          \
+    __typeof__(&name) real; \
+    *(void **)&real = dlsym(RTLD_NEXT, #name)
+
+int rd_kafka_poll(rd_kafka_t *rk, int ms)
+{
+    REAL(rd_kafka_poll);
+    return atomic_load(&held) ? 0 : real(rk, ms);
+}
+
+rd_kafka_resp_err_t rd_kafka_flush(rd_kafka_t *rk, int ms)
+{
+    REAL(rd_kafka_flush);
+    return atomic_load(&held) ? RD_KAFKA_RESP_ERR__TIMED_OUT : real(rk, ms);
+}
+
+static void await(atomic_bool *flag)
+{
+    for (int64_t until = now_ms() + DEADLINE_MS; !atomic_load(flag) && now_ms() < until;)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    ck_assert(atomic_load(flag));
+}
+
+rd_kafka_resp_err_t rd_kafka_purge(rd_kafka_t *rk, int flags)
+{
+    REAL(rd_kafka_purge);
+    if (atomic_load(&held) && !(flags & RD_KAFKA_PURGE_F_NON_BLOCKING)) {
+        atomic_store(&purging, true);
+        await(&may_purge);
+    }
+    return real(rk, flags);
+}
+
+void rd_kafka_destroy(rd_kafka_t *rk)
+{
+    REAL(rd_kafka_destroy);
+    atomic_fetch_add(&destroyed, 1);
+    real(rk);
 }
 
 static void set_up(void)
@@ -232,6 +281,30 @@ START_TEST(shut_out_by_another)
 }
 END_TEST
 
+/*
+ * What broke is cleared up by the thread that commits. A chunk that comes meanwhile must not have the
+ * producer built anew, which that thread is about to use.
+ */
+START_TEST(a_chunk_comes_while_the_broken_one_is_cleared_up)
+{
+    load(NULL, NULL);
+    atomic_store(&held, true);
+    ANSWER(ADD_PARTITIONS, 1, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
+    add_lines(in, "numbers", 0, 100, 20);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
+    await(&purging);
+    unsigned before = atomic_load(&destroyed);
+    add_lines(in, "numbers", 100, 100, 20);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_RETRY);
+    ck_assert_uint_eq(atomic_load(&destroyed), before);
+    atomic_store(&held, false);
+    atomic_store(&may_purge, true);
+    deliver(in);
+    ck_assert_uint_gt(atomic_load(&destroyed), before);
+    messages(200);
+}
+END_TEST
+
 /* Aborted, and sent again; what the broker refuses is left out then. */
 START_TEST(a_message_that_is_refused)
 {
@@ -325,6 +398,7 @@ int main(void)
     tcase_add_test(t, committed);
     tcase_add_test(t, an_end_that_is_asked_for_twice);
     tcase_add_test(t, an_abort_that_is_asked_for_twice);
+    tcase_add_test(t, a_chunk_comes_while_the_broken_one_is_cleared_up);
     tcase_add_test(t, an_end_in_a_state_that_cannot_be);
     tcase_add_test(t, an_end_that_is_not_allowed);
     tcase_add_test(t, shut_out_by_nobody);
