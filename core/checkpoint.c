@@ -244,8 +244,9 @@ static void give_up_store(struct checkpoint *checkpoint, const char *why)
         checkpoint_store_set_aside(checkpoint->store);
         checkpoint_store_close(checkpoint->store);
         checkpoint->store = NULL;
-    } else {
+    } else { /* the backup stands in until memory is written, which knows what was forgotten since */
         free(checkpoint_store_take_note(checkpoint->store));
+        checkpoint_store_replace(checkpoint->store);
     }
     free(none);
     enum checkpoint_need before = checkpoint_lock(checkpoint);

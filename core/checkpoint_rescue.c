@@ -2,8 +2,8 @@
 /*
  * A store that is damaged or gone. An hourly copy of it (VACUUM INTO, which reads every page and so notices
  * damage early) stands in for it at the next start: its positions are behind, which costs repeats and no
- * line. While weir runs, memory holds all positions, and the store can be made anew out of them. One thread
- * at a time (control).
+ * line, but of an input that is younger than it, which begins anew. While weir runs, memory holds all
+ * positions, and the store can be made anew out of them. One thread at a time (control).
  */
 #include "checkpoint_store_private.h"
 
@@ -85,15 +85,21 @@ int checkpoint_store_restore(struct checkpoint_store *store, int r, char **ret_e
     if (renameat(store->dir, CHECKPOINT_BACKUP, store->dir, CHECKPOINT_DB) < 0)
         return r;
     free(store->note);
-    if (asprintf(&store->note,
-                 "%s is damaged (%s): it is kept as " CHECKPOINT_DAMAGED
-                 ", and weir goes on with " CHECKPOINT_BACKUP
-                 ", the positions as of %s: lines delivered since then come again, none is lost",
-                 store->path, store->damage ? store->damage : "?", when) < 0)
+    if (asprintf(
+            &store->note,
+            "%s is damaged (%s): it is kept as " CHECKPOINT_DAMAGED
+            ", and weir goes on with " CHECKPOINT_BACKUP
+            ", the positions as of %s: lines delivered since then come again, and an input that was new since then begins anew",
+            store->path, store->damage ? store->damage : "?", when) < 0)
         store->note = NULL;
     free(*ret_error);
     *ret_error = NULL;
     return checkpoint_store_connect(store, ret_error);
+}
+
+void checkpoint_store_replace(struct checkpoint_store *store)
+{
+    store->replaces = true;
 }
 
 char *checkpoint_store_take_note(struct checkpoint_store *store)

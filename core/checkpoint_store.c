@@ -414,13 +414,17 @@ int checkpoint_store_write(struct checkpoint_store *store, const struct checkpoi
     int r = execute(store, "BEGIN IMMEDIATE", doing, ret_error);
     if (r < 0)
         return r;
-    r = write_rows(store, rows, count, true, ret_error);
+    if (store->replaces)
+        r = execute(store, "DELETE FROM stream", doing, ret_error);
+    if (r == 0)
+        r = write_rows(store, rows, count, true, ret_error);
     if (r == 0)
         r = write_rows(store, rows, count, false, ret_error);
     WEIR_KILL_POINT("checkpoint-commit");
     if (r == 0)
         r = execute(store, "COMMIT", doing, ret_error);
     WEIR_KILL_POINT("checkpoint-after");
+    store->replaces &= r < 0;
     if (r < 0 && !sqlite3_get_autocommit(store->db))
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     return r;

@@ -45,10 +45,12 @@ int checkpoint_store_write(struct checkpoint_store *, const struct checkpoint_ro
 
 /*
  * After -EUCLEAN of r: puts the damaged files aside (checkpoint.damaged) and the last backup in their place,
- * which may be an hour old: its positions are behind, so lines come again and none is lost. Without a backup
+ * which may be an hour old: its positions are behind, so lines come again. Without a backup
  * nothing is touched, r is returned and *ret_error stays. checkpoint_store_open does this by itself.
  */
 int checkpoint_store_restore(struct checkpoint_store *, int r, char **ret_error);
+/* The next write leaves nothing but what it writes, in the same transaction. */
+void checkpoint_store_replace(struct checkpoint_store *);
 /* What was restored, as a sentence for the log; the caller frees. NULL: nothing since the last call. */
 char *checkpoint_store_take_note(struct checkpoint_store *);
 /* Puts the damaged files aside, so that an empty store can be made. It can only be closed after it. */

@@ -20,7 +20,8 @@ struct checkpoint_store {
     uint64_t backed_up; /* monotonic ns; 0: not yet */
     char *damage;       /* what was found, or NULL */
     char *note;
-    bool made; /* the database was not there before */
+    bool made;     /* the database was not there before */
+    bool replaces; /* the next write leaves nothing of what is in it */
 };
 
 /* What SQLite has just refused, as an errno and a sentence: "FILE: DOING: WHY". */

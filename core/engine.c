@@ -232,11 +232,14 @@ static void cancel_outputs(struct engine *e)
  * again. */
 static _Noreturn void give_up(struct engine *e)
 {
+    bool outputs_told = e->cancelled || e->phase >= ENGINE_DRAINING;
+
     for (struct input *in = e->inputs; in; in = in->next)
-        log_error(in->base.alias->chars, "does not stop (plugin %s): ending without it",
-                  in->base.plugin->path);
+        if (in->state == INPUT_STOPPING)
+            log_error(in->base.alias->chars, "does not stop (plugin %s): ending without it",
+                      in->base.plugin->path);
     for (struct output *o = e->outputs; o; o = o->next)
-        if (!o->joined)
+        if (outputs_told && !o->joined)
             log_error(o->base.alias->chars, "does not stop (plugin %s): ending without it",
                       o->base.plugin->path);
     flush_checkpoints(e);
@@ -258,9 +261,13 @@ static void on_grace_timer(void *data)
     cancel_outputs(e);
 }
 
+/* Once: what fails meanwhile does not begin the grace anew. */
 static void hurry_up(struct engine *e)
 {
-    if (!e->cancelled && e->grace_timer) /* without one it never came to start anything that would need it */
+    if (e->hurried || !e->grace_timer) /* without one it never came to start anything that would need it */
+        return;
+    e->hurried = true;
+    if (!e->cancelled)
         loop_timer_set(e->grace_timer, e->service.grace ? e->service.grace : 1, 0);
 }
 
@@ -856,6 +863,7 @@ static int run(struct engine *e, struct problems *problems)
     int rc = e->phase == ENGINE_DONE ? 0 : loop_run(e->control);
     if (rc < 0) {
         log_error("engine", "the control loop ended: %s", strerror(-rc));
+        e->status = e->status == EXIT_STOPPED ? EXIT_FAILED : e->status;
         give_up(e);
     }
     stop_threads(e);

@@ -63,6 +63,7 @@ struct engine {
     enum engine_phase phase;
     int status;           /* enum exit_status, what engine_run will return */
     bool stop_asked;      /* by a signal */
+    bool hurried;         /* the grace has begun */
     bool cancelled;       /* outputs are told to give up */
     size_t starting;      /* outputs that are neither up nor failed */
     size_t outputs_alive; /* whose thread has not ended */

@@ -36,10 +36,13 @@ static void give(void *data, char *json, size_t size)
     q->size = size;
     q->input->asking--;
     q->input->gave_set = true;
-    if (loop_post(q->input->loop, answer, q) < 0) {
+    struct input *in = q->input;
+    if (loop_post(in->loop, answer, q) < 0) {
         free(json);
         free(q);
     }
+    if (in->lingers && !in->asking)
+        input_go_round(in);
 }
 
 /* Control thread. */

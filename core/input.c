@@ -459,11 +459,18 @@ static void on_gone(struct loop_call *call)
 
 bool input_is_quiet(struct input *in)
 {
+    in->lingers = in->asking > 0; /* the last answer leads here again */
     if (!in->gave_set && !in->asking)
         return true;
-    in->gave_set = false; /* one more round through the loop, behind the answers posted to it */
-    post_life(in, in->loop, on_stopped);
+    if (!in->lingers)
+        input_go_round(in);
     return false;
+}
+
+void input_go_round(struct input *in)
+{
+    in->lingers = in->gave_set = false;
+    post_life(in, in->loop, on_stopped);
 }
 
 void input_ended(struct input *in)

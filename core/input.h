@@ -64,6 +64,7 @@ struct input {
     bool late;     /* of a reload that did not wait, since a keeper of positions had not told them */
     bool failed;   /* and it could not start */
     bool gone;     /* a source that has stopped, whose inputs have not yet */
+    bool lingers;  /* it has stopped, and waits for answers that are still to come */
     bool lent;     /* the identity is not its own memory */
 
     /* loop */
@@ -108,9 +109,12 @@ struct input *input_create(struct engine *, const struct plugin *, const struct 
  * tag and topic are its settings' then.
  */
 void input_drop_config(struct input *);
-/* True once INSTANCE_STOPPED was told and nothing posted to the loop for it is left; else tells
- * INSTANCE_STOPPED again. */
+/* True once INSTANCE_STOPPED was told and nothing posted to the loop for it is left; else INSTANCE_STOPPED is
+ * told again when that may be. */
 bool input_is_quiet(struct input *);
+/* One that lingers, after its last answer: one more round through the loop, behind the answers posted to it.
+ */
+void input_go_round(struct input *);
 /* When it is quiet, or before input_start. Takes NULL. */
 void input_destroy(struct input *);
 

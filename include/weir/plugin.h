@@ -198,8 +198,8 @@ struct weir_draft {
 
 /*
  * "All of this stream below `offset` is in this chunk or an earlier one." Offsets of one stream never
- * go down. `token` is 64 bits of the plugin's own that are kept with the offset (in_tail: a hash of
- * the bytes before it).
+ * go down: a lower one counts as the one before, so the position stands still until it is passed. `token` is
+ * 64 bits of the plugin's own that are kept with the offset (in_tail: a hash of the bytes before it).
  */
 struct weir_position {
     struct weir_stream *stream;
@@ -255,8 +255,9 @@ struct weir_refusal {
 
 /*
  * The set has been applied: every spec that is not among the refusals runs, or is being started. One that
- * can't start is made anew after a while, until it can or a later set does without it.
- * On the loop of the instance that gave the set. The refusals are valid during the call.
+ * can't start is made anew after a while, until it can or a later set does without it. Whoever has a spec
+ * refused gives the set again: what stood in its way, an alias that another one of the same set gives up, may
+ * be gone by then. On the loop of the instance that gave the set. The refusals are valid during the call.
  */
 typedef void (*weir_applied_fn)(void *data, const struct weir_refusal *refusals, size_t count);
 
@@ -307,7 +308,8 @@ struct weir_host {
     /*
      * A metric of this instance, `weir_<plugin>_<name>`, with the label input="alias" or
      * output="alias" and, where label is not NULL, one more. Asking again gives the same one. Valid until
-     * destroy returns. NULL only when memory is short: metric_add and metric_set take NULL.
+     * destroy returns. NULL when memory is short, or weir_PLUGIN_NAME longer than
+     * 159 characters: metric_add and metric_set take NULL.
      */
     struct weir_metric *(*metric)(struct weir_instance *, enum weir_metric_kind, const char *name,
                                   const char *help, const char *label, const char *label_value);
@@ -327,7 +329,11 @@ struct weir_host {
     void (*progress)(struct weir_instance *, uint64_t done, uint64_t total);
     /* The alias. Any thread; valid until destroy returns. */
     const char *(*alias)(struct weir_instance *);
-    /* Inputs: the configured tag and topic; never NULL, topic may be "". Any thread; as alias. */
+    /*
+     * Inputs: the configured tag and topic; never NULL, topic may be "". Any thread; valid until destroy
+     * returns, but with WEIR_PLUGIN_COPIES_CONFIG what create is told only until it returns: ask again from
+     * start on.
+     */
     const char *(*tag)(struct weir_instance *);
     const char *(*topic)(struct weir_instance *);
 
@@ -360,7 +366,8 @@ struct weir_host {
 
     /*
      * The stream of this input with that key (1 to 512 bytes, no control characters). It is made where
-     * there is none. Held until stream_close; the memory of its position stays with weir. NULL: no memory.
+     * there is none. Held until stream_close; the memory of its position stays with weir. NULL and errno:
+     * ENOMEM, or EINVAL for another key.
      */
     struct weir_stream *(*stream_open)(struct weir_instance *, const char *key);
     /* Fills *ret (struct_size set by the caller). */
@@ -385,7 +392,8 @@ struct weir_host {
     /*
      * Begins a chunk with room for at least `size` bytes. tag and topic NULL: the configured ones.
      * -EAGAIN: an output of the route is full (or no output matches): keep the data where it is;
-     * `resume` is called when it is worth trying again. -ENOMEM.
+     * `resume` is called when it is worth trying again. But before start and once stopped it is -EAGAIN, too,
+     * and nothing is called. -EINVAL: the plugin has no `resume`. -ENOMEM.
      */
     int (*chunk_begin)(struct weir_instance *, const char *tag, const char *topic, size_t size,
                        struct weir_draft **ret);
@@ -558,7 +566,10 @@ struct weir_plugin {
      * after host->error.
      */
     int (*create)(const struct weir_host *, struct weir_instance *, const void *config, void **ret_self);
-    /* Optional. Loop or output thread. 0 or a negative errno after host->error: weir then does not start. */
+    /*
+     * Optional. Loop or output thread. 0 or a negative errno after host->error: weir then does not start. In
+     * a reload all stays or becomes as it was, and of an input that a source asked for the others go on.
+     */
     int (*start)(void *self);
     /*
      * Mandatory for outputs. Output thread. Writes one chunk; returns an enum weir_result. Chunks come in

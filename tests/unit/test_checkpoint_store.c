@@ -406,6 +406,20 @@ START_TEST(a_backup_stands_in_for_a_damaged_file_once)
 }
 END_TEST
 
+/* What was forgotten since the backup does not come back with it. */
+START_TEST(what_is_replaced_is_gone)
+{
+    open_store();
+    write_one(&(struct checkpoint_row){.input = "i", .key = "a", .offset = 1});
+    write_one(&(struct checkpoint_row){.input = "i", .key = "b", .offset = 2});
+    checkpoint_store_replace(store);
+    write_one(&(struct checkpoint_row){.input = "i", .key = "b", .offset = 3});
+    assert_rows("i/b=3:0:;");
+    write_one(&(struct checkpoint_row){.input = "i", .key = "c", .offset = 4}); /* once */
+    assert_rows("i/b=3:0:;i/c=4:0:;");
+}
+END_TEST
+
 START_TEST(an_empty_file_is_new_only_without_a_backup)
 {
     put_file("checkpoint.db", "", 0);
@@ -488,6 +502,7 @@ int main(void)
     tcase_add_test(t, no_room_for_a_new_store_is_told);
     tcase_add_test(t, written_while_someone_looks_on);
     tcase_add_test(t, a_backup_stands_in_for_a_damaged_file_once);
+    tcase_add_test(t, what_is_replaced_is_gone);
     tcase_add_test(t, an_empty_file_is_new_only_without_a_backup);
     tcase_add_test(t, no_room_for_a_backup_leaves_the_last_one);
     tcase_add_test(t, what_is_gone_is_noticed);
