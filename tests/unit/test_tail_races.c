@@ -220,7 +220,7 @@ int main(void)
     tcase_add_loop_test(tests, reads_for_news, 0, 11);
     tcase_add_loop_test(tests, compressed_after_each_read, 1, READS);
     tcase_add_loop_test(tests, replaced_after_each_read_of_its_compressed_form, 0, 2 * READS);
-    tcase_add_loop_test(tests, first_reads_of_a_restart_fail, 2, 2 * READS);
+    tcase_add_loop_test(tests, first_reads_of_a_restart_fail, 2, READS);
     suite_add_tcase(suite, tests);
     return run(suite);
 }
