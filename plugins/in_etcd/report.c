@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "details.h"
 
@@ -22,7 +23,8 @@
 #define SOON         (SECOND / 5) /* several changes in a row are told once */
 #define MOST_REFUSED 100
 #define MOST_FILES   500
-#define MOST_ASKED   100000
+#define MOST_ASKED   10000 /* of each input: of more files than that, one that lags may be left out */
+#define SHARE        50    /* looking at the files takes at most so small a part of the time */
 
 struct etcd_report {
     const struct weir_host *host;
@@ -37,7 +39,8 @@ struct etcd_report {
     bool failing;  /* the log says so */
     bool renewing; /* the token was refused, and another one is asked for */
     bool stopped;
-    json_t *files; /* of the report under way */
+    json_t *files; /* as they were last looked at */
+    uint64_t asked, next_look;
 };
 
 static void grant(struct etcd_report *);
@@ -50,8 +53,6 @@ static void end_round(struct etcd_report *r)
     uint64_t third = r->settings->status_ttl / 3;
 
     r->busy = false;
-    json_decref(r->files);
-    r->files = NULL;
     if (!r->stopped)
         r->host->timer_set(r->timer, r->again ? SOON : third, third);
     r->again = false;
@@ -222,19 +223,35 @@ static json_t *files_of(const struct etcd_report *r, const json_t *status)
     return list;
 }
 
-static void on_status(void *data, const char *json, size_t size)
+static uint64_t now(void)
 {
-    struct etcd_report *r = data;
-    json_t *status = json ? json_loadb(json, size, 0, NULL) : NULL;
+    struct timespec t;
 
-    r->files = status ? files_of(r, status) : NULL;
-    json_decref(status);
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+}
+
+static void write_report(struct etcd_report *r)
+{
     if (r->lease)
         ask(r, "/lease/keepalive", etcd_body_keepalive(r->lease), on_lease, "lease");
     else
         grant(r);
 }
 
+static void on_status(void *data, const char *json, size_t size)
+{
+    struct etcd_report *r = data;
+    json_t *status = json ? json_loadb(json, size, 0, NULL) : NULL;
+
+    json_decref(r->files);
+    r->files = status ? files_of(r, status) : NULL;
+    json_decref(status);
+    r->next_look = now() + SHARE * (now() - r->asked);
+    write_report(r);
+}
+
+/* The loop is that of the files: with very many of them the report says for a while what it said before. */
 static void on_timer(void *data)
 {
     struct etcd_report *r = data;
@@ -242,7 +259,10 @@ static void on_timer(void *data)
     if (r->busy || !etcd_follow_connected(r->follow))
         return;
     r->busy = true;
-    if (!WEIR_HAS(r->host, status) || r->host->status(r->instance, MOST_ASKED, on_status, r) < 0)
+    r->asked = now();
+    if (r->files && r->asked < r->next_look)
+        write_report(r);
+    else if (!WEIR_HAS(r->host, status) || r->host->status(r->instance, MOST_ASKED, on_status, r) < 0)
         on_status(r, NULL, 0);
 }
 

@@ -39,6 +39,7 @@ struct etcd_server {
     bool refuses_tokens; /* all of them */
     /* what it was asked */
     unsigned reads, pings, tokens, puts;
+    char put[REQUEST_ROOM]; /* the value of the last one */
 
     int listener, pipe[2];
     char url[64];
@@ -116,6 +117,19 @@ static inline void etcd_server_watch(const struct etcd_server *s, int fd)
     etcd_server_send(fd, all, (size_t)size, 0);
 }
 
+static inline void etcd_server_keep(struct etcd_server *s, const char *value)
+{
+    char *decoded;
+    size_t size;
+
+    ck_assert_ptr_nonnull(value);
+    value += strlen("\"value\":\"");
+    ck_assert_int_eq(etcd_base64_decode(value, strcspn(value, "\""), &decoded, &size), 0);
+    snprintf(s->put, sizeof(s->put), "%s", decoded);
+    free(decoded);
+    s->puts++;
+}
+
 static inline void etcd_server_serve(struct etcd_server *s, int fd, const char *request)
 {
     char body[64];
@@ -133,7 +147,7 @@ static inline void etcd_server_serve(struct etcd_server *s, int fd, const char *
     } else if (!strncmp(request, "POST /v3/watch ", 15)) {
         etcd_server_watch(s, fd);
     } else if (!strncmp(request, "POST /v3/kv/put ", 16)) {
-        s->puts++;
+        etcd_server_keep(s, strstr(request, "\"value\":\""));
         etcd_server_answer(fd, 200, "{}");
     } else if (!strncmp(request, "POST /v3/lease/", 15)) {
         etcd_server_answer(fd, 200, "{\"ID\":\"7\",\"TTL\":\"60\"}");

@@ -303,6 +303,68 @@ START_TEST(token_that_runs_out_for_the_report)
 }
 END_TEST
 
+/* -- The report ---------------------------------------------------------------------------------------- */
+
+/* A status of weir's with one file, and more members than are quickly looked through. */
+static void set_status(const char *path, size_t others)
+{
+    char *text;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    fprintf(
+        f,
+        "{\"inputs\":[{\"owner\":\"source\",\"topic\":\"t\",\"files\":[{\"path\":\"%s\",\"size\":7,\"committed\":3}]}]",
+        path);
+    for (size_t i = 0; i < others; i++)
+        fprintf(f, ",\"other%zu\":{\"a\":[%zu]}", i, i);
+    fputs("}", f);
+    fclose(f);
+    weir_fake_set_status(fake, text);
+    free(text);
+}
+
+static bool was_put(const char *text)
+{
+    pthread_mutex_lock(&server->lock);
+    bool found = strstr(server->put, text);
+    pthread_mutex_unlock(&server->lock);
+    return found;
+}
+
+/* The loop is that of the files: a look that took long is not taken again at once, while the key is written
+ * as ever. */
+START_TEST(report_that_takes_long)
+{
+    set_status("/var/log/before", 200000);
+    begin((const struct weir_fake_setting[]){
+        {"key", "k"}, {"ping_interval", "1h"}, {"status_key", "s"}, {NULL, NULL}});
+    ck_assert(weir_fake_until(fake, has_puts, &(unsigned){1}, DEADLINE));
+    ck_assert(was_put("\"files\":[{\"path\":\"/var/log/before\",\"topic\":\"t\",\"lag\":4}]"));
+    set_status("/var/log/after", 0);
+    do
+        weir_fake_later(fake, 20 * SECOND);
+    while (!weir_fake_until(fake, has_puts, &(unsigned){2}, 100));
+    ck_assert(was_put("/var/log/before"));
+}
+END_TEST
+
+/* One that did not is taken each time. */
+START_TEST(report_that_is_quick)
+{
+    set_status("/var/log/before", 0);
+    begin((const struct weir_fake_setting[]){
+        {"key", "k"}, {"ping_interval", "1h"}, {"status_key", "s"}, {NULL, NULL}});
+    ck_assert(weir_fake_until(fake, has_puts, &(unsigned){1}, DEADLINE));
+    set_status("/var/log/after", 0);
+    for (unsigned i = 2; i < 1000 && !was_put("/var/log/after"); i++) {
+        weir_fake_later(fake, 20 * SECOND);
+        weir_fake_until(fake, has_puts, &i, 20);
+    }
+    ck_assert(was_put("/var/log/after"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("etcd session");
@@ -316,6 +378,8 @@ int main(void)
     tcase_add_test(tcase, token_that_runs_out);
     tcase_add_test(tcase, tokens_that_are_all_refused);
     tcase_add_test(tcase, token_that_runs_out_for_the_report);
+    tcase_add_test(tcase, report_that_takes_long);
+    tcase_add_test(tcase, report_that_is_quick);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
