@@ -111,11 +111,11 @@ def queued_when_full(r, alias, least):
 
 
 @pytest.mark.one_build
-@pytest.mark.parametrize("settings,least,most", [({}, 40 << 20, 65 << 20), ({"queue_size": "16M"}, 10 << 20, 17 << 20)])
+@pytest.mark.parametrize("settings,least,most", [({}, 100 << 20, 129 << 20), ({"queue_size": "16M"}, 10 << 20, 17 << 20)])
 def test_its_queue_holds_more(lab, settings, least, most):
-    """Chunks stay until their transaction is through: 64 MiB of them, unless it is said otherwise."""
+    """Chunks stay until their transaction is through: 128 MiB of them, unless it is said otherwise."""
     path = lab.path("in.log")
-    path.write_bytes(lines(0, 60000, 1000) * 2)
+    path.write_bytes(lines(0, 75000, 1000) * 2)
     r = Reloaded(lab, [tail(path)], [keeper(lab, interval="1h", **settings)], plugins=["out_keeper"])
     assert queued_when_full(r, "keeper", least) < most
     r.weir.kill()
@@ -123,10 +123,10 @@ def test_its_queue_holds_more(lab, settings, least, most):
 
 @pytest.mark.one_build
 def test_little_is_read_ahead_of_it(lab):
-    """Of what it was not given yet (another output stands still, and goes before it) 8 MiB are read, and not its whole queue."""
+    """Of what it was not given yet (another output stands still, and goes before it) 2 MiB are read, and not its whole queue."""
     path = lab.path("in.log")
     path.write_bytes(lines(0, 40000, 1000))
     still = {"name": "slow", "match": "*", "alias": "slow", "path": lab.path("slow.txt"), "delay": "1h", "queue_size": "64M"}
     r = Reloaded(lab, [tail(path)], [still, keeper(lab)], plugins=["out_slow", "out_keeper"])
-    assert queued_when_full(r, "keeper", 6 << 20) < 10 << 20
+    assert queued_when_full(r, "keeper", 1 << 20) < 4 << 20
     r.weir.kill()
