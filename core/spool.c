@@ -312,7 +312,7 @@ int spool_sync_all(struct spool *s)
 {
     int rc = 0;
 
-    WEIR_KILL_POINT("spool-sync");
+    WEIR_KILL_POINT("spool-sync-all");
     while (s->unsynced_count) {
         int fd = s->unsynced[--s->unsynced_count];
         sync_fd(fd, &rc);
@@ -323,7 +323,7 @@ int spool_sync_all(struct spool *s)
     if (s->folder_unsynced)
         sync_fd(s->folder, &rc);
     s->active_unsynced = s->folder_unsynced = false;
-    WEIR_KILL_POINT("spool-synced");
+    WEIR_KILL_POINT("spool-synced-all");
     return rc;
 }
 
