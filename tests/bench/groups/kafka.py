@@ -63,7 +63,7 @@ def _exactly_once(bench, tail_kafka):
 def run(bench):
     tail_kafka = load("tail_kafka")
     for name, (options, programs) in (QUICK if bench.quick else CASES).items():
-        lines = bench.size(2_000_000 if name == "raw" else 1_000_000, 20_000)
+        lines = bench.size(5_000_000 if name == "raw" else 2_000_000, 20_000)
         args = tail_kafka.arguments(["--build", bench.build, "--brokers", bench.kafka.brokers, "--lines", str(lines),
                                      "--runs", str(bench.runs), *options])
         programs = [program for program in programs if program != "kcat" or shutil.which("kcat")]
