@@ -23,6 +23,7 @@
 #include "engine.h"
 #include "log.h"
 #include "spool.h"
+#include "write_all.h"
 
 static const uint64_t SECOND = 1000000000;
 /* Chunks stay in a keeper's queue until a whole transaction is through: with less, reading waits for it. */
@@ -344,21 +345,6 @@ void output_finish(struct output *o, struct weir_chunk *view, enum weir_result r
 
 /* Outputs may share a file. */
 static pthread_mutex_t dead_letter_lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* 0 or a negative errno. */
-static int write_all(int fd, const uint8_t *data, size_t size)
-{
-    while (size) {
-        ssize_t n = write(fd, data, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
 
 /* The whole of it, or nothing: behind half a record none can be read. Opened each time, as it may have been
  * renamed since; 0 or a negative errno. */

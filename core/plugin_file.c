@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include "code_range.h"
 #include "plugin_check.h"
+#include "write_all.h"
 
 enum { LARGEST_FILE = 1 << 30 };
 
@@ -97,20 +98,6 @@ static char *check_file(const char *path, int fd, struct stat *ret)
 
 /* -- The copy -- */
 
-static bool write_all(int fd, const char *data, size_t size)
-{
-    while (size) {
-        ssize_t n = write(fd, data, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        data += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 static bool copy_bytes(int from, int to, off_t size)
 {
     char block[64 << 10];
@@ -119,7 +106,7 @@ static bool copy_bytes(int from, int to, off_t size)
         ssize_t n = pread(from, block, sizeof block, at);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0 || !write_all(to, block, (size_t)n))
+        if (n <= 0 || write_all(to, block, (size_t)n) < 0)
             return false;
         at += n;
     }

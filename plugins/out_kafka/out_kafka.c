@@ -446,7 +446,7 @@ static int tell_weir(void *data, const struct weir_kept *kept)
     return link->host->kept(link->instance, kept);
 }
 
-static int tell_positions(struct kafka_output *out, const struct kept_table *table)
+static int tell_kept(struct kafka_output *out, const struct kept_table *table)
 {
     struct ledger *ledger = &out->ledger;
     int r = kept_tell(table, tell_weir, &out->link);
@@ -471,7 +471,7 @@ static int load_positions(struct kafka_output *out)
     kept_init(&table, ledger->claim.id);
     r = ledger_load(ledger, out->producer.rk, &table);
     if (!r)
-        r = tell_positions(out, &table);
+        r = tell_kept(out, &table);
     if (!r && transact_use(&out->transact)) {
         snprintf(ledger->why, sizeof(ledger->why), "no thread can be started");
         r = -EAGAIN;

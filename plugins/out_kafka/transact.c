@@ -199,10 +199,9 @@ int transact_enter(struct transact *t, struct weir_chunk *chunk, struct remainde
 }
 
 /* Lock held. The last chunk was not sent. */
-static void take_out(struct transact *t, const struct weir_chunk *chunk)
+static void take_out(struct transact *t)
 {
-    t->count--;
-    t->bytes -= chunk->size;
+    t->bytes -= t->chunks[--t->count]->size;
     if (t->count == 0)
         t->due = INT64_MAX;
 }
@@ -212,7 +211,7 @@ void transact_leave(struct transact *t, bool sent, bool whole)
     pthread_mutex_lock(&t->lock);
     t->writing = false;
     if (!sent)
-        take_out(t, t->chunks[t->count - 1]);
+        take_out(t);
     else if (whole && t->whole == t->count - 1)
         t->whole = t->count;
     if (t->asleep || t->bytes >= t->limit || t->again || t->ending)

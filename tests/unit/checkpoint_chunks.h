@@ -101,6 +101,22 @@ static inline void acknowledge(struct chunk *chunk)
     checkpoint_acknowledge(checkpoint, &chunk->set);
 }
 
+/* The same of a chunk that goes to a keeper of positions, which has it in the end. */
+static inline struct chunk *send_to_keeper(struct weir_stream *stream, uint64_t offset)
+{
+    struct chunk *chunk = chunk_new(NULL);
+    chunk->set.keeping = true;
+    add(chunk, stream, offset);
+    checkpoint_track(checkpoint, &chunk->set);
+    return chunk;
+}
+
+static inline void end(struct chunk *chunk)
+{
+    checkpoint_told(&chunk->set);
+    acknowledge(chunk);
+}
+
 static inline struct weir_stream *open_stream(const char *input, const char *key)
 {
     struct weir_stream *stream = checkpoint_stream_open(checkpoint, input, key);

@@ -40,21 +40,6 @@ static int keep(const char *input, const char *key, uint64_t offset)
     return checkpoint_kept(checkpoint, &kept);
 }
 
-static struct chunk *send_to_keeper(struct weir_stream *stream, uint64_t offset)
-{
-    struct chunk *chunk = chunk_new(NULL);
-    chunk->set.keeping = true;
-    add(chunk, stream, offset);
-    checkpoint_track(checkpoint, &chunk->set);
-    return chunk;
-}
-
-static void end(struct chunk *chunk)
-{
-    checkpoint_told(&chunk->set);
-    acknowledge(chunk);
-}
-
 START_TEST(goes_before_the_store)
 {
     struct weir_stream *ahead = open_stream("in", "ahead"), *behind = open_stream("in", "behind");

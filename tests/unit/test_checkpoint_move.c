@@ -135,22 +135,6 @@ static void ask(struct chunk *chunk)
     ck_assert_int_eq(checkpoint_positions(checkpoint, &chunk->set, note, NULL), 0);
 }
 
-static struct chunk *send_to_keeper(struct weir_stream *stream, uint64_t offset)
-{
-    struct chunk *chunk = chunk_new(NULL);
-
-    chunk->set.keeping = true;
-    add(chunk, stream, offset);
-    checkpoint_track(checkpoint, &chunk->set);
-    return chunk;
-}
-
-static void end(struct chunk *chunk)
-{
-    checkpoint_told(&chunk->set);
-    acknowledge(chunk);
-}
-
 START_TEST(the_keeper_is_told_with_the_next_chunk)
 {
     struct weir_stream *stream = open_stream("old", "k"), *gone = open_stream("old", "gone");
