@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine's own state, shared by engine.c, engine_build.c and engine_set.c. Control thread. */
+/* The engine's own state, and what its files do for one another. Control thread. */
 #ifndef WEIR_CORE_ENGINE_PRIVATE_H
 #define WEIR_CORE_ENGINE_PRIVATE_H
 
@@ -26,6 +26,16 @@ struct input_thread {
     struct weir_loop *loop;
     pthread_t thread;
     bool started;
+};
+
+/* Positions on their way into the store. */
+struct engine_flush {
+    struct weir_timer *timer;
+    struct loop_call call; /* something has changed */
+    atomic_bool posted, urgent;
+    uint64_t at;      /* when it was last tried, by loop_now's clock */
+    uint64_t good_at; /* and when that last went well */
+    bool failing;
 };
 
 enum { IDENTITY_BUCKETS = 1024 };
@@ -72,15 +82,11 @@ struct engine {
 
     int signal_fd;
     struct weir_watch *signal_watch;
-    struct weir_timer *grace_timer, *flush_timer, *progress_timer, *tidy_timer, *again_timer;
+    struct weir_timer *grace_timer, *progress_timer, *tidy_timer, *again_timer;
     uint64_t again_at; /* when again_timer is due, by loop_now's clock; 0: it is not set */
-    struct loop_call dirty_call;
-    atomic_bool dirty_posted, dirty_urgent;
-    uint64_t flushed_at;      /* loop_now's clock */
-    uint64_t heap_trimmed_at; /* the same */
+    struct engine_flush flush;
+    uint64_t heap_trimmed_at; /* loop_now's clock */
     bool heap_due;            /* much of the heap was freed since */
-    uint64_t flushed_good_at; /* the same, of the last time that went well */
-    bool flush_failing;
     struct status *shown;
     struct admin *admin;
     uint64_t started_at; /* loop_now's clock */
@@ -88,6 +94,8 @@ struct engine {
     struct progress *progress;
     uint64_t gone_done, gone_total; /* the progress of inputs that are no more */
 };
+
+/* engine.c */
 
 /* Tells the service manager that all runs. */
 void engine_tell_ready(struct engine *);
@@ -106,22 +114,65 @@ void engine_add_input(struct engine *, struct input *);
 void engine_remove_input(struct engine *, struct input *); /* and destroys it */
 /* The instance that has that alias, or NULL. */
 const struct weir_instance *engine_find_alias(const struct engine *, const char *alias);
+/* A copy of a file's name that lasts as long as the engine; NULL: no memory. */
+const char *engine_file_name(struct engine *, const char *name);
+/* Lets the instance's origins outlive the configuration that they are of. */
+void engine_keep_origin(struct engine *, struct origin *);
 
-/* engine.c */
+/* engine_inputs.c */
 
 /* Starts an input on the next loop; one that is `held` waits until the one of the same identity has stopped.
  */
 void engine_start_input(struct engine *, struct input *);
 /* Tells an input to stop, and those that it owns; one that has not begun is gone at once. */
 void engine_stop_input(struct engine *, struct input *);
+/* All of the configuration: the outputs are up. */
+void engine_start_inputs(struct engine *);
+/* Those that waited for an output that keeps positions, if none does now. */
+void engine_start_awaiting(struct engine *);
+void engine_on_input_events(struct engine *, struct input *, unsigned events);
+
+/* engine_outputs.c */
+
+/* 0 or a negative errno: the first that has no thread. */
+int engine_start_outputs(struct engine *);
+void engine_on_output_events(struct engine *, struct output *, unsigned events);
+
+/* engine_stop.c */
+
 /* Begins the way to the end, once; `status` counts if it is the first that is not 0. `hurry`: bounded by
  * service.grace. */
 void engine_stop(struct engine *, int status, bool hurry);
+/* SIGTERM or SIGINT, the first or another one. */
+void engine_terminate(struct engine *, const char *name);
+/* The inputs are gone: the outputs deliver what they have. */
+void engine_drain(struct engine *);
+/* The outputs are gone as well. */
+void engine_finish(struct engine *);
+/* Something does not come back: ends the process without it, once positions are written. */
+_Noreturn void engine_give_up(struct engine *);
+void engine_on_grace_timer(void *engine);
 
-/* A copy of a file's name that lasts as long as the engine; NULL: no memory. */
-const char *engine_file_name(struct engine *, const char *name);
-/* Lets the instance's origins outlive the configuration that they are of. */
-void engine_keep_origin(struct engine *, struct origin *);
+/* engine_flush.c */
+
+/* Opens the store, whose positions are written from then on. 0 or a negative errno, which is logged. */
+int engine_open_checkpoint(struct engine *);
+/* Writes what has changed now. */
+void engine_flush(struct engine *);
+void engine_on_flush_timer(void *engine);
+
+/* engine_progress.c */
+
+/* Shows the bar, where it has a terminal for itself. */
+void engine_begin_progress(struct engine *);
+void engine_end_progress(struct engine *);
+void engine_on_progress_timer(void *engine);
+
+/* engine_signals.c */
+
+/* 0 or a negative errno. */
+int engine_take_signals(struct engine *);
+void engine_leave_signals(struct engine *);
 
 /* engine_set.c */
 

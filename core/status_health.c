@@ -50,7 +50,7 @@ bool status_ready(const struct engine *e, FILE *file)
     text_open(&r.list, '[');
     if (e->phase > ENGINE_RUNNING)
         add_reason(&r, "weir", "is stopping");
-    if (e->flush_failing)
+    if (e->flush.failing)
         add_reason(&r, "checkpoint", "positions can't be written now; the log says why");
     for (const struct output *o = e->outputs; o; o = o->next)
         if (o->role != OUTPUT_GOING)
@@ -109,7 +109,7 @@ int status_metrics(struct engine *e, FILE *f)
                "weir_build_info{version=\"" WEIR_VERSION "\"} 1\n");
     write_gauge(f, "weir_uptime_seconds", "How long this process runs.", uptime);
     write_gauge(f, "weir_checkpoint_age_seconds", "Since positions were last written or found unchanged.",
-                e->flushed_at && e->flush_failing ? (double)(loop_now() - e->flushed_good_at) / 1e9 : 0);
+                e->flush.at && e->flush.failing ? (double)(loop_now() - e->flush.good_at) / 1e9 : 0);
     write_gauge(f, "process_resident_memory_bytes", "Resident memory.", resident_bytes());
     write_gauge(f, "process_start_time_seconds", "Start of the process, seconds since 1970.",
                 (double)time(NULL) - uptime);
