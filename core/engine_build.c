@@ -349,6 +349,7 @@ void engine_free(struct engine *e)
     spools_close(e->spools);
     checkpoint_close(e->checkpoint);
     router_destroy(e->router);
+    trim_finish(&e->trim);
     pool_destroy(e->pool);
     metrics_destroy(e->metrics);
     loop_destroy(e->control);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Positions into the store: about once a second while they change, at once where it is urgent. And memory
- * of chunks that nobody asks for back to the system, at the same times. Control thread.
- */
+/* Positions into the store: about once a second while they change, at once where it is urgent. Control
+ * thread. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,36 +8,6 @@
 #include <weir/kill_point.h>
 #include "engine_private.h"
 #include "log.h"
-#include "process.h"
-
-static const uint64_t HEAP_TRIM_PAUSE = 10000000000;
-
-/*
- * After a standstill or a swapped sink the C library keeps what was freed, since what is still in use lies
- * between: 50 MB after some outages of a broker, a record of librdkafka's for each message. It takes
- * milliseconds, so not often; and not while much flows, which would want it again at once.
- */
-static void trim_memory(struct engine *e)
-{
-    uint64_t since = loop_now() - e->heap_trimmed_at;
-    bool busy = pool_is_busy(e->pool), more;
-
-    e->heap_due |= pool_trim(e->pool, &more) > 0 || busy;
-    more |= busy;
-    if (more)
-        process_hold_heap();
-    if (e->heap_due && !more && since >= HEAP_TRIM_PAUSE) {
-        process_give_back();
-        e->heap_trimmed_at = loop_now();
-        e->heap_due = false;
-    }
-    if (e->phase == ENGINE_DONE || e->flush.failing)
-        return;
-    if (more)
-        loop_timer_set(e->flush.timer, e->service.checkpoint_interval, 0);
-    else if (e->heap_due)
-        loop_timer_set(e->flush.timer, HEAP_TRIM_PAUSE - since, 0);
-}
 
 void engine_flush(struct engine *e)
 {
@@ -59,7 +27,6 @@ void engine_flush(struct engine *e)
     if (rc < 0 && e->phase != ENGINE_DONE)
         loop_timer_set(e->flush.timer, e->service.checkpoint_interval, 0);
     free(why);
-    trim_memory(e); /* about once a second, and until nothing is left to give back */
 }
 
 void engine_on_flush_timer(void *data)

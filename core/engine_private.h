@@ -13,6 +13,7 @@
 #include "progress.h"
 #include "status.h"
 #include "supervisor.h"
+#include "trim.h"
 
 enum engine_phase {
     ENGINE_STARTING,        /* the outputs are */
@@ -85,8 +86,7 @@ struct engine {
     struct weir_timer *grace_timer, *progress_timer, *tidy_timer, *again_timer;
     uint64_t again_at; /* when again_timer is due, by loop_now's clock; 0: it is not set */
     struct engine_flush flush;
-    uint64_t heap_trimmed_at; /* loop_now's clock */
-    bool heap_due;            /* much of the heap was freed since */
+    struct trim trim;
     struct status *shown;
     struct admin *admin;
     uint64_t started_at; /* loop_now's clock */

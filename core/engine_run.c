@@ -78,8 +78,9 @@ static int add_timers(struct engine *e)
     e->progress_timer = loop_timer_add(e->control, engine_on_progress_timer, e);
     e->tidy_timer = loop_timer_add(e->control, engine_on_tidy_timer, e);
     e->again_timer = loop_timer_add(e->control, engine_on_again_timer, e);
-    return e->grace_timer && e->flush.timer && e->progress_timer && e->tidy_timer && e->again_timer ? 0
-                                                                                                    : -ENOMEM;
+    if (!e->grace_timer || !e->flush.timer || !e->progress_timer || !e->tidy_timer || !e->again_timer)
+        return -ENOMEM;
+    return trim_init(&e->trim, e->control, e->pool);
 }
 
 static void remove_timers(struct engine *e)

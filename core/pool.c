@@ -22,8 +22,7 @@ enum {
     LARGEST_SHIFT = 23,                                 /* 8 MiB; larger blocks are never kept */
     CLASSES = (LARGEST_SHIFT - SMALLEST_SHIFT) * 4 + 1, /* the smallest, and four for each doubling */
     BUSY_BYTES = 256 << 20,  /* kept for reuse at most: one that is mapped anew costs a fault for each page */
-    IDLE_BYTES = 8 << 20,    /* what of that outlives trims with nothing in between */
-    MUCH_BYTES = 16 << 20,   /* taken between two looks: it is busy */
+    IDLE_BYTES = 8 << 20,    /* what of that outlives looks with nothing in between */
     MAPPED_BYTES = 256 << 10 /* from here on a block is a mapping: the system has it back once it is freed */
 };
 
@@ -36,8 +35,10 @@ struct pool {
     struct gate gate;
     pthread_mutex_t lock;
     size_t kept;
-    size_t least;   /* of kept since the last trim: what of it nobody has asked for */
+    size_t least;   /* of kept since the last look: what of it nobody has asked for */
     uint64_t taken; /* since the last look */
+    void (*tell)(void *);
+    void *tell_data;
     struct free_block *classes[CLASSES];
     struct slabs slabs;
     struct slab *with_room[CLASSES]; /* of blocks up to FROM_SLABS, which are in none of the lists above */
@@ -137,6 +138,19 @@ static bool keep(struct pool *p, int index, void *memory, size_t size)
     return true;
 }
 
+/* Ends what is done under the lock. */
+static void unlock_and_tell(struct pool *p)
+{
+    void (*fn)(void *) = p->taken >= POOL_MUCH || p->kept > IDLE_BYTES ? p->tell : NULL;
+    void *data = p->tell_data;
+
+    if (fn)
+        p->tell = NULL;
+    pthread_mutex_unlock(&p->lock);
+    if (fn)
+        fn(data);
+}
+
 void *pool_take(struct pool *p, size_t *size)
 {
     size_t rounded;
@@ -149,7 +163,7 @@ void *pool_take(struct pool *p, size_t *size)
         pthread_mutex_lock(&p->lock);
         block = take_kept(p, index, rounded);
         p->taken += rounded;
-        pthread_mutex_unlock(&p->lock);
+        unlock_and_tell(p);
     }
     if (!block && rounded > FROM_SLABS)
         block = get_memory(rounded);
@@ -169,14 +183,14 @@ void pool_give(struct pool *p, void *memory, size_t size)
     if (index >= 0) {
         pthread_mutex_lock(&p->lock);
         kept = keep(p, index, memory, size);
-        pthread_mutex_unlock(&p->lock);
+        unlock_and_tell(p);
     }
     if (!kept)
         drop_memory(memory, size);
     gate_leave(&p->gate, size);
 }
 
-/* What was not asked for since the last trim, the largest first. Returns what is to be dropped, as a list. */
+/* What was not asked for since the last look, the largest first. Returns what is to be dropped, as a list. */
 static struct free_block *unlink_surplus(struct pool *p)
 {
     struct free_block *surplus = NULL;
@@ -196,34 +210,33 @@ static struct free_block *unlink_surplus(struct pool *p)
     return surplus;
 }
 
-size_t pool_trim(struct pool *p, bool *ret_more)
+struct pool_look pool_look(struct pool *p)
 {
+    struct pool_look seen = {0};
     struct free_block *b, *next;
-    size_t dropped = 0;
 
     pthread_mutex_lock(&p->lock);
     b = unlink_surplus(p);
     p->least = p->kept;
-    *ret_more = p->kept > IDLE_BYTES;
+    seen.more = p->kept > IDLE_BYTES;
+    seen.taken = p->taken;
+    p->taken = 0;
     slabs_trim(&p->slabs);
     pthread_mutex_unlock(&p->lock);
     for (; b; b = next) {
         next = b->next;
-        dropped += b->size;
+        seen.dropped += b->size;
         drop_memory(b, b->size);
     }
-    return dropped;
+    return seen;
 }
 
-bool pool_is_busy(struct pool *p)
+void pool_tell(struct pool *p, void (*fn)(void *), void *data)
 {
-    bool busy;
-
     pthread_mutex_lock(&p->lock);
-    busy = p->taken >= MUCH_BYTES;
-    p->taken = 0;
-    pthread_mutex_unlock(&p->lock);
-    return busy;
+    p->tell = fn;
+    p->tell_data = data;
+    unlock_and_tell(p);
 }
 
 struct gate *pool_gate(struct pool *p)

@@ -20,14 +20,22 @@ void pool_destroy(struct pool *);
 void *pool_take(struct pool *, size_t *size);
 /* size: as pool_take gave it. */
 void pool_give(struct pool *, void *block, size_t size);
-/*
- * Gives the system back most of what is kept and was not needed since the last trim, and returns how many
- * bytes that was: to be called now and then, not for each chunk. *ret_more: another one may find more.
- */
-size_t pool_trim(struct pool *, bool *ret_more);
 
-/* Whether much was taken since this was last asked: 16 MiB or more. */
-bool pool_is_busy(struct pool *);
+enum { POOL_MUCH = 16 << 20 /* bytes taken since the last look: something flows */ };
+
+struct pool_look {
+    size_t dropped; /* bytes that the system has back */
+    uint64_t taken; /* bytes of blocks, since the last look */
+    bool more;      /* another look may find more to drop */
+};
+/* Gives the system back most of what is kept and was not needed since the last look: to be called now and
+ * then, not for each chunk. */
+struct pool_look pool_look(struct pool *);
+/*
+ * `fn` is called once a look is worth the while: much was taken since the last one, or much is kept. Once, on
+ * any thread, perhaps before this returns. Replaces the one before; NULL: nobody is told.
+ */
+void pool_tell(struct pool *, void (*fn)(void *data), void *data);
 
 struct gate *pool_gate(struct pool *);
 

@@ -122,7 +122,7 @@ static void hand_over(struct reload *r, struct going *g)
     free(alias);
     unlink_output(r->engine, o);
     output_destroy(o);
-    r->engine->heap_due = true;
+    trim_soon(&r->engine->trim);
     reload_release(r);
 }
 

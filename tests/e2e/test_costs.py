@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,32 @@ def test_idle_memory(lab):
     assert "libmicrohttpd" not in maps and "libgnutls" not in maps
     assert weir.memory() <= 6 << 20
     weir.stop()
+
+
+@pytest.mark.one_build
+@pytest.mark.skipif(bool(harness.SANITIZER), reason="sanitizers take memory of their own")
+@pytest.mark.parametrize("data_dir", ["", "data"], ids=["no-store", "store"])
+def test_a_burst_leaves_nothing(lab, data_dir):
+    """A full queue's memory goes back once it was delivered, whether positions are written or not; and then nothing wakes weir up."""
+    count, path = 600_000, lab.path("a.log")
+    path.write_bytes(lines(0, count, WIDTH))
+    reader, writer = os.pipe()
+    weir = lab.tail(path, stdout=writer, service={"data_dir": data_dir and str(lab.path(data_dir))}, output={"queue_size": "40M"})
+    os.close(writer)
+    until(lambda: weir.memory() > 32 << 20, lambda: "the queue is full: %d" % weir.memory())
+    out = Reader(reader)
+    until(lambda: out.seen == count, lambda: "all lines: %d; %s" % (out.seen, weir.log_text()))
+    until(lambda: weir.memory() < 18 << 20, lambda: "memory goes back: %d" % weir.memory())
+    quiet = {"since": time.monotonic(), "switches": weir.switches()}
+
+    def look():
+        now = weir.switches()
+        if now != quiet["switches"]:
+            quiet.update(since=time.monotonic(), switches=now)
+        return time.monotonic() - quiet["since"] >= 1.5
+    until(look, "longer than between two looks without a wake-up")
+    weir.stop()
+    os.close(reader)
 
 
 @pytest.mark.one_build

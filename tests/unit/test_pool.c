@@ -106,19 +106,22 @@ START_TEST(blocks_are_kept_while_they_are_used)
     const long pages = (1 << 20) / sysconf(_SC_PAGESIZE); /* of a block */
     struct pool *p = pool_create(1 << 30);
     long before = resident_pages();
-    bool more;
+    struct pool_look seen;
 
     for (int round = 0; round < 3; round++) {
         use(p, BLOCKS);
         ck_assert_int_ge(resident_pages() - before, (BLOCKS - 1) * pages);
-        ck_assert_uint_eq(pool_trim(p, &more), 0);
-        ck_assert(more);
+        seen = pool_look(p);
+        ck_assert_uint_eq(seen.dropped, 0);
+        ck_assert(seen.more);
     }
     use(p, BLOCKS - 10); /* ten were not asked for, and eight may stay */
-    ck_assert_uint_eq(pool_trim(p, &more), 2 << 20);
-    ck_assert(more);
-    ck_assert_uint_eq(pool_trim(p, &more), 14 << 20);
-    ck_assert(!more);
+    seen = pool_look(p);
+    ck_assert_uint_eq(seen.dropped, 2 << 20);
+    ck_assert(seen.more);
+    seen = pool_look(p);
+    ck_assert_uint_eq(seen.dropped, 14 << 20);
+    ck_assert(!seen.more);
 #ifndef __SANITIZE_THREAD__ /* its shadow of them stays */
     ck_assert_int_le(resident_pages() - before, 9 * pages);
 #endif
@@ -126,20 +129,59 @@ START_TEST(blocks_are_kept_while_they_are_used)
 }
 END_TEST
 
-/* By what was taken since the last question, whether it came back or not. */
-START_TEST(much_that_is_taken_is_busy)
+static void count(void *data)
+{
+    ++*(int *)data;
+}
+
+/* By what was taken since the last look, whether it came back or not; and once. */
+START_TEST(much_that_is_taken_is_told)
 {
     struct pool *p = pool_create(1 << 30);
+    int told = 0;
 
-    ck_assert(!pool_is_busy(p));
-    use(p, 15);
-    ck_assert(!pool_is_busy(p));
-    use(p, 15); /* not with those before it */
-    ck_assert(!pool_is_busy(p));
-    use(p, 10);
-    use(p, 6);
-    ck_assert(pool_is_busy(p));
-    ck_assert(!pool_is_busy(p));
+    use(p, 7);
+    pool_tell(p, count, &told);
+    use(p, 8);
+    ck_assert_uint_eq(pool_look(p).taken, 15 << 20);
+    use(p, 8); /* not with those before it */
+    use(p, 7);
+    ck_assert_int_eq(told, 0);
+    use(p, 1);
+    ck_assert_int_eq(told, 1);
+    use(p, 8);
+    ck_assert_int_eq(told, 1);
+    pool_tell(p, count, &told); /* it is so already */
+    ck_assert_int_eq(told, 2);
+    ck_assert_uint_eq(pool_look(p).taken, 24 << 20);
+    pool_tell(p, count, &told);
+    pool_tell(p, NULL, NULL);
+    use(p, 8);
+    use(p, 8);
+    ck_assert_int_eq(told, 2);
+    pool_destroy(p);
+}
+END_TEST
+
+/* Though little was taken since: it came back from a sink that was away. */
+START_TEST(much_that_is_kept_is_told)
+{
+    enum { BLOCKS = 9 };
+    struct pool *p = pool_create(1 << 30);
+    size_t size = 1 << 20;
+    void *taken[BLOCKS];
+    int told = 0;
+
+    for (int i = 0; i < BLOCKS; i++)
+        taken[i] = pool_take(p, &size);
+    pool_look(p);
+    pool_tell(p, count, &told);
+    for (int i = 0; i < BLOCKS; i++) {
+        ck_assert_int_eq(told, 0);
+        pool_give(p, taken[i], size);
+    }
+    ck_assert_int_eq(told, 1);
+    ck_assert(pool_look(p).more);
     pool_destroy(p);
 }
 END_TEST
@@ -166,7 +208,8 @@ int main(void)
     tcase_add_test(t, the_last_block_back_is_the_next_out);
     tcase_add_test(t, the_largest_is_kept);
     tcase_add_test(t, blocks_are_kept_while_they_are_used);
-    tcase_add_test(t, much_that_is_taken_is_busy);
+    tcase_add_test(t, much_that_is_taken_is_told);
+    tcase_add_test(t, much_that_is_kept_is_told);
     tcase_add_test(t, an_absurd_size_is_refused);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
