@@ -48,22 +48,51 @@ static bool makes_sense(const struct weir_kept *kept)
            kept->meta_size <= CHECKPOINT_META_MAX && kept->offset < UINT64_MAX && !kept->forgotten;
 }
 
+/* Whether the stream can have told the keeper of that offset: it is committed, or that of a mark, before it
+ * was moved on or after. */
+static bool may_have_told(const struct weir_stream *stream, uint64_t offset)
+{
+    const struct checkpoint_mark *mark = stream->head;
+    if (stream->has_committed && offset <= stream->committed.offset)
+        return true;
+    while (mark && (offset < mark->end || offset > mark->offset))
+        mark = mark->next;
+    return mark;
+}
+
+/*
+ * The stream in use that the keeper tells of: under that identity, or where it has moved to, of which the
+ * keeper does not know yet. The identity may be in use again, by another input: so not all that is kept under
+ * it is of whoever has it now. NULL: forgotten meanwhile, and nothing of it is under way.
+ */
+static struct weir_stream *find_teller(struct checkpoint_input *input, const struct weir_kept *kept)
+{
+    struct weir_stream *stream = NULL;
+    for (; input && !stream; input = input->heir) {
+        stream = find_stream(input, kept->key);
+        if (stream && !may_have_told(stream, kept->offset))
+            stream = NULL;
+    }
+    return stream;
+}
+
 int checkpoint_kept(struct checkpoint *checkpoint, const struct weir_kept *kept)
 {
     int r = -ENOMEM;
     if (!makes_sense(kept))
         return -EINVAL;
     enum checkpoint_need before = checkpoint_lock(checkpoint);
-    struct checkpoint_input *input = checkpoint_table_input(checkpoint, kept->input, true);
+    struct checkpoint_input *input = checkpoint_table_input(checkpoint, kept->input, true), *last = input;
     struct weir_stream *stream = NULL;
-    while (input && input->heir)
-        input = input->heir; /* the keeper does not know yet that it has moved */
-    if (input)
-        stream = input->used ? find_stream(input, kept->key) : checkpoint_table_stream(input, kept->key);
-    if (stream)
-        r = input->used ? 0 : take_over(stream, kept);
-    else if (input && input->used)
-        r = 0; /* it was forgotten meanwhile, and nothing of it is under way */
+    while (last && last->heir)
+        last = last->heir;
+    if (last && last->used) {
+        stream = find_teller(input, kept);
+        r = 0;
+    } else if (last) {
+        stream = checkpoint_table_stream(last, kept->key);
+        r = stream ? take_over(stream, kept) : -ENOMEM;
+    }
     if (stream && r == 0) {
         stream->kept = kept->offset + 1;
         stream->told = true;
@@ -113,10 +142,10 @@ void checkpoint_tell(struct checkpoint_set *set)
 static int tell_mark(struct checkpoint *checkpoint, const struct checkpoint_mark *mark, weir_kept_fn fn,
                      void *data)
 {
-    struct weir_kept kept = {
-        .struct_size = sizeof(kept), .input = mark->stream->input->identity, .key = mark->stream->key};
+    struct weir_kept kept = {.struct_size = sizeof(kept), .key = mark->stream->key};
     unsigned char meta[CHECKPOINT_META_MAX];
     pthread_mutex_lock(&checkpoint->lock);
+    kept.input = mark->stream->input->identity; /* it may move */
     kept.offset = mark->offset;
     kept.token = mark->token;
     if (mark->stream->meta) {

@@ -199,7 +199,7 @@ void flight_report(const uint32_t *mark, rd_kafka_resp_err_t error, size_t size,
         atomic_store_explicit(&flights->moved, true, memory_order_relaxed);
     if (__builtin_expect(error != RD_KAFKA_RESP_ERR_NO_ERROR, 0))
         flight_fail(flight, &(struct failure){.index = *mark, .error = error, .size = size, .topic = topic});
-    else
+    else if (topic) /* not of positions, to which somebody sends records as well */
         note_known(topic);
     flight_release(flight, 1);
 }

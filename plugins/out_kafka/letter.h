@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Dead letters: sends what a broker refused to another topic, on a thread of its own that sleeps until there
- * is something. That thread is needed since refusals are learnt on librdkafka's threads, where nothing may be
- * sent.
+ * is something. That thread is needed since refusals are learnt where reports are served: to wait there for
+ * room in librdkafka would be for ever.
  */
 #ifndef OUT_KAFKA_LETTER_H
 #define OUT_KAFKA_LETTER_H

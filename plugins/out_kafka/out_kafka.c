@@ -336,14 +336,16 @@ static int kafka_create(const struct weir_host *host, struct weir_instance *inst
 
 /* -- Start, and building the producer anew -- */
 
+/* librdkafka has one topic of a name: that of letters may be one of records, whose reports tell of it. So it
+ * is made here also for transact_letters.c. */
 static int use_letters(struct kafka_output *out)
 {
-    const char *name = kafka_is_exact(out->settings) ? NULL : out->settings->dead_letter_topic;
+    const char *name = out->settings->dead_letter_topic;
     struct topic *topic = name ? topics_get(&out->topics, name, strlen(name)) : NULL;
 
-    if (name && !topic)
+    if (name && (!topic || !topic_handle(topic, out->producer.rk)))
         return -ENOMEM;
-    return letters_use(&out->letters, out->producer.rk, topic);
+    return letters_use(&out->letters, out->producer.rk, kafka_is_exact(out->settings) ? NULL : topic);
 }
 
 static int go_online(struct kafka_output *out, char *why, size_t why_size)
@@ -421,7 +423,7 @@ static int make_ready(struct kafka_output *out)
         return 0;
     if (atomic_load(&out->flights.count) > 0)
         return -EBUSY;
-    if (broken)
+    if (broken && out->producer.rk) /* else it was said, and why it can't be built as well */
         out->link.host->log(
             out->link.instance, WEIR_LOG_WARN,
             "librdkafka can't go on (%s): the producer is built anew, and what was not delivered "
@@ -469,7 +471,12 @@ static int load_positions(struct kafka_output *out)
     int r;
 
     kept_init(&table, ledger->claim.id);
+    producer_begun(&out->producer); /* a transaction says who owns the id */
     r = ledger_load(ledger, out->producer.rk, &table);
+    if (!r && producer_ended_twice(&out->producer)) {
+        snprintf(ledger->why, sizeof(ledger->why), "the end of a transaction had to be asked for again");
+        r = -EPIPE;
+    }
     if (!r)
         r = tell_kept(out, &table);
     if (!r && transact_use(&out->transact)) {

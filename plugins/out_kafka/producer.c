@@ -78,6 +78,11 @@ void producer_begun(struct producer *producer)
     atomic_store(&producer->had_to_wait, false);
 }
 
+bool producer_ended_twice(const struct producer *producer)
+{
+    return atomic_load(&producer->ended) > 1;
+}
+
 bool producer_had_to_wait(const struct producer *producer)
 {
     return atomic_load(&producer->had_to_wait);

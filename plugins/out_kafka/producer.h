@@ -52,6 +52,12 @@ void producer_purge(struct producer *);
 bool producer_is_sure(const struct producer *);
 /* A transaction was begun: what is counted of one begins anew. Any thread, as the next one. */
 void producer_begun(struct producer *);
+/*
+ * Whether the end of that one was asked for more than once. A request that was sent twice may arrive late,
+ * and would end the next transaction of this producer (until Kafka 4 and KIP-890): so there must be no next
+ * one.
+ */
+bool producer_ended_twice(const struct producer *);
 /* Whether that one had to wait before it could send, for what the one before it had left to do. */
 bool producer_had_to_wait(const struct producer *);
 /* Whether it can't send any more, and why: it is to be built anew. */

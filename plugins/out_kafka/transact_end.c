@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <weir/kill_point.h>
 #include "clock.h"
+#include "outcome.h"
 #include "transact_private.h"
 
 enum { SLICE_MS = 500, FLUSH_SLICE_MS = 1, FLUSH_PAUSE_US = 250 };
@@ -84,8 +85,10 @@ static void await_reports(struct transact *t)
 
 struct telling {
     struct transact *t;
-    void *told;  /* tree of the keys that were written: the last one of each counts */
-    char *noted; /* the one that was put into it last */
+    void *told;     /* tree of the keys that were written: the last one of each counts */
+    char *noted;    /* the one that was put into it last */
+    bool forgotten; /* what was forgotten is told now, else what is there */
+    bool more;      /* there is something of the other kind */
     struct weir_json key, value;
 };
 
@@ -138,6 +141,10 @@ static int tell(void *data, const struct weir_kept *kept)
     struct telling *telling = data;
     int r;
 
+    if (kept->forgotten != telling->forgotten) {
+        telling->more = true;
+        return 0;
+    }
     telling->key.size = telling->value.size = 0;
     r = kept_write_key(&telling->key, telling->t->ledger->claim.id, kept);
     if (!r)
@@ -146,6 +153,20 @@ static int tell(void *data, const struct weir_kept *kept)
         return r < 0 ? r : 0;
     r = kept->forgotten ? 0 : kept_write_value(&telling->value, kept);
     return r ? r : put(telling, kept);
+}
+
+/* What is there first: of a key that was forgotten and is there again, that counts. */
+static int tell_chunk(struct telling *telling, struct weir_chunk *chunk)
+{
+    const struct kafka_link *link = &telling->t->link;
+    int r;
+
+    telling->forgotten = telling->more = false;
+    r = link->host->positions(link->instance, chunk, tell, telling);
+    if (r || !telling->more)
+        return r;
+    telling->forgotten = true;
+    return link->host->positions(link->instance, chunk, tell, telling);
 }
 
 /* From the last chunk to the first. Where librdkafka is full, what is there is awaited, and it goes on. */
@@ -157,7 +178,7 @@ static int tell_positions(struct transact *t)
     do {
         r = 0;
         for (size_t i = t->count; i-- && !r;)
-            r = t->link.host->positions(t->link.instance, t->chunks[i], tell, &telling);
+            r = tell_chunk(&telling, t->chunks[i]);
         if (r == -EAGAIN)
             await_reports(t);
     } while (r == -EAGAIN && !is_hopeless(t));
@@ -214,13 +235,9 @@ static bool is_over(struct transact *t, rd_kafka_error_t *error, enum end *ret_e
     return true;
 }
 
-/*
- * A request to end a transaction that was sent twice may arrive late, and would end the next one of this
- * producer (until Kafka 4 and KIP-890): so there is no next one.
- */
 static void retire_if_repeated(struct transact *t)
 {
-    if (atomic_load(&t->producer->ended) > 1)
+    if (producer_ended_twice(t->producer))
         given_up(t, "the end of a transaction had to be asked for again");
 }
 
@@ -254,12 +271,17 @@ static enum end commit_it(struct transact *t)
     return END_COMMITTED;
 }
 
-/* A letter that is refused has its transaction aborted: with another one it would be so for ever. */
+/*
+ * A letter that is refused has its transaction aborted: with another one it would be so for ever. What
+ * befalls the producer or its transaction befalls letters as well, and says nothing of their topic.
+ */
 static void judge_letters(struct transact *t)
 {
-    int error = atomic_load(&t->producer->letter_error);
+    rd_kafka_resp_err_t error = (rd_kafka_resp_err_t)atomic_load(&t->producer->letter_error);
 
-    if (!error)
+    if (error && !outcome_is_final(error))
+        health_failed(t->health, rd_kafka_err2str(error));
+    if (!outcome_is_final(error))
         return;
     t->no_letters = true;
     t->link.host->log(t->link.instance, WEIR_LOG_ERROR,

@@ -414,3 +414,28 @@ def test_disk_full_and_back(lab, small_disk):
     weir.wait_output(lambda data: data.count(b"\n") == 10110)
     weir.stop()
     assert numbers(weir.output(), 200) == list(range(10110))
+
+
+def test_what_is_acknowledged_is_written_once_it_can_be(lab):
+    """Also of an input that is idle since."""
+    weir = lab.start(spooled(lab))
+    client = Client(lab)
+    client.put(10)
+    client.settle()
+    until(lambda: (folder(lab) / "acks").exists(), "what outputs have is written down")
+    (folder(lab) / "acks.new").mkdir()
+    client.put(10)
+    client.settle()
+    weir.wait_log("acks: Is a directory; a kill now would deliver again")
+    (folder(lab) / "acks.new").rmdir()
+    weir.wait_log("acks is written again")
+    client.close()
+    weir.kill()
+    weir = lab.start(spooled(lab), name="again")
+    client = Client(lab, first=20)
+    client.put(1)
+    client.settle()
+    weir.wait_output(lambda data: data.count(b"\n") == 1)
+    client.close()
+    weir.stop()
+    assert numbers(weir.output()) == [20]

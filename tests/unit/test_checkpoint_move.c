@@ -164,22 +164,66 @@ START_TEST(the_keeper_is_told_with_the_next_chunk)
 }
 END_TEST
 
+static void keep_old(uint64_t offset)
+{
+    struct weir_kept kept = {
+        .struct_size = sizeof(kept), .input = "old", .key = "k", .offset = offset, .token = offset * 10};
+
+    ck_assert_int_eq(checkpoint_kept(checkpoint, &kept), 0);
+}
+
 START_TEST(the_keeper_knows_it_by_its_former_name)
 {
     struct weir_stream *stream = open_stream("old", "k");
     struct chunk *chunk = send_to_keeper(stream, 200);
-    struct weir_kept kept = {
-        .struct_size = sizeof(kept), .input = "old", .key = "k", .offset = 200, .token = 2000};
 
     checkpoint_stream_close(stream);
     checkpoint_move(checkpoint, "old", "new");
     ck_assert(!checkpoint_is_kept(checkpoint, &chunk->set));
-    ck_assert_int_eq(checkpoint_kept(checkpoint, &kept), 0);
+    keep_old(200);
     ck_assert(checkpoint_is_kept(checkpoint, &chunk->set));
     assert_identities(0, 1);
     end(chunk);
     restart();
     assert_kept("new", "k", 200);
+}
+END_TEST
+
+/* Another input has the former name by now, of which the keeper tells as well. */
+START_TEST(the_former_name_is_in_use_again)
+{
+    struct weir_stream *stream = open_stream("old", "k");
+    struct chunk *moved = send_to_keeper(stream, 200);
+
+    checkpoint_stream_close(stream);
+    checkpoint_move(checkpoint, "old", "new");
+    stream = open_stream("old", "k");
+    struct chunk *first = send_to_keeper(stream, 500), *second = send_to_keeper(stream, 600);
+    keep_old(500);
+    ck_assert(checkpoint_is_kept(checkpoint, &first->set));
+    ck_assert(!checkpoint_is_kept(checkpoint, &second->set));
+    ck_assert(!checkpoint_is_kept(checkpoint, &moved->set));
+    keep_old(200);
+    ck_assert(checkpoint_is_kept(checkpoint, &moved->set));
+    ck_assert(checkpoint_is_kept(checkpoint, &first->set));
+    end(first);
+    end(second);
+    end(moved);
+    checkpoint_stream_close(stream);
+}
+END_TEST
+
+/* It begins anew, and the keeper still has where the one before it ended: nothing of that is there. */
+START_TEST(a_position_of_the_former_one)
+{
+    end(send_to_keeper(open_stream("old", "k"), 5000));
+    checkpoint_move(checkpoint, "old", "new");
+    struct weir_stream *stream = open_stream("old", "k");
+    struct chunk *chunk = send_to_keeper(stream, 100);
+    keep_old(5000);
+    ck_assert(!checkpoint_is_kept(checkpoint, &chunk->set));
+    end(chunk);
+    checkpoint_stream_close(stream);
 }
 END_TEST
 
@@ -194,6 +238,8 @@ int main(void)
     tcase_add_test(tcase, there_and_back_while_the_disk_is_full);
     tcase_add_test(tcase, the_keeper_is_told_with_the_next_chunk);
     tcase_add_test(tcase, the_keeper_knows_it_by_its_former_name);
+    tcase_add_test(tcase, the_former_name_is_in_use_again);
+    tcase_add_test(tcase, a_position_of_the_former_one);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -371,6 +371,39 @@ START_TEST(fatal_error)
 }
 END_TEST
 
+/* The next producers can't be made. */
+static unsigned unmade;
+
+rd_kafka_t *rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *why, size_t size)
+{
+    __typeof__(&rd_kafka_new) real;
+
+    *(void **)&real = dlsym(RTLD_NEXT, "rd_kafka_new");
+    if (type != RD_KAFKA_PRODUCER || !unmade)
+        return real(type, conf, why, size);
+    unmade--;
+    snprintf(why, size, "no more of them");
+    return NULL;
+}
+
+/* It is tried again until it can be, and said once. */
+START_TEST(a_producer_that_cannot_be_built_now)
+{
+    struct cluster cluster;
+
+    struct weir_instance *in = begin_with_fatal_answer(&cluster);
+    add_lines(in, "numbers", 100, 1, 10);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
+    unmade = 3;
+    deliver(in);
+    ck_assert_uint_eq(unmade, 0);
+    ck_assert_msg(logged("built anew") == 1, "%s", weir_fake_log(fake));
+    check_numbers(&cluster, "numbers", 0, 101);
+    end(in);
+    cluster_end(&cluster);
+}
+END_TEST
+
 /* One chunk was taken from the queue before others came back: it does not go before them. */
 START_TEST(one_in_hand_does_not_overtake)
 {
@@ -687,6 +720,7 @@ int main(void)
     tcase_add_test(tcase, dead_letters);
     tcase_add_test(tcase, batches_too_large);
     tcase_add_test(tcase, fatal_error);
+    tcase_add_test(tcase, a_producer_that_cannot_be_built_now);
     tcase_add_test(tcase, one_in_hand_does_not_overtake);
     tcase_add_test(tcase, broker_away_at_start);
     tcase_add_test(tcase, cancelled);

@@ -13,6 +13,7 @@ enum { PRODUCE = 0, INIT_PRODUCER_ID = 22, ADD_PARTITIONS = 24, END_TXN = 26 }; 
 static char dir[64];
 static struct cluster cluster;
 static struct weir_instance *in;
+static const struct weir_plugin *plugin = &weir_plugin_descriptor; /* what is loaded next */
 
 #define ANSWER(request, count, ...) \
     rd_kafka_mock_push_request_errors(cluster.mock, request, count, __VA_ARGS__)
@@ -78,6 +79,37 @@ void rd_kafka_destroy(rd_kafka_t *rk)
     real(rk);
 }
 
+/* The next producers can't be made; what is handed to librdkafka by itself, a position, finds no room. */
+static atomic_uint unmade, full;
+static _Thread_local bool was_full;
+
+rd_kafka_t *rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *why, size_t size)
+{
+    REAL(rd_kafka_new);
+    if (type != RD_KAFKA_PRODUCER || !atomic_load(&unmade))
+        return real(type, conf, why, size);
+    atomic_fetch_sub(&unmade, 1);
+    snprintf(why, size, "no more of them");
+    return NULL;
+}
+
+int rd_kafka_produce(rd_kafka_topic_t *topic, int32_t partition, int flags, void *data, size_t size,
+                     const void *key, size_t key_size, void *opaque)
+{
+    REAL(rd_kafka_produce);
+    was_full = atomic_load(&full);
+    if (!was_full)
+        return real(topic, partition, flags, data, size, key, key_size, opaque);
+    atomic_fetch_sub(&full, 1);
+    return -1;
+}
+
+rd_kafka_resp_err_t rd_kafka_last_error(void)
+{
+    REAL(rd_kafka_last_error);
+    return was_full ? RD_KAFKA_RESP_ERR__QUEUE_FULL : real();
+}
+
 static void set_up(void)
 {
     strcpy(dir, "/tmp/weir-transactions-XXXXXX");
@@ -103,7 +135,7 @@ static void make(const char *extra, const char *value)
     weir_fake_set_pause(fake, 20);
     weir_fake_set_patience(fake, DEADLINE_MS);
     weir_fake_set_data_dir(fake, dir);
-    in = weir_fake_new(fake, &weir_plugin_descriptor, "k", settings);
+    in = weir_fake_new(fake, plugin, "k", settings);
     ck_assert_msg(in != NULL, "%s", weir_fake_error(fake));
     ck_assert_int_eq(weir_fake_start(in), 0);
 }
@@ -217,6 +249,20 @@ START_TEST(an_abort_that_is_asked_for_twice)
 }
 END_TEST
 
+/* The same of the transaction that says who owns the id. */
+START_TEST(an_owner_that_is_asked_for_twice)
+{
+    ANSWER(END_TXN, 1, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    load(NULL, NULL);
+    ck_assert_uint_eq(logged("the end of a transaction had to be asked for again"), 1);
+    add_lines(in, "numbers", 0, 100, 20);
+    deliver(in);
+    ck_assert_int_eq(metric("producer_rebuilds"), 0);
+    ck_assert_int_eq(metric("transactions_aborted"), 0);
+    ck_assert_uint_eq(messages(100), 100);
+}
+END_TEST
+
 /* The end may have been or not: everything is begun anew, and weir is told what is committed. */
 static void check_uncertain(rd_kafka_resp_err_t answer)
 {
@@ -319,6 +365,104 @@ START_TEST(a_message_that_is_refused)
 }
 END_TEST
 
+/* A letter that fails since its transaction is over says nothing of its topic. */
+START_TEST(a_letter_of_a_producer_that_is_shut_out)
+{
+    load("dead_letter_topic", "letters");
+    /* of the record; of the positions; of the letter */
+    ANSWER(PRODUCE, 3, RD_KAFKA_RESP_ERR_INVALID_RECORD, RD_KAFKA_RESP_ERR_NO_ERROR,
+           RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
+    add_lines(in, "numbers", 0, 1, 20);
+    deliver(in);
+    ck_assert_int_ge(metric("transactions_aborted"), 2);
+    ck_assert_uint_eq(logged("takes no message"), 0);
+    ck_assert_uint_eq(rejects(in), 1);
+    ck_assert_msg(strstr(reason(in), "sent to dead_letter_topic"), "%s", reason(in));
+}
+END_TEST
+
+/* librdkafka has one topic of a name: it is not of letters only. */
+START_TEST(records_go_where_letters_go)
+{
+    load("dead_letter_topic", "letters");
+    ANSWER(PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
+    add_lines(in, "numbers", 0, 1, 20);
+    deliver(in);
+    ck_assert_uint_eq(rejects(in), 1);
+    add_lines(in, "letters", 0, 10, 20);
+    deliver(in);
+    ck_assert_uint_eq(rejects(in), 1);
+}
+END_TEST
+
+/* -- Positions -- */
+
+static struct weir_host again; /* host->positions tells first that the stream of a chunk was forgotten */
+static int (*positions)(struct weir_instance *, struct weir_chunk *, weir_kept_fn, void *);
+
+static int positions_again(struct weir_instance *i, struct weir_chunk *chunk, weir_kept_fn fn, void *data)
+{
+    struct weir_kept kept = {.struct_size = sizeof(kept), .input = "fake", .key = "stream", .forgotten = 1};
+    int r = fn(data, &kept);
+
+    return r ? r : positions(i, chunk, fn, data);
+}
+
+static int create_again(const struct weir_host *host, struct weir_instance *i, const void *config, void **ret)
+{
+    again = *host;
+    positions = host->positions;
+    again.positions = positions_again;
+    return weir_plugin_descriptor.create(&again, i, config, ret);
+}
+
+/* What was forgotten and is there again under its key, with the same chunk. */
+START_TEST(one_that_is_there_again)
+{
+    struct weir_plugin with = weir_plugin_descriptor;
+
+    with.create = create_again;
+    plugin = &with;
+    load(NULL, NULL);
+    add_lines(in, "numbers", 0, 100, 20);
+    add_lines(in, "numbers", 100, 100, 20);
+    deliver(in);
+    plugin = &weir_plugin_descriptor;
+    begin_again();
+    ck_assert_int_gt(weir_fake_kept(in, "fake", "stream"), 0);
+}
+END_TEST
+
+START_TEST(positions_wait_for_room)
+{
+    load(NULL, NULL);
+    atomic_store(&full, 3);
+    add_lines(in, "numbers", 0, 100, 20);
+    deliver(in);
+    ck_assert_uint_eq(atomic_load(&full), 0);
+    ck_assert_int_eq(metric("transactions_aborted"), 0);
+    ck_assert_uint_eq(messages(100), 100);
+    begin_again();
+    ck_assert_int_gt(weir_fake_kept(in, "fake", "stream"), 0);
+}
+END_TEST
+
+/* Such as where the file of its password is being replaced. */
+START_TEST(a_producer_that_cannot_be_built_now)
+{
+    load(NULL, NULL);
+    ANSWER(END_TXN, 1, RD_KAFKA_RESP_ERR_INVALID_TXN_STATE);
+    atomic_store(&unmade, 2);
+    add_lines(in, "numbers", 0, 100, 20);
+    deliver(in);
+    ck_assert_uint_eq(atomic_load(&unmade), 0);
+    ck_assert_int_eq(metric("producer_rebuilds"), 1);
+    ck_assert_uint_eq(logged("no more of them; nothing is lost"), 1);
+    ck_assert_uint_eq(logged("FAIL"), 0);
+    messages(100);
+}
+END_TEST
+
 /* librdkafka sends nothing more then, and would give the rest back when the transaction's time is over. */
 START_TEST(the_rest_of_a_chunk_is_not_waited_for)
 {
@@ -398,12 +542,18 @@ int main(void)
     tcase_add_test(t, committed);
     tcase_add_test(t, an_end_that_is_asked_for_twice);
     tcase_add_test(t, an_abort_that_is_asked_for_twice);
+    tcase_add_test(t, an_owner_that_is_asked_for_twice);
     tcase_add_test(t, a_chunk_comes_while_the_broken_one_is_cleared_up);
     tcase_add_test(t, an_end_in_a_state_that_cannot_be);
     tcase_add_test(t, an_end_that_is_not_allowed);
     tcase_add_test(t, shut_out_by_nobody);
     tcase_add_test(t, shut_out_by_another);
     tcase_add_test(t, a_message_that_is_refused);
+    tcase_add_test(t, a_letter_of_a_producer_that_is_shut_out);
+    tcase_add_test(t, records_go_where_letters_go);
+    tcase_add_test(t, one_that_is_there_again);
+    tcase_add_test(t, positions_wait_for_room);
+    tcase_add_test(t, a_producer_that_cannot_be_built_now);
     tcase_add_test(t, the_rest_of_a_chunk_is_not_waited_for);
     tcase_add_test(t, what_passes_is_waited_for);
     tcase_add_test(t, a_topic_that_may_not_be_written);
