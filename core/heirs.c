@@ -329,6 +329,18 @@ void heirs_find(struct engine *e)
     look_free(&l);
 }
 
+size_t heirs_count_former(const struct engine *e)
+{
+    struct kept kept = {0};
+    size_t count = 0;
+
+    checkpoint_each_input(e->checkpoint, note_kept, &kept);
+    for (size_t i = 0; i < kept.count; i++)
+        count += !input_with(e, kept.identities[i], true);
+    free(kept.identities);
+    return count;
+}
+
 /* -- Taking over -------------------------------------------------------------------------------------- */
 
 bool heirs_must_wait(const struct engine *e, const struct input *in)

@@ -7,6 +7,7 @@
 #define WEIR_CORE_HEIRS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct engine;
 struct input;
@@ -22,6 +23,10 @@ bool heirs_must_wait(const struct engine *, const struct input *);
 /* It is about to start: it is given the positions. Also of an input whose source takes another one's place.
  */
 void heirs_take(struct engine *, struct input *);
+
+/* How many identities have positions and are no input's: nobody drops them, since an input that comes back
+ * would begin anew. */
+size_t heirs_count_former(const struct engine *);
 
 /* Takes NULL. */
 struct heir;

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "engine_private.h"
+#include "heirs.h"
 #include "status.h"
 #include "status_text.h"
 
@@ -110,6 +111,8 @@ int status_metrics(struct engine *e, FILE *f)
     write_gauge(f, "weir_uptime_seconds", "How long this process runs.", uptime);
     write_gauge(f, "weir_checkpoint_age_seconds", "Since positions were last written or found unchanged.",
                 e->flush.at && e->flush.failing ? (double)(loop_now() - e->flush.good_at) / 1e9 : 0);
+    write_gauge(f, "weir_checkpoint_former_inputs",
+                "Inputs that there are no more and whose positions are kept.", (double)heirs_count_former(e));
     write_gauge(f, "process_resident_memory_bytes", "Resident memory.", resident_bytes());
     write_gauge(f, "process_start_time_seconds", "Start of the process, seconds since 1970.",
                 (double)time(NULL) - uptime);

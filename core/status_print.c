@@ -173,6 +173,9 @@ int status_print(FILE *f, const char *json)
     }
     fprintf(f, "weir %s, up %.0f s, configuration %lld\n", string_of(whole, "version"),
             json_number_value(json_object_get(whole, "uptime_s")), number_of(whole, "generation"));
+    if (number_of(whole, "former_inputs"))
+        fprintf(f, "positions are kept of %lld inputs that there are no more\n",
+                number_of(whole, "former_inputs"));
     print_inputs(f, inputs);
     print_files(f, inputs);
     print_outputs(f, outputs);

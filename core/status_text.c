@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "engine_private.h"
+#include "heirs.h"
 #include "sandbox.h"
 #include "spool_feed.h"
 
@@ -111,6 +112,7 @@ void status_put_head(struct text_out *out, const struct engine *e)
     text_raw(out, seconds,
              (size_t)snprintf(seconds, sizeof(seconds), "%.3f", (double)(loop_now() - e->started_at) / 1e9));
     text_count(out, "generation", e->generation);
+    text_count(out, "former_inputs", heirs_count_former(e));
     sandbox_put_status(e->sandbox, out);
 }
 

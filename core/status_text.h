@@ -30,7 +30,7 @@ void text_count(struct text_out *, const char *name, uint64_t value);
 /* The whole with a NUL behind; the caller frees. NULL: no memory. */
 char *text_take(struct text_out *);
 
-/* Version, time, generation. */
+/* Version, time, generation, and what is kept of inputs that are gone. */
 void status_put_head(struct text_out *, const struct engine *);
 /* Members that a plugin wrote; size 0: none. */
 struct status_details {

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An input whose path was edited, or that got an alias, goes on where it was: nothing is lost, and nothing comes twice."""
+import re
+import sqlite3
+
 import pytest
 
 import harness
@@ -167,3 +170,32 @@ def test_inputs_of_a_source_in_a_reload(lab):
     weir.weir.wait_log("goes on from the positions that were kept under 'src/a' (1)")
     count = writer.stop()
     wait_for(weir.weir, 0, count)
+
+
+def test_inputs_that_are_gone_are_counted_and_can_be_dropped(lab):
+    """By what docs/operations.md says; and nobody else's positions are."""
+    text = (harness.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    which, drop = re.findall(r"```sql\n(.*?)\n```", text[text.index("## Inputs that are gone"):], re.S)
+    stays, goes = tail(lab.path("a.log"), alias="stays"), tail(lab.path("b.log"))
+    append(lab.path("a.log"), lines(0, 100))
+    append(lab.path("b.log"), lines(100, 200))
+    r = Reloaded(lab, [stays, goes], [stdout()])
+    r.weir.wait_output(lambda data: data.count(b"\n") == 200)
+    assert r.status()["former_inputs"] == 0
+    r.change([stays], [stdout()])
+    assert r.status()["former_inputs"] == 1
+    assert b"\nweir_checkpoint_former_inputs 1\n" in r.ask("/metrics")[1]
+    status, out, _ = harness.run(["status", "-c", lab.path("weir.yaml")], lab.folder)
+    assert status == 0 and b"positions are kept of 1 inputs that there are no more\n" in out
+    r.weir.stop()
+    store = sqlite3.connect(lab.path("data") / "checkpoint.db")
+    former = "tail:%s" % lab.path("b.log")
+    assert {row[:2] for row in store.execute(which)} == {("stays", 1), (former, 1)}
+    assert "'tail:/var/log/app/*.log'" in drop
+    with store:
+        store.execute(drop.replace("'tail:/var/log/app/*.log'", "'%s'" % former))
+    store.close()
+    append(lab.path("a.log"), lines(200, 300))
+    weir = start(lab, [stays], "second")
+    wait_for(weir, 200, 300)
+    assert [name for name, _ in harness.kept_offsets(lab.path("data"))] == ["stays"]
