@@ -37,20 +37,6 @@ void pace_sent(struct pace *pace)
         wake(pace);
 }
 
-static void wait(struct pace *pace)
-{
-    struct pollfd item = {.fd = pace->wake, .events = POLLIN};
-    struct timespec left = {0};
-    uint64_t count;
-    int64_t ns = pace->due - clock_ns();
-
-    if (ns > 0)
-        left = (struct timespec){ns / 1000000000, ns % 1000000000};
-    ppoll(&item, 1, pace->due == INT64_MAX ? NULL : &left, NULL);
-    while (read(pace->wake, &count, sizeof(count)) < 0 && errno == EINTR)
-        ;
-}
-
 static int64_t spacing(const struct pace *pace)
 {
     bool busy = atomic_load(&pace->flights->bytes) > 2 * pace->batch;
@@ -58,32 +44,61 @@ static int64_t spacing(const struct pace *pace)
     return busy && pace->spacing < BUSY_SPACING ? BUSY_SPACING : pace->spacing;
 }
 
-/* Messages were handed over: when they are to be flushed. */
-static void plan_first(struct pace *pace)
+static int64_t latest(int64_t one, int64_t other)
 {
-    int64_t first = clock_ns() + pace->first, next = pace->flushed + spacing(pace);
+    return one > other ? one : other;
+}
 
+/* All that is left is what waited behind a request, which was answered just now; nobody adds to it. */
+static bool is_last(const struct pace *pace)
+{
+    long bytes = atomic_load(&pace->flights->bytes);
+
+    return !pace->planned && atomic_load(&pace->flights->moved) && bytes > 0 && bytes < pace->batch;
+}
+
+int64_t pace_due(const struct pace *pace)
+{
+    int64_t at = INT64_MAX, next = pace->flushed + spacing(pace);
+
+    if (pace->left)
+        at = is_last(pace) ? pace->flushed : latest(next, pace->flushed + pace->pause);
+    if (pace->planned && latest(next, pace->since + pace->first) < at)
+        at = latest(next, pace->since + pace->first);
+    return at;
+}
+
+static void wait(struct pace *pace)
+{
+    struct pollfd item = {.fd = pace->wake, .events = POLLIN};
+    struct timespec left = {0};
+    int64_t at = pace_due(pace), ns = at - clock_ns();
+    uint64_t count;
+
+    if (ns > 0)
+        left = (struct timespec){ns / 1000000000, ns % 1000000000};
+    ppoll(&item, 1, at == INT64_MAX ? NULL : &left, NULL);
+    while (read(pace->wake, &count, sizeof(count)) < 0 && errno == EINTR)
+        ;
+}
+
+/* Messages were handed over. */
+static void plan(struct pace *pace)
+{
+    pace->planned = true;
+    pace->since = clock_ns();
     pace->pause = 0;
-    if (next < first)
-        next = first;
-    if (next < pace->due)
-        pace->due = next;
 }
 
 /* After a flush: what waits behind a request can only go once that is answered. */
-static void plan_next(struct pace *pace)
+static void look_back(struct pace *pace)
 {
     bool moved = atomic_exchange(&pace->flights->moved, false);
+    int64_t longer = latest(pace->pause * 2, spacing(pace));
 
     pace->flushed = clock_ns();
-    if (atomic_load(&pace->flights->count) == 0) {
-        pace->due = INT64_MAX;
-        return;
-    }
-    pace->pause = moved ? 0 : pace->pause * 2 < LONGEST ? pace->pause * 2 : LONGEST;
-    if (pace->pause < spacing(pace))
-        pace->pause = spacing(pace);
-    pace->due = pace->flushed + pace->pause;
+    pace->left = atomic_load(&pace->flights->count) > 0;
+    pace->pause = moved ? 0 : longer < LONGEST ? longer : LONGEST;
 }
 
 /*
@@ -101,22 +116,19 @@ static void flush(struct pace *pace)
 static void *run(void *data)
 {
     struct pace *pace = data;
-    bool planned = false;
 
     while (!atomic_load(&pace->ending)) {
         wait(pace);
         rd_kafka_poll(pace->rk, 0);
-        if (!planned && atomic_load(&pace->asked)) {
-            plan_first(pace);
-            planned = true;
-        }
-        if (clock_ns() < pace->due)
+        if (!pace->planned && atomic_load(&pace->asked))
+            plan(pace);
+        if (clock_ns() < pace_due(pace))
             continue;
         /* From here on, who hands something over asks anew. */
         atomic_store(&pace->asked, false);
-        planned = false;
+        pace->planned = false;
         flush(pace);
-        plan_next(pace);
+        look_back(pace);
     }
     return NULL;
 }
@@ -143,7 +155,7 @@ int pace_begin(struct pace *pace, rd_kafka_t *rk, struct flights *flights, long 
     int rc;
 
     /* The first round is at once: of what is queued by now, no event tells. */
-    *pace = (struct pace){.rk = rk, .flights = flights, .batch = batch, .due = 0};
+    *pace = (struct pace){.rk = rk, .flights = flights, .batch = batch, .left = true};
     pace->first = linger_ms > 0 ? linger_ms * MS : 0;
     pace->spacing = linger_ms < 0 ? SPACING : linger_ms > 0 ? linger_ms * MS : MS;
     pace->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -28,9 +28,10 @@ struct pace {
     bool running;
 
     /* The thread's own. */
-    int64_t due;     /* ns; INT64_MAX: nothing is to be flushed */
-    int64_t flushed; /* ns; the last time */
-    int64_t pause;   /* ns; grows while nothing moves */
+    bool planned; /* messages were handed over since the last flush, the first of them at since, ns */
+    bool left;    /* something was under way after the last flush, at flushed, ns */
+    int64_t since, flushed;
+    int64_t pause; /* ns; grows while nothing moves */
 };
 
 /* flights must be set up. linger_ms -1: the user has not said. 0 or -errno. Output thread. */
@@ -40,5 +41,11 @@ int pace_begin(struct pace *, rd_kafka_t *, struct flights *, long linger_ms, lo
 void pace_end(struct pace *);
 /* Something was handed to librdkafka. Any thread. */
 void pace_sent(struct pace *);
+/*
+ * When to flush, ns of clock_ns(), perhaps past; INT64_MAX: not at all. Asked anew each time that the thread
+ * wakes up, since less is under way with each report: the end of a burst need not wait for what was planned
+ * in its midst. The thread's own, and tests'.
+ */
+int64_t pace_due(const struct pace *);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts of out_kafka's exactly_once that need no broker: positions as text, what data_dir remembers,
- * which records are left out, and how the gap between transactions is learnt.
+ * The parts of out_kafka that need no broker: when is flushed; and of exactly_once positions as text, what
+ * data_dir remembers, which records are left out, and how the gap between transactions is learnt.
  */
 #include "kafka_fixture.h"
 #include <errno.h>
@@ -9,7 +9,81 @@
 #include "claim.h"
 #include "gap.h"
 #include "kept.h"
+#include "pace.h"
 #include "refused.h"
+
+/* -- When is flushed -- */
+
+enum { MS = 1000000, BATCH = 1000, FLUSHED = 1000 * MS };
+
+/* A pace that has flushed, with so many bytes under way after that. */
+static struct pace pace_with(struct flights *flights, long bytes)
+{
+    atomic_init(&flights->bytes, bytes);
+    atomic_init(&flights->moved, false);
+    return (struct pace){
+        .flights = flights, .batch = BATCH, .spacing = 5 * MS, .flushed = FLUSHED, .left = bytes > 0};
+}
+
+START_TEST(a_lone_message_goes_at_once)
+{
+    struct flights flights;
+    struct pace pace = pace_with(&flights, 0);
+
+    ck_assert(pace_due(&pace) == INT64_MAX);
+    pace.planned = true;
+    pace.since = FLUSHED + 500 * MS;
+    ck_assert_int_le(pace_due(&pace), pace.since);
+    pace.first = 20 * MS; /* linger.ms */
+    ck_assert_int_eq(pace_due(&pace), pace.since + 20 * MS);
+}
+END_TEST
+
+START_TEST(full_batches_go_by_themselves)
+{
+    struct flights flights;
+    struct pace pace = pace_with(&flights, 3 * BATCH);
+
+    ck_assert_int_eq(pace_due(&pace), FLUSHED + 50 * MS);
+    pace.planned = true;
+    pace.since = FLUSHED;
+    ck_assert_int_eq(pace_due(&pace), FLUSHED + 50 * MS);
+}
+END_TEST
+
+/* What was planned while much was under way holds no longer. */
+START_TEST(the_end_of_a_burst_does_not_wait)
+{
+    struct flights flights;
+    struct pace pace = pace_with(&flights, 3 * BATCH);
+
+    pace.planned = true;
+    pace.since = FLUSHED;
+    atomic_store(&flights.bytes, 2 * BATCH);
+    ck_assert_int_eq(pace_due(&pace), FLUSHED + 5 * MS);
+    /* It was flushed once more, behind a request that is answered now: nothing else sends what is left. */
+    pace.planned = false;
+    atomic_store(&flights.bytes, BATCH - 1);
+    ck_assert_int_eq(pace_due(&pace), FLUSHED + 5 * MS);
+    atomic_store(&flights.moved, true);
+    ck_assert_int_eq(pace_due(&pace), FLUSHED);
+    atomic_store(&flights.bytes, 0);
+    ck_assert_int_eq(pace_due(&pace), FLUSHED + 5 * MS);
+}
+END_TEST
+
+START_TEST(what_does_not_move_is_flushed_seldom)
+{
+    struct flights flights;
+    struct pace pace = pace_with(&flights, BATCH);
+
+    pace.pause = 200 * MS;
+    ck_assert_int_eq(pace_due(&pace), FLUSHED + 200 * MS);
+    pace.planned = true; /* something new is not held up by that */
+    pace.since = FLUSHED + MS;
+    ck_assert_int_eq(pace_due(&pace), FLUSHED + 5 * MS);
+}
+END_TEST
 
 /* -- Positions as text -- */
 
@@ -502,11 +576,15 @@ static void add_claims(Suite *suite)
 
 int main(void)
 {
-    Suite *suite = suite_create("kafka_exact_parts");
+    Suite *suite = suite_create("kafka_parts");
     TCase *t = tcase_create("pure");
     SRunner *runner;
     int failed;
 
+    tcase_add_test(t, a_lone_message_goes_at_once);
+    tcase_add_test(t, full_batches_go_by_themselves);
+    tcase_add_test(t, the_end_of_a_burst_does_not_wait);
+    tcase_add_test(t, what_does_not_move_is_flushed_seldom);
     tcase_add_test(t, a_position_is_read_as_it_was_written);
     tcase_add_test(t, the_last_message_of_a_key_counts);
     tcase_add_test(t, other_ids_are_passed_over);
