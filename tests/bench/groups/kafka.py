@@ -18,6 +18,7 @@ CASES = {
     "raw, 6 partitions": (["--partitions", "6"], ["bare", "weir", "calm"]),
 }
 QUICK = {"raw": (["--property", "compression.codec=lz4"], ["bare", "weir"])}
+WARM_UP = 8  # runs, of a gigabyte each
 LEAST_RATE, MOST_CPU = 0.95, 1.15
 LEAST_OF_PLAIN = 0.9
 LEAST_OF_AT_LEAST_ONCE = 0.9
@@ -67,6 +68,8 @@ def run(bench):
         args = tail_kafka.arguments(["--build", bench.build, "--brokers", bench.kafka.brokers, "--lines", str(lines),
                                      "--runs", str(bench.runs), *options])
         programs = [program for program in programs if program != "kcat" or shutil.which("kcat")]
+        if name == "raw":
+            tail_kafka.warm_up(args, bench.size(WARM_UP, 1), bench.folder)
         results, size = tail_kafka.run_all(args, programs, bench.folder)
         rates = {program: [size / run.seconds / 1e6 for run in runs] for program, runs in results.items()}
         cpu = median(run.cpu for run in results["weir"])
@@ -74,10 +77,9 @@ def run(bench):
                   f"{cpu / size * 1e9:.2f} s/GB, {cpu / lines * 1e9:.0f} ns a line", max(run.memory for run in results["weir"]),
                   _beside(tail_kafka, results), panel="A file of 200-byte lines to Kafka", programs=results)
         row.bars = [(f"weir, {name}", row.value)] + [(other, median(rates[other])) for other in programs if other != "weir"]
-        if not options:
-            rate, more = (median(ratios) for ratios in tail_kafka.ratios(results, "bare"))
-            row.goal = f"≥ {LEAST_RATE} × bare's rate, ≤ {MOST_CPU} × its CPU"
-            row.met = rate >= LEAST_RATE and more <= MOST_CPU
+        rate, more = (median(ratios) for ratios in tail_kafka.ratios(results, "bare"))
+        row.goal = f"≥ {LEAST_RATE} × bare's rate, ≤ {MOST_CPU} × its CPU"
+        row.met = rate >= LEAST_RATE and more <= MOST_CPU
         yield row
         if results.get("plain"):
             yield _idempotence(tail_kafka, results)
