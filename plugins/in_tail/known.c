@@ -371,6 +371,8 @@ void tail_known_put_back(struct tail_instance *tail, struct tail_known *known)
 {
     tail_table_add(&tail->known, &known->node, known->identity.ino); /* never fails for one that was in it */
     tail->parked_count += known->parked;
+    known->lost = true;
+    tail_parked_end(known);
 }
 
 void tail_known_bury_rewritten(struct tail_instance *tail, uint64_t ino)
@@ -424,10 +426,13 @@ bool tail_known_finished(const struct tail_instance *tail, uint64_t dev, uint64_
 
 /* -- Files closed for want of news ---------------------------------------------------------------- */
 
-/* The clock that times of files are taken from may stand still for so long. */
+/*
+ * The clock that times of files are taken from may stand still for so long: some file systems keep whole
+ * seconds, and one every other.
+ */
 static bool just_written(uint64_t changed)
 {
-    const uint64_t tick = 20000000;
+    const uint64_t tick = changed % 1000000000 ? 20000000 : 2000000000;
     uint64_t ns = tail_now(CLOCK_REALTIME);
     return ns < changed + tick && changed < ns + tick;
 }
@@ -458,6 +463,16 @@ static bool as_it_was(const struct tail_known *known, const struct stat *s)
     return known->parked && !known->lost && seen && known->identity.dev == s->st_dev &&
            known->identity.ino == s->st_ino && known->size == (uint64_t)s->st_size &&
            known->changed == tail_ns(s->st_mtim);
+}
+
+void tail_known_doubt(struct tail_instance *tail)
+{
+    for (size_t i = 0; i < tail_table_size(&tail->known); i++) {
+        for (struct tail_table_node *n = tail_table_bucket(&tail->known, i); n; n = n->next) {
+            struct tail_known *known = TAIL_OF(n, struct tail_known, node);
+            known->lost |= known->racy;
+        }
+    }
 }
 
 bool tail_known_unchanged(const struct tail_instance *tail, const char *path, const struct stat *s)

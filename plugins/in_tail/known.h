@@ -40,7 +40,8 @@ struct tail_known {
     uint32_t met;     /* the round in which its inode was last seen */
     bool gone;        /* in `buried`, where only what it said is looked for */
     bool rewritten;   /* its file says something else now, and gets another stream */
-    bool lost;        /* parked: its watch led to another place than its path; found again, it is opened */
+    bool lost;        /* parked: its watch led to another place than its path, or its news could not be read:
+                         found there, it is opened */
     bool parked;      /* closed only because it has nothing new */
     bool racy;        /* as it was just written to: another write may have left the same size and time */
     char key[];       /* and behind it the name */
@@ -69,7 +70,8 @@ void tail_known_clear(struct tail_instance *);
  */
 int tail_known_take(struct tail_instance *, int fd, const struct tail_status *, const char *path,
                     struct tail_known **ret_known, bool *ret_changed);
-/* It goes back into the table, since its file could not be begun. */
+/* It goes back into the table, since its file could not be begun: that is tried again by who looks at its path.
+ */
 void tail_known_put_back(struct tail_instance *, struct tail_known *);
 /* What tail_known_take found to be rewritten is let go of, once the file's new stream is there: a crash in
  * between must leave one of the two. */
@@ -86,6 +88,8 @@ void tail_known_park(struct tail_instance *, struct tail_file *, const char *key
  * compared when it is read, as that of one that stayed open is, and no sooner.
  */
 bool tail_known_is_sure(const struct tail_known *, const struct tail_status *);
+/* Events were lost: of parked files that only their watches could tell of, none counts as what it was. */
+void tail_known_doubt(struct tail_instance *);
 /* Whether what is at the path is a parked file that has not changed since. */
 bool tail_known_unchanged(const struct tail_instance *, const char *path, const struct stat *);
 /*

@@ -47,8 +47,7 @@ int tail_open(struct tail_instance *tail, const char *path, int more)
     return fd;
 }
 
-/* As open; EMFILE where one of the last descriptors would be used up. */
-static int open_file(struct tail_instance *tail, const char *path, int more)
+int tail_open_if_spared(struct tail_instance *tail, const char *path, int more)
 {
     int fd = tail_open(tail, path, more);
     if (fd >= 0 && is_last(fd)) {
@@ -61,7 +60,8 @@ static int open_file(struct tail_instance *tail, const char *path, int more)
 
 int tail_open_somehow(struct tail_instance *tail, const char *path, int more)
 {
-    int fd = tail->spare ? tail_open(tail, path, more) : open_file(tail, path, more), error = errno;
+    int fd = tail->spare ? tail_open(tail, path, more) : tail_open_if_spared(tail, path, more),
+        error = errno;
     tail->spare = false;
     if (fd >= 0 || (error != EMFILE && error != ENFILE) || tail->config->exit_on_eof) {
         return fd;

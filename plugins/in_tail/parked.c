@@ -111,6 +111,14 @@ static int judge(struct tail_instance *tail, const struct tail_known *known, con
     return tail_known_is_sure(known, ret) ? 0 : -EAGAIN;
 }
 
+/* One of the last descriptors only where another file is closed for it. */
+static int open_at(struct tail_instance *tail, const char *path, int more)
+{
+    size_t max = (size_t)tail->config->max_open_files;
+    return max > 0 && tail->open_count >= max ? tail_open(tail, path, more)
+                                              : tail_open_if_spared(tail, path, more);
+}
+
 /*
  * The descriptor and status of what is at the path, where that surely is the file that was closed there; else
  * -errno. A name that leads elsewhere by now may be a device's, which is not to be opened: so no link is
@@ -119,9 +127,9 @@ static int judge(struct tail_instance *tail, const struct tail_known *known, con
 static int open_same(struct tail_instance *tail, const struct tail_known *known, const char *path,
                      struct tail_status *ret)
 {
-    int fd = tail_open(tail, path, O_NOFOLLOW);
+    int fd = open_at(tail, path, O_NOFOLLOW);
     if (fd < 0 && errno == ELOOP && tail_path_leads_to(path, &known->identity)) {
-        fd = tail_open(tail, path, 0);
+        fd = open_at(tail, path, 0);
     }
     if (fd < 0) {
         return -errno;
@@ -132,6 +140,28 @@ static int open_same(struct tail_instance *tail, const struct tail_known *known,
         return r;
     }
     return fd;
+}
+
+/* What is at the path of a closed file that has news. */
+enum found {
+    SAME,     /* that file, and it is open */
+    UNSURE,   /* it seems to be that one, or there is no descriptor to see */
+    ELSEWHERE /* another one, or none that can be opened */
+};
+
+static enum found find(struct tail_instance *tail, const struct tail_known *known, const char *path,
+                       int *ret_fd, struct tail_status *ret)
+{
+    *ret_fd = -1;
+    if (tail->limited) {
+        return tail_path_leads_to(path, &known->identity) ? UNSURE : ELSEWHERE;
+    }
+    int fd = open_same(tail, known, path, ret);
+    if (fd < 0) {
+        return fd == -EAGAIN || fd == -EMFILE || fd == -ENFILE ? UNSURE : ELSEWHERE;
+    }
+    *ret_fd = fd;
+    return SAME;
 }
 
 /*
@@ -158,51 +188,66 @@ static bool has_room(struct tail_instance *tail)
            (tail_list_empty(&tail->ready) && tail_has_room(tail));
 }
 
-/* It is not where it was, or descriptors have run out: looked at as any other path is, and searched for. */
-static void look(struct tail_instance *tail, struct tail_known *known, const char *path, bool lost)
+/*
+ * Looked at as any other path is. Whatever comes of that, the file's news is dealt with: from now on it is as
+ * it was only where its size and time surely tell so.
+ */
+static void look(struct tail_instance *tail, struct tail_known *known, const char *path)
 {
     tail_list_remove(&known->news);
-    if (lost) {
-        known->lost = true;
-        tail_unsubscribe(tail->hub, &known->sub); /* or each of its events would lead here */
-        tail_scan_renamed(tail, false);
-    }
+    known->lost |= known->racy;
     tail->rescan |= !tail_look(tail, path); /* may end it */
 }
 
-/* False: it must wait until others are closed. */
+static void look_elsewhere(struct tail_instance *tail, struct tail_known *known, const char *path)
+{
+    known->lost = true;
+    tail_unsubscribe(tail->hub, &known->sub); /* or each of its events would lead here */
+    tail_scan_renamed(tail, false);
+    look(tail, known, path);
+}
+
+/* Takes the descriptor over. False: there is no memory. */
+static bool begin(struct tail_instance *tail, struct tail_known *known, const char *path, int fd,
+                  const struct tail_status *status)
+{
+    tail_list_remove(&known->news);
+    known->lost = true; /* should nothing come of it, whoever looks at its path tries again */
+    int r = tail_file_begin(tail, path, fd, status, true);
+    if (r == -ENOMEM) {
+        tail->paused = tail->starved = true;
+    }
+    if (r < 0) {
+        tail_retry_after(tail, -r);
+    }
+    return r != -ENOMEM;
+}
+
+/* False: it must wait until others are closed, or there is memory. */
 static bool open_one(struct tail_instance *tail, struct tail_known *known)
 {
     char path[PATH_MAX];
     struct tail_status status;
+    int fd;
+    bool goes_on = true;
     tail_known_path(known, path);
-    if (tail->limited) {
-        look(tail, known, path, !tail_path_leads_to(path, &known->identity));
-        return true;
-    }
-    int fd = open_same(tail, known, path, &status);
-    if (fd == -EAGAIN && !has_room(tail)) {
-        return false;
-    }
-    if (fd < 0) {
-        look(tail, known, path, fd != -EAGAIN && fd != -EMFILE && fd != -ENFILE);
-        return true;
-    }
-    if (!known->racy && status.size == known->size && status.changed == known->changed) {
+    enum found found = find(tail, known, path, &fd, &status);
+    if (found == ELSEWHERE) {
+        look_elsewhere(tail, known, path);
+    } else if (found == SAME && !known->racy && status.size == known->size &&
+               status.changed == known->changed) {
         tail_list_remove(&known->news); /* the event was of what had been read when it was closed */
+    } else if (!has_room(tail)) {
+        goes_on = false;
+    } else if (found == UNSURE) {
+        look(tail, known, path);
+    } else {
+        return begin(tail, known, path, fd, &status);
+    }
+    if (fd >= 0) {
         close(fd);
-        return true;
     }
-    if (!has_room(tail)) {
-        close(fd);
-        return false;
-    }
-    if (tail_file_begin(tail, path, fd, &status, true) < 0) {
-        tail->paused = tail->starved = true;
-        tail_retry(tail);
-        return false;
-    }
-    return true;
+    return goes_on;
 }
 
 size_t tail_parked_open(struct tail_instance *tail)

@@ -43,6 +43,8 @@ bool tail_look(struct tail_instance *, const char *path);
 bool tail_has_room(struct tail_instance *);
 /* open(2), with `more` flags: that a file is read is not noted in it, where weir may see to that. */
 int tail_open(struct tail_instance *, const char *path, int more);
+/* The same; EMFILE where one of the last descriptors, which are for others, would be used up. */
+int tail_open_if_spared(struct tail_instance *, const char *path, int more);
 /* The same; where descriptors have run out, a file that has nothing new makes room. */
 int tail_open_somehow(struct tail_instance *, const char *path, int more);
 /* Whether that errno says that there are no descriptors: then everything waits until there are. */

@@ -314,6 +314,7 @@ static void overflow(struct tail_worker *worker)
     }
     tail_rescan(tail);
     if (tail->parked_count) {
+        tail_known_doubt(tail);
         tail_scan_renamed(tail, false);
     }
 }

@@ -69,6 +69,39 @@ int ioctl(int fd, unsigned long request, ...)
     return (int)syscall(SYS_ioctl, fd, request, argument);
 }
 
+static const char *unreadable; /* how the path of a file ends that can't be read */
+
+static bool leads_to(int fd, const char *end)
+{
+    char link[64], path[PATH_MAX];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, sizeof(path));
+    size_t length = strlen(end);
+    return size >= (ssize_t)length && memcmp(path + size - length, end, length) == 0;
+}
+
+ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
+{
+    if (unreadable && leads_to(fd, unreadable)) {
+        errno = EIO;
+        return -1;
+    }
+    return (ssize_t)syscall(SYS_pread64, fd, bytes, size, offset);
+}
+
+static bool overflows; /* the next events are lost */
+
+ssize_t read(int fd, void *bytes, size_t size)
+{
+    ssize_t n = (ssize_t)syscall(SYS_read, fd, bytes, size);
+    if (n > 0 && overflows && leads_to(fd, "inotify")) {
+        overflows = false;
+        *(struct inotify_event *)bytes = (struct inotify_event){.wd = -1, .mask = IN_Q_OVERFLOW};
+        n = sizeof(struct inotify_event);
+    }
+    return n;
+}
+
 static struct weir_instance *start_few(const char *pattern, const char *most)
 {
     return start_head(pattern, "max_open_files", most, "refresh_interval", "365d", "poll_interval", "1h");
@@ -402,23 +435,99 @@ START_TEST(renamed_after_descriptors_had_run_out)
 }
 END_TEST
 
+static void set_time(const char *name, struct timespec time)
+{
+    ck_assert_int_eq(utimensat(AT_FDCWD, at(name), (struct timespec[]){time, time}, 0), 0);
+}
+
 /* Within one tick of the clock that times of files are taken from: in the place of what was read stands as
  * much. */
 START_TEST(rewritten_as_it_is_closed)
 {
+    static const struct {
+        bool alike, seconds, overflows;
+    } cases[] = {{0}, {.alike = true}, {.seconds = true}, {.overflows = true}};
     struct stat s;
+    alike = cases[_i].alike;
     append("0.log", "1\n");
     append("1.log", "1\n");
     struct weir_instance *i = start_few("*.log", "1");
     expect("1\n1\n");
     append("0.log", "2\n");
-    expect("2\n");
     ck_assert_int_eq(stat(at("0.log"), &s), 0);
+    if (cases[_i].seconds) { /* which is all that the file system keeps of it */
+        s.st_mtim.tv_nsec = 0;
+        set_time("0.log", s.st_mtim);
+    }
+    day = s.st_mtim;
+    day.tv_sec += cases[_i].seconds;
+    expect("2\n");
     append("1.log", "2\n");
     expect("2\n");
     overwrite("0.log", "3\n4\n");
-    ck_assert_int_eq(utimensat(AT_FDCWD, at("0.log"), (struct timespec[]){s.st_atim, s.st_mtim}, 0), 0);
+    set_time("0.log", s.st_mtim);
+    overflows = cases[_i].overflows;
     expect("3\n4\n");
+    ck_assert(!overflows);
+    fake_stop(i);
+}
+END_TEST
+
+/* All of them, with this option as well. */
+static struct weir_instance *start_on_closed_files(const char *option, const char *value)
+{
+    for (int k = 0; k < FILES; k++) {
+        append(name_of(k), "1\n");
+    }
+    struct weir_instance *i = start_head("*.log", "close_inactive", "10s", "poll_interval", "1h",
+                                         "refresh_interval", "60s", option, value);
+    expect("1\n1\n1\n1\n1\n1\n");
+    clock_ns += UINT64_C(20000000000);
+    fake_later(host, UINT64_C(20000000000));
+    ck_assert_int_eq(fake_metric(i, "files", NULL), 0);
+    return i;
+}
+
+/* Each makes room for the next, and the last descriptors stay for others. */
+START_TEST(last_descriptors_are_left)
+{
+    int others[4 * FILES]; /* of which a quarter are the last */
+    struct weir_instance *i = start_on_closed_files("inotify_watcher", "true");
+    for (int k = 0; k < 4 * FILES; k++) {
+        others[k] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    limit_descriptors(FILES);
+    append_to_all();
+    expect("2\n2\n2\n2\n2\n2\n");
+    limit_descriptors(0);
+    for (int k = 0; k < 4 * FILES; k++) {
+        close(others[k]);
+    }
+    ck_assert_int_eq(fake_metric(i, "files", NULL), 1);
+    ck_assert_uint_eq(fake_logged(host, "until weir starts again"), 1);
+    fake_stop(i);
+}
+END_TEST
+
+/* It neither has the others wait nor is tried all the time. */
+START_TEST(news_that_can_t_be_read)
+{
+    struct weir_instance *i = start_on_closed_files("multiline.start_pattern", "^");
+    unreadable = "/0.log";
+    append_to_all();
+    fake_idle(host);
+    ck_assert_int_eq(fake_metric(i, "files", NULL), FILES - 1);
+    ck_assert_uint_eq(fake_logged(host, "0.log can't be followed yet"), 1);
+    expect("2\n2\n2\n2\n2\n");
+    for (int k = 0; k < 20; k++) {
+        append(name_of(0), "3\n");
+        fake_later(host, UINT64_C(1000000000));
+    }
+    ck_assert_uint_le(fake_logged(host, "0.log can't be followed yet"), 6);
+    unreadable = NULL;
+    fake_later(host, UINT64_C(60000000000));
+    append(name_of(0), "4\n");
+    expect("2\n3\n3\n3\n3\n3\n3\n3\n3\n3\n3\n3\n3\n3\n3\n3\n3\n3\n3\n3\n3\n4\n");
     fake_stop(i);
 }
 END_TEST
@@ -577,7 +686,9 @@ int main(void)
     tcase_add_loop_test(tests, stopped_with_news, 0, 2);
     tcase_add_loop_test(tests, written_to_and_removed_while_an_output_is_full, 0, 2);
     tcase_add_test(tests, renamed_after_descriptors_had_run_out);
-    tcase_add_test(tests, rewritten_as_it_is_closed);
+    tcase_add_loop_test(tests, rewritten_as_it_is_closed, 0, 4);
+    tcase_add_test(tests, last_descriptors_are_left);
+    tcase_add_test(tests, news_that_can_t_be_read);
     tcase_add_loop_test(tests, polled_beside_one_that_is_gone, 0, 2);
     tcase_add_test(tests, renamed_while_there_are_no_descriptors);
     tcase_add_test(tests, complaints_end);
