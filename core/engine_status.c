@@ -50,7 +50,7 @@ static void begin(void *data)
 {
     struct inquiry *q = data;
     struct engine *e = q->input->base.engine;
-    struct status_page page = {.limit = q->limit};
+    struct status_page page = {.limit = q->limit, .worst_first = true};
 
     bool most = ++q->input->asking == UINT16_MAX; /* that can be counted */
     if (most || e->phase != ENGINE_RUNNING || status_ask(e->shown, page, give, q) < 0)

@@ -230,6 +230,17 @@ static int check_endpoints(const struct etcd *e)
     return list->count ? 0 : (e->host->error(e->instance, "endpoints: at least one is needed"), -EINVAL);
 }
 
+/* What is written there would be read as a list of files, which is told in what is written there, and so on. */
+static bool reports_to_itself(const struct etcd_settings *s)
+{
+    const size_t size = s->prefix ? strlen(s->prefix) : 0;
+    bool is = s->status_key && size && !strncmp(s->status_key, s->prefix, size);
+
+    for (size_t i = 0; s->status_key && !is && i < s->key.count; i++)
+        is = !strcmp(s->status_key, s->key.items[i]);
+    return is;
+}
+
 static int check(const struct etcd *e)
 {
     const struct etcd_settings *s = e->settings;
@@ -243,6 +254,8 @@ static int check(const struct etcd *e)
         wrong = "user and password go together";
     else if (!s->crt_file != !s->key_file)
         wrong = "tls.crt_file and tls.key_file go together";
+    else if (reports_to_itself(s))
+        wrong = "status_key: it is one of the keys that name files; write the state elsewhere";
     for (size_t i = 0; !wrong && i < s->allow_path.count; i++)
         if (*s->allow_path.items[i] != '/')
             wrong = "allow_path: every pattern must begin with /";

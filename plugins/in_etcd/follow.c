@@ -333,6 +333,11 @@ void etcd_follow_check(struct etcd_follow *f)
         etcd_follow_ping(f);
 }
 
+bool etcd_follow_asks(const struct etcd_follow *f)
+{
+    return f->step;
+}
+
 struct etcd_request *etcd_follow_ask(struct etcd_follow *f, const char *path, char *body,
                                      etcd_answer_fn answer, void *data)
 {

@@ -40,6 +40,8 @@ void etcd_follow_again(struct etcd_follow *, uint64_t ns);
 
 /* Asks at once what is asked each ping_interval: which also gets a new token, where this one has run out. */
 void etcd_follow_check(struct etcd_follow *);
+/* Whether it waits for an answer, other than the watch's: behind that there may be another token. */
+bool etcd_follow_asks(const struct etcd_follow *);
 
 /*
  * Another request to the same endpoint with the same token; `path` as in "/kv/put", the body is freed. NULL

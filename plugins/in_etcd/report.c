@@ -23,8 +23,7 @@
 #define SOON         (SECOND / 5) /* several changes in a row are told once */
 #define MOST_REFUSED 100
 #define MOST_FILES   500
-#define MOST_ASKED   10000 /* of each input: of more files than that, one that lags may be left out */
-#define SHARE        50    /* looking at the files takes at most so small a part of the time */
+#define SHARE        50 /* looking at the files takes at most so small a part of the time */
 
 struct etcd_report {
     const struct weir_host *host;
@@ -258,11 +257,15 @@ static void on_timer(void *data)
 
     if (r->busy || !etcd_follow_connected(r->follow))
         return;
+    if (r->renewing && etcd_follow_asks(r->follow)) {
+        r->host->timer_set(r->timer, SOON, r->settings->status_ttl / 3);
+        return;
+    }
     r->busy = true;
     r->asked = now();
     if (r->files && r->asked < r->next_look)
         write_report(r);
-    else if (!WEIR_HAS(r->host, status) || r->host->status(r->instance, MOST_ASKED, on_status, r) < 0)
+    else if (!WEIR_HAS(r->host, status) || r->host->status(r->instance, MOST_FILES, on_status, r) < 0)
         on_status(r, NULL, 0);
 }
 

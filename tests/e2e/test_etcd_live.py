@@ -314,6 +314,24 @@ def test_status_key(lab, etcd, agent):
     until(lambda: etcd.get("/status/127.0.0.1") is None, "the lease's end")
 
 
+def test_status_key_tells_of_those_that_lag_most(lab, etcd, agent):
+    """Of more files than it has room for, wherever that one stands among them."""
+    many = lab.path("many")
+    many.mkdir()
+    for n in range(501):
+        append(many / ("%03d.log" % n), line(n))
+    weir = agent(topics=["one"], status_key="/status/${ip}", status_ttl="3s")
+    etcd.put(KEY, [entry(many / "*.log")])
+    until(lambda: len(weir.lines("one")) == len(lines(0, 501)), "a line of each")
+    append(many / "250.log", b"half a line")
+
+    def files():
+        return json.loads(etcd.get("/status/127.0.0.1") or "{}").get("files", [])
+    wanted = {"path": str(many / "250.log"), "topic": "one", "lag": len("half a line")}
+    until(lambda: files()[:1] == [wanted], lambda: "the file that lags: %s" % files()[:3])
+    weir.weir.stop()
+
+
 def test_two_sources(lab, make_etcd):
     """Each has its own inputs."""
     etcd = make_etcd()

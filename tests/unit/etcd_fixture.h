@@ -37,10 +37,12 @@ struct etcd_server {
     int64_t revision;    /* goes up with every read, as if others wrote */
     int token;           /* the one that is good; 0: none is asked for */
     bool refuses_tokens; /* all of them */
+    bool holds_tokens;   /* who asks for one has no answer until etcd_server_release */
     /* what it was asked */
     unsigned reads, pings, tokens, puts;
     char put[REQUEST_ROOM]; /* the value of the last one */
 
+    int held; /* who asks for one */
     int listener, pipe[2];
     char url[64];
     pthread_t thread;
@@ -139,7 +141,9 @@ static inline void etcd_server_serve(struct etcd_server *s, int fd, const char *
     } else if (!strncmp(request, "POST /v3/auth/authenticate ", 27) && !strstr(request, "Authorization")) {
         snprintf(body, sizeof(body), "{\"token\":\"t%d\"}", s->token);
         s->tokens++;
-        etcd_server_answer(fd, 200, body);
+        s->held = fd;
+        if (!s->holds_tokens)
+            etcd_server_answer(fd, 200, body);
     } else if (!etcd_server_knows(s, request)) {
         etcd_server_answer(fd, 401, "{\"error\":\"etcdserver: invalid auth token\",\"code\":16}");
     } else if (!strncmp(request, "POST /v3/kv/txn ", 16)) {
@@ -235,6 +239,17 @@ static inline void etcd_server_end(struct etcd_server *s)
         fclose(s->kvs_file);
     free(s->kvs);
     free(s);
+}
+
+static inline void etcd_server_release(struct etcd_server *s)
+{
+    char body[64];
+
+    pthread_mutex_lock(&s->lock);
+    s->holds_tokens = false;
+    snprintf(body, sizeof(body), "{\"token\":\"t%d\"}", s->token);
+    etcd_server_answer(s->held, 200, body);
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* One of its counters now. */

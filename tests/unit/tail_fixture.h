@@ -31,7 +31,7 @@ static size_t first_chunk; /* those before were looked at already */
 
 static uint64_t clock_ns = UINT64_C(1000000000000); /* of the monotonic clocks */
 static time_t ahead;                                /* of the real clock of the day, s */
-static struct timespec day;                         /* where that stands still; 0: it does not */
+static struct timespec frozen;                      /* where that stands still; 0: it does not */
 
 /* In place of libc's, for all of this program. */
 int clock_gettime(clockid_t id, struct timespec *t)
@@ -41,8 +41,8 @@ int clock_gettime(clockid_t id, struct timespec *t)
         *t = (struct timespec){(time_t)(clock_ns / 1000000000), (long)(clock_ns % 1000000000)};
         return 0;
     }
-    if (id == CLOCK_REALTIME && day.tv_sec) {
-        *t = day;
+    if (id == CLOCK_REALTIME && frozen.tv_sec) {
+        *t = frozen;
         return 0;
     }
     int r = (int)syscall(SYS_clock_gettime, id, t);
@@ -69,7 +69,7 @@ static inline void setup(void)
     snprintf(dir, sizeof(dir), "%s", real);
     free(real);
     host = fake_create();
-    day = (struct timespec){0};
+    frozen = (struct timespec){0};
     first_chunk = 0;
 }
 

@@ -278,7 +278,12 @@ static bool has_puts(void *data)
     return etcd_server_count(server, &server->puts) >= *(unsigned *)data;
 }
 
-/* status_key is written with the new token, and only tried again without a word. */
+static bool has_tokens(void *data)
+{
+    return etcd_server_count(server, &server->tokens) >= *(unsigned *)data;
+}
+
+/* status_key is written with the new token, however long that takes, and only tried again without a word. */
 START_TEST(token_that_runs_out_for_the_report)
 {
     server->token = 1;
@@ -292,9 +297,18 @@ START_TEST(token_that_runs_out_for_the_report)
     ck_assert(weir_fake_until(fake, has_puts, &(unsigned){1}, DEADLINE));
     ck_assert(weir_fake_until(fake, is_applied, NULL, DEADLINE));
     change_token(false);
+    pthread_mutex_lock(&server->lock);
+    server->holds_tokens = true;
+    pthread_mutex_unlock(&server->lock);
     do /* the answer to the put may still be on its way */
         weir_fake_later(fake, 20 * SECOND);
-    while (!weir_fake_until(fake, has_pings, &(unsigned){1}, 100));
+    while (!weir_fake_until(fake, has_tokens, &(unsigned){2}, 100));
+    for (int i = 0; i < 5; i++) {
+        weir_fake_later(fake, SECOND);
+        weir_fake_until(fake, never, NULL, 10);
+    }
+    etcd_server_release(server);
+    ck_assert(weir_fake_until(fake, has_pings, &(unsigned){1}, DEADLINE));
     unsigned wanted = etcd_server_count(server, &server->puts) + 1;
     ck_assert(weir_fake_until(fake, has_puts, &wanted, DEADLINE));
     ck_assert_uint_eq(etcd_server_count(server, &server->tokens), 2);
@@ -365,6 +379,26 @@ START_TEST(report_that_is_quick)
 }
 END_TEST
 
+/* What it says would be told in what it says. */
+START_TEST(report_to_itself)
+{
+    static const struct {
+        struct weir_fake_setting settings[4];
+        bool good;
+    } cases[] = {
+        {{{"prefix", "/files/"}, {"status_key", "/files/status/${hostname}"}}, false},
+        {{{"key", "a,/b"}, {"status_key", "/b"}}, false},
+        {{{"key", "/b"}, {"prefix", "/files/"}, {"status_key", "/b/files/"}}, true},
+    };
+
+    if (!cases[_i].good) {
+        ck_assert_ptr_null(weir_fake_new(fake, &weir_plugin_descriptor, "source", cases[_i].settings));
+        ck_assert_msg(strstr(weir_fake_error(fake), "status_key: "), "%s", weir_fake_error(fake));
+    }
+    begin(cases[cases[_i].good ? _i : 2].settings);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("etcd session");
@@ -380,6 +414,7 @@ int main(void)
     tcase_add_test(tcase, token_that_runs_out_for_the_report);
     tcase_add_test(tcase, report_that_takes_long);
     tcase_add_test(tcase, report_that_is_quick);
+    tcase_add_loop_test(tcase, report_to_itself, 0, 3);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -459,8 +459,8 @@ START_TEST(rewritten_as_it_is_closed)
         s.st_mtim.tv_nsec = 0;
         set_time("0.log", s.st_mtim);
     }
-    day = s.st_mtim;
-    day.tv_sec += cases[_i].seconds;
+    frozen = s.st_mtim;
+    frozen.tv_sec += cases[_i].seconds;
     expect("2\n");
     append("1.log", "2\n");
     expect("2\n");
