@@ -452,7 +452,8 @@ struct weir_host {
 
     /*
      * Asks for weir's status, as GET /api/v1/status answers it: JSON, with at most `limit` entries in each
-     * long list, those first that need a look most (weir_details.worst_first). fn is called once, on the loop of the asking input, unless that stops before. -ENOMEM.
+     * long list, those first that need a look most (weir_details.worst_first). fn is called once, on the loop
+     * of the asking input, unless that stops before. -ENOMEM.
      */
     int (*status)(struct weir_instance *, uint64_t limit, weir_status_fn, void *data);
 

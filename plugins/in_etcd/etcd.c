@@ -230,7 +230,7 @@ static int check_endpoints(const struct etcd *e)
     return list->count ? 0 : (e->host->error(e->instance, "endpoints: at least one is needed"), -EINVAL);
 }
 
-/* What is written there would be read as a list of files, which is told in what is written there, and so on. */
+/* What is written there would be read as a list of files, which is told there, and so on. */
 static bool reports_to_itself(const struct etcd_settings *s)
 {
     const size_t size = s->prefix ? strlen(s->prefix) : 0;

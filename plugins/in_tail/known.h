@@ -70,8 +70,7 @@ void tail_known_clear(struct tail_instance *);
  */
 int tail_known_take(struct tail_instance *, int fd, const struct tail_status *, const char *path,
                     struct tail_known **ret_known, bool *ret_changed);
-/* It goes back into the table, since its file could not be begun: that is tried again by who looks at its path.
- */
+/* It goes back into the table, since its file could not be begun: who looks at its path tries again. */
 void tail_known_put_back(struct tail_instance *, struct tail_known *);
 /* What tail_known_take found to be rewritten is let go of, once the file's new stream is there: a crash in
  * between must leave one of the two. */

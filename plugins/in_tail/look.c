@@ -60,8 +60,7 @@ int tail_open_if_spared(struct tail_instance *tail, const char *path, int more)
 
 int tail_open_somehow(struct tail_instance *tail, const char *path, int more)
 {
-    int fd = tail->spare ? tail_open(tail, path, more) : tail_open_if_spared(tail, path, more),
-        error = errno;
+    int fd = tail->spare ? tail_open(tail, path, more) : tail_open_if_spared(tail, path, more), error = errno;
     tail->spare = false;
     if (fd >= 0 || (error != EMFILE && error != ENFILE) || tail->config->exit_on_eof) {
         return fd;
