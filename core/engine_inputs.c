@@ -139,6 +139,33 @@ static bool is_gone(struct engine *e, struct input *in)
     return true;
 }
 
+static bool is_replaced(struct engine *e, const struct input *in)
+{
+    const struct input *other = first_of_hash(e, in->identity_hash);
+
+    while (other && (other == in || !input_has_identity(other, in->identity, in->identity_hash)))
+        other = other->next_of_hash;
+    return other;
+}
+
+/* What waits on disk is passed on by its input only. */
+static void report_spool(struct engine *e, const struct input *in)
+{
+    struct spool_stats stats;
+    char *name;
+
+    if (e->phase != ENGINE_RUNNING || !in->feed || !spool_feed_look(in->feed, &stats) || !stats.chunks ||
+        is_replaced(e, in))
+        return;
+    name = spool_name(in->identity);
+    log_warn(
+        in->base.alias->chars,
+        "it is gone, and not every output has the %llu chunks of its spool %s/spool/%s yet: what none was "
+        "given stays there until the input comes back, by its name, or somebody removes it",
+        (unsigned long long)stats.chunks, e->data_dir, name ? name : "");
+    free(name);
+}
+
 static void on_input_stopped(struct engine *e, struct input *in)
 {
     if (!is_gone(e, in))
@@ -146,6 +173,7 @@ static void on_input_stopped(struct engine *e, struct input *in)
     e->gone_done += atomic_load(&in->progress_done);
     e->gone_total += atomic_load(&in->progress_total);
     reload_on_input_gone(e->reload, in);
+    report_spool(e, in);
     uint32_t hash = in->identity_hash;
     uint32_t owner_hash = in->owner ? in->owner->identity_hash : hash; /* it may go, too */
     engine_remove_input(e, in);

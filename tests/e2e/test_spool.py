@@ -439,3 +439,24 @@ def test_what_is_acknowledged_is_written_once_it_can_be(lab):
     client.close()
     weir.stop()
     assert numbers(weir.output()) == [20]
+
+
+def test_a_reload_that_leaves_a_spool_behind(lab):
+    """With another alias it is another spool: that is said, and the former name finds what waits."""
+    outputs = [{**slow(lab, "1h"), "queue_size": "64k"}]
+    weir = lab.start(spooled(lab, outputs, {"grace": "10ms"}))
+    client = Client(lab)
+    for _ in range(40):
+        client.put(500)
+        client.settle()
+    client.close()
+    spooled(lab, outputs, {"grace": "10ms"}, alias="other")
+    weir.signal(1)
+    weir.wait_log("chunks of its spool %s yet: what none was given stays there" % folder(lab))
+    weir.wait_log("generation 2 is in force")
+    spooled(lab, [{**slow(lab, "0s"), "queue_size": "64k"}], {"grace": "10ms"})
+    weir.signal(1)
+    until(lambda: delivered(lab)[-1:] == [19999], "all of it is delivered")
+    weir.stop()
+    assert delivered(lab) == list(range(20000))
+    assert weir.log_text().count("what none was given stays there") == 1
