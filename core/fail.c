@@ -3,15 +3,14 @@
 #include "fail.h"
 
 #include <stdarg.h>
-#include <stdio.h>
+#include "text.h"
 
 int fail(char **ret_error, int error, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    if (vasprintf(ret_error, format, args) < 0)
-        *ret_error = NULL;
+    *ret_error = text_format(format, args);
     va_end(args);
     return error;
 }

@@ -19,6 +19,7 @@
 #include "engine_private.h"
 #include "log.h"
 #include "reload_private.h"
+#include "text.h"
 
 /* Identities that an input may go on from. */
 struct heir {
@@ -69,8 +70,7 @@ static void say(struct input *in, int level, const char *format, ...)
     char *text;
 
     va_start(args, format);
-    if (vasprintf(&text, format, args) < 0)
-        text = NULL;
+    text = text_format(format, args);
     va_end(args);
     if (text && in->fresh)
         reload_say(in->base.engine->reload, level, "input %s %s", in->base.alias->chars, text);

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "loop.h"
 #include "output.h"
+#include "text.h"
 
 static struct input *as_input(struct weir_instance *i)
 {
@@ -47,8 +48,7 @@ static void host_error(struct weir_instance *i, const char *format, ...)
 
     if (format) {
         va_start(args, format);
-        if (vasprintf(&text, format, args) < 0)
-            text = NULL;
+        text = text_format(format, args);
         va_end(args);
     }
     instance_set_error(i, text);
@@ -60,8 +60,7 @@ static void host_fail(struct weir_instance *i, const char *format, ...)
     char *text;
 
     va_start(args, format);
-    if (vasprintf(&text, format, args) < 0)
-        text = NULL;
+    text = text_format(format, args);
     va_end(args);
     log_error(i->alias->chars, "%s", text ? text : "failed");
     instance_set_error(i, text);

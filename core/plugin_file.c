@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include "code_range.h"
 #include "plugin_check.h"
+#include "text.h"
 #include "write_all.h"
 
 enum { LARGEST_FILE = 1 << 30 };
@@ -30,8 +31,7 @@ char *plugin_message(const char *fmt, ...)
     va_list args;
     char *text;
     va_start(args, fmt);
-    if (vasprintf(&text, fmt, args) < 0)
-        text = NULL;
+    text = text_format(fmt, args);
     va_end(args);
     return text;
 }

@@ -18,6 +18,7 @@
 #include <weir/kill_point.h>
 #include "log.h"
 #include "reload_private.h"
+#include "text.h"
 
 struct reload_request {
     reload_fn fn; /* or NULL */
@@ -33,8 +34,7 @@ void reload_say(struct reload *r, int level, const char *format, ...)
     char *text;
 
     va_start(args, format);
-    if (vasprintf(&text, format, args) < 0)
-        text = NULL;
+    text = text_format(format, args);
     va_end(args);
     if (!text)
         return;

@@ -74,3 +74,10 @@ size_t text_escape(char *out, size_t room, const char *text, size_t length, enum
     }
     return written;
 }
+
+char *text_format(const char *format, va_list args)
+{
+    char *text;
+
+    return vasprintf(&text, format, args) < 0 ? NULL : text;
+}

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text for people and for JSON: UTF-8 and the escaping of what must not reach a terminal. Any thread. */
+/* Text for people and for JSON: UTF-8, the escaping of what must not reach a terminal, a text made of others.
+ * Any thread. */
 #ifndef WEIR_CORE_TEXT_H
 #define WEIR_CORE_TEXT_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 enum text_style {
@@ -21,5 +23,8 @@ size_t text_escape(char *out, size_t room, const char *text, size_t length, enum
 
 /* The length of the valid UTF-8 character that `text` begins with, or 0. */
 size_t text_utf8(const char *text, size_t length);
+
+/* As printf writes it; the caller frees. NULL: no memory. */
+char *text_format(const char *format, va_list) __attribute__((format(printf, 1, 0)));
 
 #endif

@@ -38,7 +38,10 @@
  *   WEIR_ABI_VERSION changes only if an old plugin can no longer be loaded; that is not planned. New
  *   members are added at the end of a structure, which is why each begins with its size: weir treats
  *   what an older plugin lacks as zero, and a plugin tests `WEIR_HAS(host, member)` before it uses a
- *   host function newer than the oldest weir that it wants to run in.
+ *   host function newer than the oldest weir that it wants to run in. Rows of an array come with the size
+ *   of one (weir_option: option_size; weir_input_spec: spec_size). What has no size at all is final:
+ *   weir_position, weir_refusal, weir_setting, weir_list, weir_map and weir_map_entry never change. Should
+ * one of them lack something one day, a new structure comes with a new function or type of option, beside it.
  *
  * HISTORY
  *   1: the first.
