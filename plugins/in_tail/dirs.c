@@ -391,6 +391,18 @@ void tail_dirs_clear(struct tail_instance *tail)
     tail_table_clear(&tail->dirs);
 }
 
+bool tail_dirs_polled(const struct tail_instance *tail)
+{
+    for (size_t i = 0; i < tail_table_size(&tail->dirs); i++) {
+        for (struct tail_table_node *n = tail_table_bucket(&tail->dirs, i); n; n = n->next) {
+            if (TAIL_OF(n, struct tail_need, node)->polled) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 void tail_dirs_poll(struct tail_instance *tail)
 {
     uint64_t now = tail_now(CLOCK_MONOTONIC);

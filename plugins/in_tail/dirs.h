@@ -25,7 +25,9 @@ void tail_dirs_follow(struct tail_instance *, const char *path);
 void tail_dirs_sweep(struct tail_instance *);
 /* Drops all needs. */
 void tail_dirs_clear(struct tail_instance *);
-/* Looks at those that inotify does not cover; a change leads to a walk. */
+/* Whether there are any that inotify does not cover. */
+bool tail_dirs_polled(const struct tail_instance *);
+/* Looks at those; a change leads to a walk. */
 void tail_dirs_poll(struct tail_instance *);
 
 #endif

@@ -84,6 +84,18 @@ static void watch(struct tail_file *file, uint32_t system)
     }
 }
 
+bool tail_file_watch_again(struct tail_file *file)
+{
+    if (!file->polled || file->sub.watched) {
+        return true;
+    }
+    watch(file, 0);
+    if (file->sub.watched) {
+        tail_file_wake(file); /* it may have changed before */
+    }
+    return file->sub.watched;
+}
+
 /* -- Beginning and closing ------------------------------------------------------------------------------- */
 
 static void file_free(struct tail_file *file)

@@ -64,6 +64,8 @@ void tail_file_touch(struct tail_file *);
  * events of its directory lead to it being opened again (parked.c). False: it must stay open.
  */
 bool tail_file_park(struct tail_file *);
+/* One that is polled for want of a watch may get one now. False: there still is none. */
+bool tail_file_watch_again(struct tail_file *);
 /* How many are open, of all instances of this loop. */
 size_t tail_files_open(void);
 struct tail_file *tail_file_of(const struct tail_instance *, const struct tail_identity *);

@@ -201,6 +201,7 @@ static struct tail_hub *hub_create(const struct weir_host *host, struct weir_loo
 static void on_beat(void *data)
 {
     struct beat *beat = data;
+    beat->hub->notify_error = 0; /* where there was none to be had, it is asked for again */
     for (struct tail_link *l = beat->members.next; l != &beat->members; l = l->next) {
         struct tail_worker *worker = TAIL_OF(l, struct tail_worker, member);
         beat->hub->kind->refresh(worker);

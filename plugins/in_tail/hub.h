@@ -64,8 +64,8 @@ void tail_hub_slice(struct tail_hub *, uint64_t length);
 /* Whether the slice is over: the rest waits, so that nobody on the loop is held up. */
 bool tail_hub_enough(const struct tail_hub *);
 
-/* NULL and *ret_error (an errno) where this loop has no inotify; *ret_first: the first who asked in that
- * case. */
+/* NULL and *ret_error (an errno) where this loop has no inotify, until the next refresh; *ret_first: the
+ * first who asked in that case. */
 struct tail_notify *tail_hub_notify(struct tail_hub *, int *ret_error, bool *ret_first);
 /* Whether this is the first time that the watch limit is met on this loop: one warning is enough. */
 bool tail_hub_first_limit(struct tail_hub *);

@@ -18,8 +18,8 @@ static int subscribe(struct tail_instance *tail, struct tail_sub *sub, const cha
         if (first) {
             tail_log(
                 tail, WARN,
-                "no inotify (%s; see fs.inotify.max_user_instances): until weir starts again files are looked at every "
-                "poll_interval",
+                "no inotify (%s; see fs.inotify.max_user_instances): files are looked at every poll_interval; it is "
+                "asked for again every refresh_interval",
                 strerror(error));
         }
         return -error;
@@ -32,7 +32,7 @@ static int subscribe(struct tail_instance *tail, struct tail_sub *sub, const cha
         tail_log(
             tail, WARN,
             "no more inotify watches (fs.inotify.max_user_watches): %s, and what else finds none, is looked "
-            "at every poll_interval until weir starts again",
+            "at every poll_interval; they are asked for again every refresh_interval",
             shown);
     }
     return r;

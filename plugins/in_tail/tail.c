@@ -27,6 +27,7 @@
 static const uint64_t RETRY = 1000000000;    /* ns */
 static const uint64_t START_SLICE = 5000000; /* ns that the first look at the files may take at once */
 
+enum { AGAIN_AT_ONCE = 10000 }; /* so many watches are asked for again at once */
 enum timer { TIMER_POLL, TIMER_RETRY, TIMER_IDLE, TIMERS };
 
 static void on_retry(void *data);
@@ -79,12 +80,18 @@ static bool set_timer(struct tail_instance *tail, enum timer which, weir_call_fn
     return *timer;
 }
 
+static void remove_timer(struct tail_instance *tail, enum timer which)
+{
+    if (has_timer(tail, which)) {
+        tail->host->timer_remove(tail->timers[which]);
+        tail->timers[which] = NULL;
+    }
+}
+
 static void remove_timers(struct tail_instance *tail)
 {
-    for (size_t i = 0; tail->timers && i < TIMERS; i++) {
-        if (tail->timers[i]) {
-            tail->host->timer_remove(tail->timers[i]);
-        }
+    for (int i = 0; i < TIMERS; i++) {
+        remove_timer(tail, (enum timer)i);
     }
     free(tail->timers);
     tail->timers = NULL;
@@ -319,6 +326,31 @@ static void overflow(struct tail_worker *worker)
     }
 }
 
+/* Whether something is polled; closed files may be. */
+static bool polls(const struct tail_instance *tail)
+{
+    bool any = tail->parked_count > 0 || tail_dirs_polled(tail);
+    for (const struct tail_link *l = tail->files.next; !any && l != &tail->files; l = l->next) {
+        any = TAIL_OF(l, struct tail_file, member)->polled;
+    }
+    return any;
+}
+
+/* There may be watches again for what is polled; the walk asks for those of directories. */
+static void watch_again(struct tail_instance *tail)
+{
+    unsigned most = tail->polling && tail->config->inotify_watcher ? AGAIN_AT_ONCE : 0;
+    for (struct tail_link *l = tail->files.next; most && l != &tail->files; l = l->next) {
+        struct tail_file *file = TAIL_OF(l, struct tail_file, member);
+        most -= file->polled && !file->sub.watched;
+        most = tail_file_watch_again(file) ? most : 0;
+    }
+    if (tail->polling && !polls(tail)) {
+        tail->polling = false;
+        remove_timer(tail, TIMER_POLL);
+    }
+}
+
 static void refresh(struct tail_worker *worker)
 {
     struct tail_instance *tail = TAIL_OF(worker, struct tail_instance, worker);
@@ -329,6 +361,7 @@ static void refresh(struct tail_worker *worker)
         tail->patience = 0;
     }
     tail->lasting = false;
+    watch_again(tail);
     poll_at_last(tail);
     tail_rescan(tail);
     tail_scan_renamed(tail, true);

@@ -26,6 +26,17 @@ int inotify_add_watch(int fd, const char *path, uint32_t events)
     return (int)syscall(SYS_inotify_add_watch, fd, path, events);
 }
 
+static bool no_instance;
+
+int inotify_init1(int flags)
+{
+    if (no_instance) {
+        errno = EMFILE;
+        return -1;
+    }
+    return (int)syscall(SYS_inotify_init1, flags);
+}
+
 int inotify_rm_watch(int fd, int watch)
 {
     watches_given_up++;
@@ -435,6 +446,48 @@ START_TEST(renamed_after_descriptors_had_run_out)
 }
 END_TEST
 
+/* Of watches, or of inotify at all: it is asked for again, and from then on nothing is polled. */
+START_TEST(shortage_that_ends)
+{
+    append("0.log", "1\n");
+    append("1.log", "1\n");
+    no_instance = _i;
+    refused = _i ? 0 : 1000000;
+    struct weir_instance *i = start_head("*.log", "refresh_interval", "60s", "poll_interval", "1s");
+    expect("1\n1\n");
+    append("0.log", "2\n");
+    fake_later(host, UINT64_C(1000000000));
+    expect("2\n");
+    ck_assert_uint_eq(fake_logged(host, "asked for again"), 1);
+    fake_later(host, UINT64_C(60000000000));
+    append("1.log", "2\n"); /* there still is none */
+    fake_later(host, UINT64_C(1000000000));
+    expect("2\n");
+    no_instance = false;
+    refused = 0;
+    append("0.log", "3\n");
+    for (int k = 0; k < 2; k++) {
+        fake_later(host, UINT64_C(60000000000));
+    }
+    expect("3\n");
+    ck_assert_uint_eq(fake_logged(host, "asked for again"), 1);
+    directories = 0;
+    append("0.log", "4\n");
+    append("1.log", "4\n");
+    append("2.log", "4\n");
+    fake_idle(host);
+    size_t size;
+    free(sent_text(&size));
+    ck_assert_uint_eq(size, strlen("4\n4\n4\n"));
+    seen();
+    for (int k = 0; k < 5; k++) { /* as long as a polled directory is looked at again after it changed */
+        fake_later(host, UINT64_C(1000000000));
+    }
+    ck_assert_uint_eq(directories, 0);
+    fake_stop(i);
+}
+END_TEST
+
 static void set_time(const char *name, struct timespec time)
 {
     ck_assert_int_eq(utimensat(AT_FDCWD, at(name), (struct timespec[]){time, time}, 0), 0);
@@ -686,6 +739,7 @@ int main(void)
     tcase_add_loop_test(tests, stopped_with_news, 0, 2);
     tcase_add_loop_test(tests, written_to_and_removed_while_an_output_is_full, 0, 2);
     tcase_add_test(tests, renamed_after_descriptors_had_run_out);
+    tcase_add_loop_test(tests, shortage_that_ends, 0, 2);
     tcase_add_loop_test(tests, rewritten_as_it_is_closed, 0, 4);
     tcase_add_test(tests, last_descriptors_are_left);
     tcase_add_test(tests, news_that_can_t_be_read);
