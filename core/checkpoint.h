@@ -95,8 +95,9 @@ bool checkpoint_has_positions(struct checkpoint *, const char *input);
  * call the checkpoint. */
 void checkpoint_each_input(struct checkpoint *, void (*fn)(void *data, const char *input), void *data);
 /*
- * They become streams of the input `to`, with what is on its way of them. Nobody may have opened one. Returns
- * how many; what there is no memory for stays.
+ * They become streams of the input `to`, with what is on its way of them. Nobody may have opened one but an
+ * input that retires, for which it stays the same stream. Returns how many; what there is no memory for
+ * stays.
  */
 size_t checkpoint_move(struct checkpoint *, const char *from, const char *to);
 

@@ -88,7 +88,8 @@ void checkpoint_stream_forget(struct weir_stream *stream)
 
 static struct weir_stream_state state_of(const struct weir_stream *stream)
 {
-    struct weir_stream_state state = {.struct_size = sizeof(state), .key = stream->key};
+    struct weir_stream_state state = {
+        .struct_size = sizeof(state), .key = stream->key, .open = stream->handles > 0};
     state.known = stream->known;
     if (stream->known) {
         state.offset = stream->sent.offset;
@@ -128,13 +129,19 @@ int checkpoint_stream_each(struct checkpoint *checkpoint, const char *identity,
         input->used = true;
     while (stream && r == 0) {
         struct weir_stream_state state = state_of(stream);
-        /* Pinned, it keeps its place in the list, whatever fn does with it. */
+        struct checkpoint_meta *meta = stream->meta;
+        /* Pinned, it keeps its place in the list, whatever fn does with it, or one that retires with its
+         * meta.
+         */
         stream->pins++;
+        if (meta)
+            meta->references++;
         if (stream->known) {
             pthread_mutex_unlock(&checkpoint->lock);
             r = fn(data, &state);
             pthread_mutex_lock(&checkpoint->lock);
         }
+        checkpoint_meta_unref(meta);
         struct weir_stream *next = stream->next;
         stream->pins--;
         checkpoint_table_reap(stream);

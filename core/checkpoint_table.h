@@ -45,10 +45,10 @@ struct checkpoint_input {
 };
 
 struct weir_stream {
-    struct checkpoint_input *input;
-    struct weir_stream *previous, *next; /* of the input, forgotten ones as well */
-    struct checkpoint_mark *head, *tail; /* sent and not committed, oldest first */
-    struct checkpoint_place sent;        /* as committed until something is sent */
+    _Atomic(struct checkpoint_input *) input; /* changes under the lock, also while it is open */
+    struct weir_stream *previous, *next;      /* of the input, forgotten ones as well */
+    struct checkpoint_mark *head, *tail;      /* sent and not committed, oldest first */
+    struct checkpoint_place sent;             /* as committed until something is sent */
     struct checkpoint_place committed;
     uint64_t kept; /* the keeper's offset, as it told, and one more; 0: it has not */
     struct checkpoint_meta *meta;

@@ -21,9 +21,10 @@ static void unindex_input(struct engine *e, const struct input *in)
 {
     struct input **at = &e->by_identity[in->identity_hash % IDENTITY_BUCKETS];
 
-    while (*at != in)
+    while (*at && *at != in)
         at = &(*at)->next_of_hash;
-    *at = in->next_of_hash;
+    if (*at) /* else it has retired */
+        *at = in->next_of_hash;
 }
 
 void engine_add_input(struct engine *e, struct input *in)
@@ -46,6 +47,13 @@ static bool owns_any(const struct engine *e, const struct input *owner)
     return false;
 }
 
+/* A source that has stopped stays as long as it owns any. */
+static void remove_if_last(struct engine *e, struct input *owner)
+{
+    if (owner && owner->gone && !owns_any(e, owner))
+        engine_remove_input(e, owner);
+}
+
 void engine_remove_input(struct engine *e, struct input *in)
 {
     if (in->prev)
@@ -62,14 +70,22 @@ void engine_remove_input(struct engine *e, struct input *in)
     struct input *owner = in->owner;
     unindex_input(e, in);
     input_destroy(in);
-    if (owner && owner->gone && !owns_any(e, owner))
-        engine_remove_input(e, owner);
+    remove_if_last(e, owner);
+}
+
+void engine_vacate(struct engine *e, struct input *in)
+{
+    struct input *owner = in->owner;
+
+    unindex_input(e, in);
+    in->owner = NULL;
+    remove_if_last(e, owner);
 }
 
 const struct weir_instance *engine_find_alias(const struct engine *e, const char *alias)
 {
     for (const struct input *in = e->inputs; in; in = in->next)
-        if (!strcmp(in->base.alias->chars, alias))
+        if (in->state != INPUT_RETIRING && !strcmp(in->base.alias->chars, alias))
             return &in->base;
     for (const struct output *o = e->outputs; o; o = o->next)
         if (!strcmp(o->base.alias->chars, alias))

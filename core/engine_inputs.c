@@ -122,7 +122,32 @@ void engine_stop_input(struct engine *e, struct input *in)
         engine_remove_input(e, in);
     } else {
         engine_stop_owned(e, in);
+        input_retire(in);
+    }
+}
+
+/* Whoever waits for one of those identities to be free starts, and so goes a reload. */
+static void go_on_without(struct engine *e, uint32_t hash, uint32_t owner_hash)
+{
+    if (e->phase == ENGINE_RUNNING && e->inputs_held)
+        start_held(e, hash);
+    if (e->phase == ENGINE_RUNNING && e->inputs_held && owner_hash != hash)
+        start_held(e, owner_hash);
+    reload_advance(e->reload);
+}
+
+/* Where weir ends it keeps its place: nobody comes. */
+static void on_input_retiring(struct engine *e, struct input *in)
+{
+    uint32_t hash = in->identity_hash;
+    uint32_t owner_hash = in->owner ? in->owner->identity_hash : hash; /* it may go */
+
+    in->state = INPUT_RETIRING;
+    if (in->ended || e->cancelled) {
         input_stop(in);
+    } else if (e->phase == ENGINE_RUNNING) {
+        engine_vacate(e, in);
+        go_on_without(e, hash, owner_hash);
     }
 }
 
@@ -179,11 +204,7 @@ static void on_input_stopped(struct engine *e, struct input *in)
     engine_remove_input(e, in);
     if (e->phase == ENGINE_STOPPING_INPUTS && !e->inputs)
         engine_drain(e);
-    if (e->phase == ENGINE_RUNNING && e->inputs_held)
-        start_held(e, hash);
-    if (e->phase == ENGINE_RUNNING && e->inputs_held && owner_hash != hash)
-        start_held(e, owner_hash);
-    reload_advance(e->reload);
+    go_on_without(e, hash, owner_hash);
     if (e->phase == ENGINE_RUNNING && e->inputs)
         check_all_ended(e); /* it may have been the last that had not */
 }
@@ -206,6 +227,15 @@ static void on_start_failed(struct engine *e, struct input *in)
     }
 }
 
+static void on_input_ended(struct engine *e, struct input *in)
+{
+    in->ended = true;
+    if (in->state == INPUT_RETIRING)
+        input_stop(in);
+    else
+        check_all_ended(e);
+}
+
 void engine_on_input_events(struct engine *e, struct input *in, unsigned events)
 {
     if ((events & INSTANCE_STARTED) && in->state == INPUT_STARTING) {
@@ -220,10 +250,10 @@ void engine_on_input_events(struct engine *e, struct input *in, unsigned events)
         engine_begin_progress(e);
     if (events & INSTANCE_FAILED)
         engine_stop(e, EXIT_FAILED, true);
-    if (events & INSTANCE_ENDED) {
-        in->ended = true;
-        check_all_ended(e);
-    }
+    if (events & INSTANCE_RETIRING)
+        on_input_retiring(e, in);
+    if (events & INSTANCE_ENDED)
+        on_input_ended(e, in);
     if (events & INSTANCE_STOPPED)
         on_input_stopped(e, in);
 }

@@ -112,7 +112,9 @@ struct engine *engine_build_options(const struct config *, struct registry *, st
 void engine_free(struct engine *);
 void engine_add_input(struct engine *, struct input *);
 void engine_remove_input(struct engine *, struct input *); /* and destroys it */
-/* The instance that has that alias, or NULL. */
+/* It retires: another one may have its identity, and its source does not wait for it any more. */
+void engine_vacate(struct engine *, struct input *);
+/* The instance that has that alias and does not retire, or NULL. */
 const struct weir_instance *engine_find_alias(const struct engine *, const char *alias);
 /* A copy of a file's name that lasts as long as the engine; NULL: no memory. */
 const char *engine_file_name(struct engine *, const char *name);
@@ -124,7 +126,7 @@ void engine_keep_origin(struct engine *, struct origin *);
 /* Starts an input on the next loop; one that is `held` waits until the one of the same identity has stopped.
  */
 void engine_start_input(struct engine *, struct input *);
-/* Tells an input to stop, and those that it owns; one that has not begun is gone at once. */
+/* Tells an input to retire, and those that it owns; one that has not begun is gone at once. */
 void engine_stop_input(struct engine *, struct input *);
 /* All of the configuration: the outputs are up. */
 void engine_start_inputs(struct engine *);
@@ -186,7 +188,7 @@ void engine_on_again_timer(void *engine);
 /* Makes an owned input anew, with that version of its plugin, held until the one there is has stopped. False:
  * it can't be made, which is logged. */
 bool engine_renew_owned(struct engine *, struct input *, const struct plugin *);
-/* The inputs that `owner` asked for stop as well. */
+/* The inputs that `owner` asked for retire as well. */
 void engine_stop_owned(struct engine *, const struct input *owner);
 
 #endif

@@ -266,7 +266,7 @@ static size_t sweep(struct engine *e, struct input *owner)
         } else if (!in->wanted && in->state != INPUT_STOPPING) {
             engine_stop_owned(e, in);
             next = in->next; /* it may have been one of those */
-            input_stop(in);
+            input_retire(in);
             changes++;
         } else if (in->wanted && in->state == INPUT_CREATED && !in->placed) {
             in->placed = true;
@@ -359,7 +359,7 @@ void engine_stop_owned(struct engine *e, const struct input *owner)
         if (in->state == INPUT_CREATED)
             engine_remove_input(e, in);
         else
-            input_stop(in);
+            input_retire(in);
     }
 }
 

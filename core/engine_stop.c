@@ -35,6 +35,9 @@ void engine_drain(struct engine *e)
 static void cancel_outputs(struct engine *e)
 {
     e->cancelled = true;
+    for (struct input *in = e->inputs; in; in = in->next)
+        if (in->state == INPUT_RETIRING)
+            input_stop(in);
     for (struct output *o = e->outputs; o; o = o->next)
         output_cancel(o);
     loop_timer_set(e->grace_timer, LAST_WAIT, 0);
@@ -99,8 +102,8 @@ void engine_stop(struct engine *e, int status, bool hurry)
         next = in->next;
         if (in->state == INPUT_CREATED)
             engine_remove_input(e, in);
-        else if (in->state != INPUT_STOPPING)
-            input_stop(in);
+        else if (!input_leaves(in))
+            input_retire(in);
     }
     if (!e->inputs)
         engine_drain(e);

@@ -163,6 +163,7 @@ static void wake(struct gate_waiter *w)
 
 static void on_start(struct loop_call *);
 static void on_stop(struct loop_call *);
+static void on_retire(struct loop_call *);
 static void on_resume(struct loop_call *);
 static void on_stopped(struct loop_call *);
 static void on_gone(struct loop_call *);
@@ -304,7 +305,6 @@ struct input *input_create(struct engine *engine, const struct plugin *plugin, c
     }
     in->waiter.wake = wake;
     in->resume_call = (struct loop_call){.fn = on_resume};
-    in->stop_call = (struct loop_call){.fn = on_stop};
     rc = set_up(in, engine, plugin, section, default_alias, problems);
     if (rc == 0 && in->feed)
         rc = add_spool_metrics(in);
@@ -401,10 +401,21 @@ static void on_start(struct loop_call *call)
     instance_notify(&in->base, rc < 0 ? INSTANCE_START_FAILED : INSTANCE_STARTED);
 }
 
-void input_stop(struct input *in)
+static void post_stop(struct input *in, void (*fn)(struct loop_call *))
 {
     in->state = INPUT_STOPPING;
+    in->stop_call = (struct loop_call){.fn = fn};
     loop_post_call(in->loop, &in->stop_call);
+}
+
+void input_stop(struct input *in)
+{
+    post_stop(in, on_stop);
+}
+
+void input_retire(struct input *in)
+{
+    post_stop(in, in->ended ? on_stop : on_retire);
 }
 
 static void stop_plugin(struct input *in)
@@ -426,6 +437,33 @@ static void on_stop(struct loop_call *call)
         stop_plugin(in);
     else
         input_stopped(in);
+}
+
+/* What goes through a spool is on disk by then. A source is needed as long as its inputs. */
+static bool may_retire(const struct input *in)
+{
+    const struct weir_plugin *api = &in->base.plugin->api;
+
+    return in->running && api->retire && !in->feed && !(api->flags & WEIR_PLUGIN_SOURCE);
+}
+
+static bool retire_plugin(struct input *in)
+{
+    struct callback_before before = callback_enter(in->base.alias, "retire");
+    int more = in->base.plugin->api.retire(in->base.self);
+
+    callback_leave(before);
+    return more > 0;
+}
+
+static void on_retire(struct loop_call *call)
+{
+    struct input *in = LOOP_CALL_OF(call, struct input, stop_call);
+
+    if (may_retire(in) && retire_plugin(in))
+        instance_notify(&in->base, INSTANCE_RETIRING);
+    else
+        on_stop(call);
 }
 
 void input_stopped(struct input *in)

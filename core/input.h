@@ -19,7 +19,8 @@ enum input_state {
     INPUT_STARTING,
     INPUT_RUNNING,
     INPUT_FAILED, /* a source's that could not start, and is made anew in a while */
-    INPUT_STOPPING
+    INPUT_STOPPING,
+    INPUT_RETIRING /* it has left its place to others, and sends what none of them could read */
 };
 
 enum input_storage { STORAGE_MEMORY, STORAGE_DISK, STORAGE_FILESYSTEM, STORAGE_MEMRB };
@@ -96,6 +97,12 @@ static inline const char *input_topic(const struct input *in)
     return in->topic ? in->topic : "";
 }
 
+/* Whether it was told to stop, or to retire: it has no place in the configuration any more. */
+static inline bool input_leaves(const struct input *in)
+{
+    return in->state >= INPUT_STOPPING;
+}
+
 extern const struct weir_option input_options[];
 
 /*
@@ -128,6 +135,9 @@ char *input_plain_identity(const struct input *, const struct section *);
 /* Control thread; the answers come as instance events. */
 void input_start(struct input *, struct weir_loop *);
 void input_stop(struct input *);
+/* The same, but that it may first send what no other input could go on with: then INSTANCE_RETIRING is told.
+ */
+void input_retire(struct input *);
 
 /* The rules of routing have changed: lets go of an old route, and tries again where no output matched. Loop.
  */

@@ -27,7 +27,8 @@ enum instance_event {
     INSTANCE_FAILED = 1 << 4,   /* it can't go on */
     INSTANCE_STOPPED = 1 << 5,  /* only destroy is left */
     INSTANCE_LOADED = 1 << 6,   /* an output that keeps positions has told them */
-    INSTANCE_LOAD_FAILED = 1 << 7
+    INSTANCE_LOAD_FAILED = 1 << 7,
+    INSTANCE_RETIRING = 1 << 8 /* an input sends what no other could, and is in nobody's way */
 };
 
 struct weir_instance {

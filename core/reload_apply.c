@@ -222,14 +222,14 @@ static void stop_old_inputs(struct engine *e, struct plan *p)
             p->inputs[i].running->wanted = true;
     for (struct input *in = e->inputs; in; in = next) {
         next = in->next;
-        if (in->wanted || in->state == INPUT_STOPPING)
+        if (in->wanted || input_leaves(in))
             continue;
         if (in->state == INPUT_CREATED) {
             engine_remove_input(e, in); /* it owns nothing, as it never ran */
         } else {
             engine_stop_owned(e, in);
             next = in->next; /* it may have been one of those */
-            input_stop(in);
+            input_retire(in);
         }
     }
 }

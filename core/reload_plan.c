@@ -128,7 +128,7 @@ static int compare_identity(const void *a, const void *b)
 
 static bool is_configured(const struct input *in)
 {
-    return !in->owner && in->state != INPUT_STOPPING;
+    return !in->owner && !input_leaves(in);
 }
 
 /* Those that run, sorted. */

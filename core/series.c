@@ -97,7 +97,18 @@ static int compare(const void *a, const void *b)
         return x->labelled ? 1 : -1;
     if (x->labelled && x->value != y->value)
         return x->value < y->value ? 1 : -1;
-    return strcmp(x->labels, y->labels);
+    int by_labels = strcmp(x->labels, y->labels);
+    return by_labels ? by_labels : (x->value < y->value) - (x->value > y->value);
+}
+
+/* An input that retires and the one in its place may tell the same: the larger one, which came first, counts.
+ */
+static bool was_written(const struct series_entry *e, const struct series_entry *first)
+{
+    for (const struct series_entry *other = e->labelled ? first : e > first ? e - 1 : e; other < e; other++)
+        if (!strcmp(other->labels, e->labels))
+            return true;
+    return false;
 }
 
 /* Help is a text in the program; what would break the line is left out. */
@@ -112,19 +123,23 @@ static void write_head(const struct series_entry *e, FILE *f)
 
 void series_write(struct series_list *list, FILE *f)
 {
-    const struct series_entry *before = NULL;
+    const struct series_entry *first = NULL; /* of that name */
     size_t labelled = 0;
 
     if (list->count)
         qsort(list->entries, list->count, sizeof(*list->entries), compare);
     for (const struct series_entry *e = list->entries; e < list->entries + list->count; e++) {
-        bool first = !before || strcmp(before->name, e->name) != 0;
-        labelled = first ? 0 : labelled;
-        if (first)
+        if (!first || strcmp(first->name, e->name) != 0) {
+            first = e;
+            labelled = 0;
             write_head(e, f);
-        if (!e->labelled || labelled++ < SERIES_SHOWN)
-            fprintf(f, "%s%s %.17g\n", e->name, e->labels, e->value);
-        before = e;
+        }
+        if (e->labelled && labelled >= SERIES_SHOWN)
+            continue;
+        if (was_written(e, first))
+            continue;
+        labelled += e->labelled;
+        fprintf(f, "%s%s %.17g\n", e->name, e->labels, e->value);
     }
 }
 

@@ -300,7 +300,7 @@ static void take_inputs_of(struct loop_share *share, struct engine *e, const str
     struct request *r = share->request;
 
     for (struct input *in = e->inputs; in; in = in->next)
-        if (in->loop == loop && in->state == INPUT_RUNNING &&
+        if (in->loop == loop && (in->state == INPUT_RUNNING || in->state == INPUT_RETIRING) &&
             (r->metrics ? in->base.plugin->api.series != NULL : in->base.plugin->api.details != NULL))
             r->inputs[r->count++] =
                 (struct asked){.input = in, .alias = rcstring_ref(in->base.alias), .share = share};

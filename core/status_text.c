@@ -90,7 +90,7 @@ char *text_take(struct text_out *out)
 
 static const char *input_state_name(const struct input *in)
 {
-    static const char *const names[] = {"waiting", "starting", "running", "failed", "stopping"};
+    static const char *const names[] = {"waiting", "starting", "running", "failed", "stopping", "retiring"};
 
     return in->ended ? "ended" : names[in->state];
 }

@@ -24,7 +24,8 @@ enum {
     LATE_MS = 200,     /* for calls that come after destroy */
     CREATED_ONLY = 10, /* each so many lives end after create */
     FULL = 4,
-    AWAY = 5, /* each so many an input finds its outputs full, or is not acknowledged */
+    RETIRES = 3, /* each so many an input is replaced, where it can retire */
+    AWAY = 5,    /* each so many an input finds its outputs full, or is not acknowledged */
 };
 
 static const uint64_t MS = 1000000;
@@ -163,12 +164,19 @@ static void count_sent(struct life *l)
     l->check->report->sets += weir_fake_sets(l->instance);
 }
 
+static bool has_ended(void *data)
+{
+    return weir_fake_is_ended(data);
+}
+
 static void *run_input(void *data)
 {
     struct life *l = data;
 
     turn(l);
     check_details(l);
+    if (l->number % RETIRES == 1 && weir_fake_retire(l->instance))
+        weir_fake_until(l->fake, has_ended, l->instance, l->patience);
     weir_fake_begin_stop(l->instance);
     weir_fake_until(l->fake, has_stopped, l->instance, (unsigned)(l->check->limit / MS));
     if (weir_fake_is_stopped(l->instance))

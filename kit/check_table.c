@@ -52,8 +52,8 @@ void check_table(struct report *r, const struct weir_plugin *p)
         check_found(r, "the descriptor has no summary of one line");
     if (p->kind == WEIR_INPUT && p->write)
         check_found(r, "write: an input is never asked to write");
-    if (p->kind == WEIR_OUTPUT && (p->resume || p->details || p->series))
-        check_found(r, "resume, details and series: an output is never asked for them");
+    if (p->kind == WEIR_OUTPUT && (p->resume || p->details || p->series || p->retire))
+        check_found(r, "resume, details, series and retire: an output is never asked for them");
     if (p->kind == WEIR_INPUT && p->load)
         check_found(r, "load: an input is never asked to load positions");
     for (size_t i = 0; p->options; i++) {

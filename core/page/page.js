@@ -38,7 +38,7 @@ const span = (s) => s < 90 ? Math.round(s) + " s" : s < 5400 ? Math.round(s / 60
 // A state is told by its sign and its word; the colour comes on top.
 const STATES = {
   running: ["●", "good"], open: ["●", "good"], connected: ["●", "good"], ended: ["✓", "good"],
-  starting: ["○", "warn"], waiting: ["○", "warn"], stopping: ["■", "warn"], rotated: ["↻", ""], retrying: ["▲", "bad"],
+  starting: ["○", "warn"], waiting: ["○", "warn"], stopping: ["■", "warn"], retiring: ["■", "warn"], rotated: ["↻", ""], retrying: ["▲", "bad"],
   failing: ["✕", "bad"], "not connected": ["✕", "bad"],
 };
 

@@ -56,6 +56,7 @@ static void plugin(void)
     MEMBER(weir_plugin, details);
     MEMBER(weir_plugin, series);
     MEMBER(weir_plugin, load);
+    MEMBER(weir_plugin, retire);
 }
 
 static void host(void)

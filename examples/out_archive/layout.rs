@@ -24,7 +24,7 @@ fn main() {
         option_size as "option_size", kind as "kind", name as "name", version as "version", summary as "summary",
         options as "options", config_size as "config_size", create as "create", start as "start", write as "write",
         resume as "resume", stop as "stop", destroy as "destroy", flags as "flags", details as "details",
-        series as "series", load as "load"]);
+        series as "series", load as "load", retire as "retire"]);
     show!(weir::Host, "weir_host", [struct_size as "struct_size", abi_version as "abi_version", version as "version",
         log as "log", log_enabled as "log_enabled", error as "error", fail as "fail", metric as "metric",
         metric_add as "metric_add", metric_set as "metric_set", stopped as "stopped"]);

@@ -158,4 +158,5 @@ pub static weir_plugin_descriptor: weir::Plugin = weir::Plugin {
     details: std::ptr::null(),
     series: std::ptr::null(),
     load: std::ptr::null(),
+    retire: std::ptr::null(),
 };

@@ -85,6 +85,7 @@ pub struct Plugin {
     pub details: *const c_void,
     pub series: *const c_void,
     pub load: *const c_void,
+    pub retire: *const c_void,
 }
 
 // Constant tables of pointers to constants: nothing in them ever changes.

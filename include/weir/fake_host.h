@@ -89,6 +89,11 @@ int weir_fake_start(struct weir_instance *);
 /* stop, the loop until it has stopped (10 s; more is misuse), destroy. Positions stay in the host under the
  * alias. */
 void weir_fake_stop(struct weir_instance *);
+/*
+ * What the plugin's retire returned; 0 where it has none. 1: another instance of that alias may be started
+ * beside it. weir_fake_stop is to follow in any case, once weir_fake_is_ended or before.
+ */
+int weir_fake_retire(struct weir_instance *);
 /* destroy only, for an instance that was not started, or whose start failed. */
 void weir_fake_drop(struct weir_instance *);
 /* The two halves of weir_fake_stop. The second one is weir_fake_drop. */

@@ -19,7 +19,8 @@
  *
  * LIFE OF AN INSTANCE
  *   create -> start -> write... or resume... -> stop -> (plugin calls host->stopped) -> destroy.
- *   Outputs that keep positions are asked to `load` them between start and the first write.
+ *   Outputs that keep positions are asked to `load` them between start and the first write. Inputs that hold
+ *   what no other could read are asked to `retire` before stop.
  *   `weir check` calls create and destroy only, and so does a reload, for what turns out to be
  *   unchanged. If create fails nothing else is called; if start fails, destroy is next. Between stop and
  *   host->stopped() the instance winds down; after host->stopped() only destroy is called.
@@ -28,11 +29,11 @@
  *   A reload may replace an instance by one with other options, of another plugin, or of another version
  *   of the same file, while weir runs. An output starts while the one that it follows on still runs, and
  *   is given chunks only after that one's destroy; so start must not need for itself alone what the other
- *   has. An input starts after the other's destroy. Two versions of a file are two plugins with static
- *   data of their own. After the destroy of its last instance the code is unmapped: no thread, no
- *   thread-specific destructor and no atexit handler of the plugin may be left (or link it with
- *   -z nodelete). An input should send a draft in the callback in which it began it, or outputs that were
- *   removed meanwhile do not get it.
+ *   has. An input starts after the other's destroy, or while that retires. Two versions of a file are two
+ *   plugins with static data of their own. After the destroy of its last instance the code is unmapped: no
+ * thread, no thread-specific destructor and no atexit handler of the plugin may be left (or link it with -z
+ * nodelete). An input should send a draft in the callback in which it began it, or outputs that were removed
+ * meanwhile do not get it.
  *
  * VERSIONS
  *   WEIR_ABI_VERSION changes only if an old plugin can no longer be loaded; that is not planned. New
@@ -220,6 +221,11 @@ struct weir_stream_state {
     uint64_t committed; /* every byte below is acknowledged by every output */
     const void *meta;   /* what stream_set_meta stored; NULL where nothing was */
     size_t meta_size;
+    /*
+     * Somebody has it open. One that this input has not is that of an input which it follows on, and which
+     * retires (struct weir_plugin, retire): leave it alone, and ask again later.
+     */
+    bool open;
 };
 
 /* The position of a stream as an output keeps it (see host->keep_positions). Valid during the call. */
@@ -609,6 +615,16 @@ struct weir_plugin {
      * weir does not start.
      */
     int (*load)(void *self);
+    /*
+     * Optional. Loop; inputs only, and not those that are a source or keep what they send on disk. Called
+     * where an input that runs is to go, before stop: it gives up at once all that another input with its
+     * positions can go on with, so closes those streams, and keeps what nobody could read again (in_tail:
+     * deleted files that it has open). 0: there is none, and stop follows at once. 1: there is, and it goes
+     * on with that: its callbacks are called as before, its status is shown, and the input that takes its
+     * place runs beside it, perhaps on another loop. When it has sent all it calls host->ended, and stop
+     * follows; it may come before that, where weir ends.
+     */
+    int (*retire)(void *self);
 };
 
 /* The one symbol. Define it as: const struct weir_plugin weir_plugin_descriptor = {WEIR_ABI, …}; */

@@ -329,6 +329,18 @@ void weir_fake_begin_stop(struct weir_instance *i)
     fake_leave(i->host, i, before);
 }
 
+int weir_fake_retire(struct weir_instance *i)
+{
+    const char *before = fake_enter(i->host, i, "retire");
+    int r = i->plugin->retire ? i->plugin->retire(i->self) : 0;
+
+    fake_leave(i->host, i, before);
+    if (r != 0 && r != 1)
+        fake_misuse(i->host, i,
+                    "retire: returned %d: 1 is that something is left to be sent, 0 that nothing is", r);
+    return r;
+}
+
 bool weir_fake_is_stopped(const struct weir_instance *i)
 {
     return atomic_load(&i->stopped);

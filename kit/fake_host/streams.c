@@ -83,6 +83,7 @@ static struct weir_stream_state state_of(const struct weir_stream *s)
         .committed = s->committed,
         .meta = s->meta,
         .meta_size = s->meta_size,
+        .open = s->user != NULL,
     };
 }
 

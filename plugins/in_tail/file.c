@@ -186,7 +186,10 @@ static void detach(struct tail_file *file)
 {
     struct tail_instance *tail = file->tail;
     tail_table_remove(&tail->by_inode, &file->by_inode);
-    tail->host->metric_set(tail->numbers.files, (int64_t)--tail->open_count);
+    tail->open_count--;
+    if (!tail->retired) { /* else it is the number of whoever took its place */
+        tail->host->metric_set(tail->numbers.files, (int64_t)tail->open_count);
+    }
     open_files--;
     file_free(file);
 }
@@ -261,19 +264,32 @@ static enum tail_progress read_to_end(struct tail_file *file)
     return changed ? TAIL_CHANGED : r;
 }
 
-/* Reads a file that has no name any more, and sees whether all of it could be sent. */
-static void drain_deleted(struct tail_file *file)
+static bool is_deleted(const struct tail_file *file)
 {
-    struct tail_instance *tail = file->tail;
     struct stat s;
+    return fstat(file->fd, &s) == 0 && s.st_nlink == 0;
+}
+
+/* Reads a file that has no name any more. TAIL_END: all of it is sent, and its stream is done with. */
+static enum tail_progress drain_deleted(struct tail_file *file)
+{
     enum tail_progress r = read_to_end(file);
     if (r == TAIL_CHANGED) {
         r = read_to_end(file); /* what it says now, from its start */
     }
-    uint64_t end = file->packed ? tail_packed_raw(file->packed) : file->offset;
     if (r == TAIL_END) {
         tail_file_bury(file);
-    } else if (fstat(file->fd, &s) == 0 && (uint64_t)s.st_size > end) {
+    }
+    return r;
+}
+
+/* What is left of a deleted file is lost. */
+static void abandon(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    struct stat s;
+    uint64_t end = file->packed ? tail_packed_raw(file->packed) : file->offset;
+    if (fstat(file->fd, &s) == 0 && (uint64_t)s.st_size > end) {
         uint64_t left = (uint64_t)s.st_size - end;
         tail_account_count(tail, TAIL_DELETED, left);
         tail_log(tail, WARN,
@@ -282,16 +298,52 @@ static void drain_deleted(struct tail_file *file)
     }
 }
 
-void tail_file_drop(struct tail_file *file)
+static void leave(struct tail_file *file)
 {
-    struct stat s;
-    if (fstat(file->fd, &s) == 0 && s.st_nlink == 0) {
-        drain_deleted(file);
-    } else {
-        tail_file_note_name(file);
-    }
     if (file->stream) {
         file->tail->host->stream_close(file->stream);
     }
     detach(file);
+}
+
+void tail_file_drop(struct tail_file *file)
+{
+    if (!is_deleted(file)) {
+        tail_file_note_name(file);
+    } else if (drain_deleted(file) != TAIL_END) {
+        abandon(file);
+    }
+    leave(file);
+}
+
+/* Its path may lead to another file by now, which is not this instance's to look at. */
+static void read_on_alone(struct tail_file *file)
+{
+    struct tail_instance *tail = file->tail;
+    if (file->named) {
+        tail_table_remove(&tail->by_path, &file->by_path);
+        file->named = false;
+    }
+    file->rotated = true;
+    tail_file_wait_no_more(file);
+    tail_file_wake(file);
+}
+
+void tail_file_retire(struct tail_file *file)
+{
+    if (!is_deleted(file)) {
+        tail_file_drop(file);
+        return;
+    }
+    enum tail_progress r = drain_deleted(file);
+    int error = errno;
+    if (r == TAIL_END) {
+        leave(file);
+    } else if (r == TAIL_BROKEN && error != ENOMEM) {
+        abandon(file);
+        leave(file);
+    } else {
+        file->tail->paused |= r == TAIL_FULL;
+        read_on_alone(file);
+    }
 }

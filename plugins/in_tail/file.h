@@ -57,6 +57,9 @@ void tail_file_close(struct tail_file *);
  * read now.
  */
 void tail_file_drop(struct tail_file *);
+/* The same when the instance retires; but one that was deleted stays open, ready to be read on, where not all
+ * of it could be sent now. */
+void tail_file_retire(struct tail_file *);
 /* Something of it was read. */
 void tail_file_touch(struct tail_file *);
 /*

@@ -130,11 +130,37 @@ int tail_known_add(struct tail_instance *tail, const struct weir_stream_state *s
     return 0;
 }
 
+/* The one of that stream, of which the state tells. */
+static struct tail_known *known_of(const struct tail_instance *tail, const struct weir_stream_state *state,
+                                   struct tail_meta *ret)
+{
+    if (tail_meta_decode(state->meta, state->meta_size, ret) < 0) {
+        return NULL;
+    }
+    struct tail_table_node *node = tail_table_first(&tail->known, ret->identity.ino);
+    while (node && strcmp(TAIL_OF(node, struct tail_known, node)->key, state->key) != 0) {
+        node = tail_table_next(node);
+    }
+    return node ? TAIL_OF(node, struct tail_known, node) : NULL;
+}
+
+static bool is_open(const struct weir_stream_state *state)
+{
+    return WEIR_HAS(state, open) && state->open;
+}
+
 static int load_one(void *data, const struct weir_stream_state *state)
 {
     struct tail_instance *tail = data;
+    struct tail_meta meta;
     tail->first_start = false;
-    return tail_known_add(tail, state, false);
+    int r = tail_known_add(tail, state, false);
+    struct tail_known *known = r == 0 && is_open(state) ? known_of(tail, state, &meta) : NULL;
+    if (known) {
+        known->held = true;
+        tail->held++;
+    }
+    return r;
 }
 
 int tail_known_load(struct tail_instance *tail)
@@ -146,6 +172,7 @@ int tail_known_load(struct tail_instance *tail)
 void tail_known_drop(struct tail_instance *tail, struct tail_known *known)
 {
     tail->parked_count -= known->parked;
+    tail->held -= known->held;
     tail_table_remove(known->gone ? &tail->buried : &tail->known, &known->node);
     tail_known_free(known);
 }
@@ -167,6 +194,7 @@ void tail_known_clear(struct tail_instance *tail)
     free_all(&tail->known);
     free_all(&tail->buried);
     tail->parked_count = 0;
+    tail->held = 0;
     tail_table_clear(&tail->places);
 }
 
@@ -276,6 +304,75 @@ static void bury(struct tail_instance *tail, struct tail_known *known)
     }
 }
 
+/* -- Held by one that retires ------------------------------------------------------------------------- */
+
+/* It was left before the end of its file, or what the file said is to be kept in mind. */
+static void take_back(struct tail_instance *tail, struct tail_known *known,
+                      const struct weir_stream_state *state, const struct tail_meta *meta)
+{
+    known->held = false;
+    tail->held--;
+    known->offset = state->offset;
+    known->token = state->token;
+    known->fingerprint = meta->fingerprint;
+    known->packing = meta->packing;
+    known->missing = meta->missing;
+    if (!meta->gone) {
+        return;
+    }
+    tail_table_remove(&tail->known, &known->node);
+    known->gone = true;
+    if (tail_table_add(&tail->buried, &known->node, known->identity.ino) < 0) {
+        tail_known_free(known); /* found again at the next start */
+    }
+}
+
+static int answer(void *data, const struct weir_stream_state *state)
+{
+    struct tail_instance *tail = data;
+    struct tail_meta meta;
+    struct tail_known *known = known_of(tail, state, &meta);
+    if (known && known->held) {
+        known->answered = is_open(state);
+        if (!known->answered) {
+            take_back(tail, known, state, &meta);
+        }
+    }
+    return 0;
+}
+
+bool tail_known_ask_held(struct tail_instance *tail)
+{
+    if (!tail->held) {
+        return false;
+    }
+    tail->host->stream_each(tail->instance, answer, tail);
+    for (size_t i = 0; i < tail_table_size(&tail->known); i++) {
+        for (struct tail_table_node *n = tail_table_bucket(&tail->known, i), *next; n; n = next) {
+            struct tail_known *known = TAIL_OF(n, struct tail_known, node);
+            next = n->next;
+            if (known->held && !known->answered) {
+                tail_known_drop(tail, known); /* all of it was sent */
+            } else {
+                known->answered = false;
+            }
+        }
+    }
+    return tail->held > 0;
+}
+
+/* Whether one of that inode is held, as far as is known. */
+static bool any_held(const struct tail_instance *tail, uint64_t ino)
+{
+    struct tail_table_node *node = tail->held ? tail_table_first(&tail->known, ino) : NULL;
+    while (node && !TAIL_OF(node, struct tail_known, node)->held) {
+        node = tail_table_next(node);
+    }
+    return node;
+}
+
+/* -- Found again ---------------------------------------------------------------------------------------- */
+
 bool tail_known_is_sure(const struct tail_known *known, const struct tail_status *status)
 {
     const struct tail_identity *was = &known->identity, *is = &status->identity;
@@ -332,10 +429,16 @@ int tail_known_take(struct tail_instance *tail, int fd, const struct tail_status
 {
     struct tail_known *same = NULL;
     bool changed = false;
+    if (any_held(tail, status->identity.ino)) {
+        tail_known_ask_held(tail); /* the inode is used again: by now its file may be no more */
+    }
     struct tail_table_node *node = tail_table_first(&tail->known, status->identity.ino);
     for (struct tail_table_node *next; node; node = next) {
         struct tail_known *known = TAIL_OF(node, struct tail_known, node);
         next = tail_table_next(node);
+        if (known->held) {
+            continue;
+        }
         int r = judge(known, fd, status, path);
         if (r < 0) {
             return r;

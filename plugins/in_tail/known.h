@@ -39,6 +39,8 @@ struct tail_known {
     uint64_t missing; /* as in tail_meta */
     uint32_t met;     /* the round in which its inode was last seen */
     bool gone;        /* in `buried`, where only what it said is looked for */
+    bool held;        /* an input that retires has it, and reads its file to the end */
+    bool answered;    /* of those: it is still there */
     bool rewritten;   /* its file says something else now, and gets another stream */
     bool lost;        /* parked: its watch led to another place than its path, or its news could not be read:
                          found there, it is opened */
@@ -62,6 +64,8 @@ int tail_known_load(struct tail_instance *);
  * taken for a new one, so say it. */
 int tail_known_add(struct tail_instance *, const struct weir_stream_state *, bool finished);
 void tail_known_clear(struct tail_instance *);
+/* Sees what has become of those that an input which retires held. Whether any still are. */
+bool tail_known_ask_held(struct tail_instance *);
 
 /*
  * The stream of an open file, taken out of the table and opened; NULL: there is none, *ret_changed saying

@@ -26,6 +26,7 @@
 #include "gzip.h"
 #include "join.h"
 #include "join_read.h"
+#include "known.h"
 #include "scan.h"
 #include "search.h"
 #include "twin.h"
@@ -571,6 +572,12 @@ static int step_back(struct tail_packed *p)
 static int compare(struct tail_packed *p)
 {
     struct tail_instance *tail = p->file->tail;
+    if (tail_known_ask_held(tail)) { /* one of them may be what it was made from */
+        if (tail->config->exit_on_eof) {
+            tail_retry(tail);
+        }
+        return 1; /* the refresh wakes it */
+    }
     p->waits_for_scan = (tail->starting || tail_scan_waits(tail)) && !tail->crowded;
     if (p->waits_for_scan) {
         return 1; /* what it may have been made from is still looked for; the end of that wakes it */

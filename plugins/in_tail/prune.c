@@ -83,6 +83,9 @@ static void set_missing(struct tail_instance *tail, struct tail_known *known, ui
 
 static void consider(struct tail_prune *prune, struct tail_known *known)
 {
+    if (known->held) {
+        return;
+    }
     enum sight sight = look_for(prune->tail, known);
     if (sight == SEEN) {
         set_missing(prune->tail, known, 0);

@@ -52,7 +52,7 @@ static struct tail_scan *scan_of(struct tail_instance *tail)
 
 void tail_rescan(struct tail_instance *tail)
 {
-    tail->rescan = true;
+    tail->rescan = !tail->retired;
     tail_wake(tail);
 }
 
@@ -73,8 +73,8 @@ void tail_scan_way(struct tail_instance *tail, const char *path)
 
 void tail_scan_renamed(struct tail_instance *tail, bool late)
 {
-    struct tail_scan *scan =
-        tail_table_count(&tail->known) || tail_table_count(&tail->buried) ? scan_of(tail) : NULL;
+    bool any = tail_table_count(&tail->known) || tail_table_count(&tail->buried);
+    struct tail_scan *scan = any && !tail->retired ? scan_of(tail) : NULL;
     if (scan) {
         *(late ? &scan->late : &scan->renamed) = true;
         tail_wake(tail);

@@ -139,7 +139,7 @@ void tail_retry_after(struct tail_instance *tail, int error)
 void tail_poll(struct tail_instance *tail)
 {
     uint64_t interval = tail->config->poll_interval;
-    if (tail->config->exit_on_eof) {
+    if (tail->config->exit_on_eof || tail->retired) {
         return;
     }
     tail->polling = true;
@@ -158,8 +158,9 @@ static void poll_at_last(struct tail_instance *tail)
 
 void tail_end(struct tail_instance *tail)
 {
-    if (tail->config->exit_on_eof && !tail->ended && !tail->starting && !tail_scan_due(tail) &&
-        !tail->retrying && tail_list_empty(&tail->files)) {
+    bool ends = tail->retired ||
+                (tail->config->exit_on_eof && !tail->starting && !tail_scan_due(tail) && !tail->retrying);
+    if (ends && !tail->ended && tail_list_empty(&tail->files)) {
         tail->ended = true;
         tail->host->ended(tail->instance);
     }
@@ -363,6 +364,7 @@ static void refresh(struct tail_worker *worker)
     tail->lasting = false;
     watch_again(tail);
     poll_at_last(tail);
+    tail_known_ask_held(tail);
     tail_rescan(tail);
     tail_scan_renamed(tail, true);
     tail_packed_wake(tail);
@@ -543,15 +545,21 @@ static int tail_create(const struct weir_host *host, struct weir_instance *insta
     return 0;
 }
 
+/* Nothing is looked for any more. */
+static void let_go(struct tail_instance *tail)
+{
+    tail_scan_clear(tail);
+    tail_dirs_clear(tail);
+    tail_known_clear(tail);
+    remove_timers(tail);
+}
+
 static void close_all(struct tail_instance *tail)
 {
     while (!tail_list_empty(&tail->files)) {
         tail_file_drop(TAIL_OF(tail->files.next, struct tail_file, member));
     }
-    tail_scan_clear(tail);
-    tail_dirs_clear(tail);
-    tail_known_clear(tail);
-    remove_timers(tail);
+    let_go(tail);
     if (tail->hub) {
         tail_hub_leave(tail->hub, &tail->worker);
         tail->hub = NULL;
@@ -620,6 +628,32 @@ static void tail_resume(void *self)
     }
 }
 
+static void become_retired(struct tail_instance *tail)
+{
+    let_go(tail);
+    tail->retired = true;
+    tail->paused = tail->paused && !tail->starved; /* nobody says when there is memory again */
+    tail->starting = tail->rescan = tail->crowded = tail->polling = false;
+    tail->retrying = tail->patient = tail->starved = false;
+}
+
+static int tail_retire(void *self)
+{
+    struct tail_instance *tail = self;
+    for (struct tail_link *l = tail->files.next, *next; l != &tail->files; l = next) {
+        next = l->next;
+        tail_file_retire(TAIL_OF(l, struct tail_file, member));
+    }
+    become_retired(tail);
+    if (tail_list_empty(&tail->files)) {
+        return 0;
+    }
+    tail_wake(tail);
+    tail_log(tail, INFO, "%u deleted files are not read to their ends yet: this input goes when they are",
+             tail->open_count);
+    return 1;
+}
+
 static void tail_stop(void *self)
 {
     struct tail_instance *tail = self;
@@ -661,5 +695,6 @@ const struct weir_plugin weir_plugin_descriptor = {
     .destroy = tail_destroy,
     .details = on_details,
     .series = on_series,
+    .retire = tail_retire,
     .flags = WEIR_PLUGIN_REREADS | WEIR_PLUGIN_COPIES_CONFIG,
 };

@@ -85,6 +85,7 @@ struct tail_instance {
     uint64_t patience;            /* ns until what may last is looked at again; 0: nothing was met */
     uint32_t open_count, parked_count;
     uint32_t undecided; /* compressed files that wait for what becomes of others */
+    uint32_t held;      /* known streams that an input which retires reads to their ends */
     bool first_start;   /* no stream is known: read_from_head counts */
     bool starting;      /* the walk of start goes on */
     bool rescan;        /* a walk is due */
@@ -103,6 +104,7 @@ struct tail_instance {
     bool remote_said;   /* that files are polled because of where they lie */
     bool noted;         /* one could not be opened without its time of access being noted */
     bool packs;         /* a pattern may match the name of a compressed file */
+    bool retired;       /* nothing is looked for any more: the deleted files that are open are read */
     bool ended;
 };
 
@@ -144,7 +146,7 @@ void tail_calm(struct tail_instance *, const char *path);
 /* Takes back what is said of paths that are gone, and of directories that can be read now. */
 void tail_calm_gone(struct tail_instance *);
 void tail_calm_all(struct tail_instance *); /* and frees the table */
-/* With exit_on_eof: ends the input where nothing is left. */
+/* With exit_on_eof, or retired: ends the input where nothing is left. */
 void tail_end(struct tail_instance *);
 
 #endif

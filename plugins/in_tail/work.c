@@ -121,7 +121,7 @@ static void wait_for_more(struct tail_file *file)
 void tail_file_at_end(struct tail_file *file, bool read)
 {
     bool ends = file->rotated || file->packed;
-    if (file->tail->config->exit_on_eof) {
+    if (file->tail->config->exit_on_eof || file->tail->retired) {
         finish(file);
     } else if (ends && (read || !file->waiting)) {
         wait_for_more(file);

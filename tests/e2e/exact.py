@@ -100,9 +100,9 @@ def keeper(lab, **options):
     return {"name": "keeper", "alias": "keeper", "match": "*", "path": lab.path("journal"), **options}
 
 
-def journal(lab):
+def journal(lab, width=0):
     """The lines of what is committed."""
     path = lab.path("journal")
     data = path.read_bytes() if path.exists() else b""
     whole = data[:2] if data[:2] == b"C\n" else data[:data.rfind(b"\nC\n") + 3] if b"\nC\n" in data else b""
-    return numbers(b"".join(found[1] + b"\n" for found in re.finditer(rb"^L (.*)$", whole, re.M)))
+    return numbers(b"".join(found[1] + b"\n" for found in re.finditer(rb"^L (.*)$", whole, re.M)), width)

@@ -29,7 +29,7 @@ def test_layout_is_what_is_recorded():
 @pytest.mark.one_build
 @pytest.mark.parametrize("change,words", [
     # an addition at an end
-    ((r"(int \(\*load\)\(void \*self\);)", r"\1 void (*more)(void);"),
+    ((r"(int \(\*retire\)\(void \*self\);)", r"\1 void (*more)(void);"),
      ["has grown, and that is not recorded", "weir_plugin.more", "tests/abi/layout --record"]),
     # in the middle
     ((r"(int \(\*start\)\(void \*self\);)", r"void (*more)(void); \1"),

@@ -14,6 +14,7 @@
 #define fake_destroy             weir_fake_destroy
 #define fake_input               weir_fake_new
 #define fake_start               weir_fake_start
+#define fake_retire              weir_fake_retire
 #define fake_stop                weir_fake_stop
 #define fake_drop                weir_fake_drop
 #define fake_error               weir_fake_error

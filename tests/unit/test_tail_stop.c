@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* in_tail: a stop at any moment, with deleted files that have something unread. */
+/* in_tail: a stop at any moment, or another input in its place, with deleted files that have something
+ * unread. */
 #include "tail_fixture.h"
 
 enum { LINE = 32 };
@@ -98,6 +99,159 @@ START_TEST(deleted_and_stopped_beside_one_that_waits)
 }
 END_TEST
 
+/* -- Another one in its place --------------------------------------------------------------------------- */
+
+/* The line's tag. */
+static void expect_from(const char *tag, const char *line)
+{
+    size_t count;
+    expect(line);
+    const struct fake_chunk *chunks = fake_chunks(host, &count);
+    ck_assert_str_eq(chunks[count - 1].tag, tag);
+}
+
+/* What stands there and was deleted, all of which fits now; and a name that was changed. */
+START_TEST(retires_at_once)
+{
+    append("deleted", "1\n");
+    append("kept", "1\n");
+    struct weir_instance *i = start_head("deleted", "path", at("kept"));
+    expect("1\n1\n");
+    append("deleted", "2\nunfinished");
+    unlink(at("deleted"));
+    move("kept", "renamed");
+    ck_assert_int_eq(fake_retire(i), 0);
+    expect("2\nunfinished\n");
+    fake_stop(i);
+    ck_assert_uint_eq(fake_stream_count(host, "t"), 1);
+}
+END_TEST
+
+/*
+ * Each line comes once, those of the deleted file under the old tag: also while a new file is at its path,
+ * and those of a file that has a name go to the one that takes the place.
+ */
+START_TEST(deleted_and_replaced)
+{
+    append("log", "1\n");
+    append("kept", "1\n");
+    struct weir_instance *old = start_head("log", "path", at("kept"), "tag", "old");
+    expect("1\n1\n");
+    fake_set_full(old, true);
+    append("log", "2\n3\nunfinished");
+    append("kept", "2\n");
+    fake_idle(host);
+    unlink(at("log"));
+    if (_i) {
+        fake_idle(host); /* that is noticed before */
+    }
+    ck_assert_int_eq(fake_retire(old), 1);
+    append("log", "new\n");
+    append("kept", "3\n");
+    struct weir_instance *now = start_head("log", "path", at("kept"), "tag", "now");
+    fake_idle(host);
+    size_t size;
+    char *text = sent_text(&size);
+    ck_assert(strstr(text, "new\n") && strstr(text, "2\n3\n") && size == strlen("new\n2\n3\n"));
+    free(text);
+    seen();
+    ck_assert(!fake_is_ended(old));
+    fake_set_full(old, false);
+    expect_from("old", "2\n3\nunfinished\n");
+    ck_assert(fake_is_ended(old));
+    fake_stop(old);
+    append("log", "new 2\n");
+    expect_from("now", "new 2\n");
+    ck_assert_uint_eq(fake_metric(now, "files", NULL), 2);
+    ck_assert_uint_eq(fake_metric(now, "abandoned_bytes", "deleted"), 0);
+    fake_later(host, UINT64_C(3600000000000)); /* it looks at what became of the deleted one */
+    fake_idle(host);
+    ck_assert_uint_eq(fake_stream_count(host, "t"), 2);
+    fake_stop(now);
+}
+END_TEST
+
+/* While the first one still reads, and for thousands of lines, with room for a few chunks now and then. */
+START_TEST(replaced_again_and_again)
+{
+    enum { LINES = 20000 };
+    struct weir_instance *all[4];
+    char name[4][8];
+    for (size_t k = 0; k < 4; k++) {
+        snprintf(name[k], sizeof(name[k]), "file %zu", k);
+        append_lines(name[k], LINES);
+        all[k] = start_head("file*", "tag", name[k], "buffer_chunk_size", "4k", "compression", "none");
+        fake_set_room(all[k], 3);
+        weir_fake_turn(host, 0);
+        unlink(at(name[k]));
+        ck_assert_int_eq(fake_retire(all[k]), 1);
+        ck_assert_uint_lt(came(name[k], name[k]), LINES);
+    }
+    for (size_t open = 4; open;) {
+        for (size_t k = 0; k < 4; k++) {
+            if (!all[k] || !fake_is_ended(all[k])) {
+                if (all[k]) {
+                    fake_set_room(all[k], 5 + k);
+                }
+                continue;
+            }
+            fake_stop(all[k]);
+            all[k] = NULL;
+            open--;
+        }
+        fake_idle(host);
+    }
+    for (size_t k = 0; k < 4; k++) {
+        ck_assert_uint_eq(came(name[k], name[k]), LINES);
+    }
+    ck_assert_uint_eq(fake_stream_count(host, "t"), 0);
+}
+END_TEST
+
+/* weir ends before it can send the rest. */
+START_TEST(retiring_and_stopped)
+{
+    append("log", "1\n");
+    struct weir_instance *i = start_head("log");
+    expect("1\n");
+    fake_set_full(i, true);
+    append("log", "12345\n");
+    unlink(at("log"));
+    ck_assert_int_eq(fake_retire(i), 1);
+    weir_fake_begin_stop(i);
+    ck_assert(weir_fake_is_stopped(i));
+    ck_assert_int_eq(fake_metric(i, "abandoned_bytes", "deleted"), 6);
+    fake_drop(i);
+    expect("");
+}
+END_TEST
+
+/* The .gz of a deleted file that is still being read: it is not read as well. */
+START_TEST(deleted_and_replaced_then_found_compressed)
+{
+    append("log", "1\n");
+    struct weir_instance *old = start_head("log*");
+    expect("1\n");
+    fake_set_full(old, true);
+    append("log", "2\n3\n");
+    unlink(at("log"));
+    ck_assert_int_eq(fake_retire(old), 1);
+    pack("log.1.gz", "1\n2\n3\n");
+    struct weir_instance *now = start_head("log*");
+    fake_later(host, UINT64_C(600000000000));
+    expect("");
+    if (_i) { /* else it is stopped before */
+        fake_set_full(old, false);
+        expect("2\n3\n");
+        ck_assert(fake_is_ended(old));
+    }
+    fake_stop(old);
+    fake_later(host, UINT64_C(600000000000));
+    expect(_i ? "" : "2\n3\n");
+    fake_stop(now);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tail stop");
@@ -105,6 +259,11 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, deleted_and_stopped_between_two_turns, 0, 2);
     tcase_add_test(tests, deleted_and_stopped_beside_one_that_waits);
+    tcase_add_test(tests, retires_at_once);
+    tcase_add_loop_test(tests, deleted_and_replaced, 0, 2);
+    tcase_add_test(tests, replaced_again_and_again);
+    tcase_add_test(tests, retiring_and_stopped);
+    tcase_add_loop_test(tests, deleted_and_replaced_then_found_compressed, 0, 2);
     suite_add_tcase(suite, tests);
     return run(suite);
 }
