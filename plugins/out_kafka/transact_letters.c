@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include "letter.h"
 #include "outcome.h"
+#include "sticky.h"
 #include "transact_private.h"
 
 static int send_letter(struct transact *t, rd_kafka_topic_t *topic, const struct weir_chunk *chunk,
@@ -46,6 +47,16 @@ static void send_letters_of(struct transact *t, rd_kafka_topic_t *topic, const s
     }
 }
 
+/* librdkafka's one of that name, which has a struct topic: the output's thread has made it. */
+static rd_kafka_topic_t *letters_topic(struct transact *t, const char *name)
+{
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(t->producer->rk, name, NULL);
+
+    if (topic)
+        sticky_drop(rd_kafka_topic_opaque(topic));
+    return topic;
+}
+
 void transact_send_letters(struct transact *t)
 {
     const char *name = t->no_letters ? NULL : t->settings->dead_letter_topic;
@@ -56,7 +67,7 @@ void transact_send_letters(struct transact *t)
         if (!r)
             continue;
         if (name && !topic)
-            topic = rd_kafka_topic_new(t->producer->rk, name, NULL);
+            topic = letters_topic(t, name);
         send_letters_of(t, topic, t->chunks[i], r);
     }
     if (topic)

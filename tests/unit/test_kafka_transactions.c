@@ -395,6 +395,29 @@ START_TEST(records_go_where_letters_go)
 }
 END_TEST
 
+/* As records without a key: not all of them to one partition. */
+START_TEST(letters_are_spread)
+{
+    unsigned used = 0;
+
+    ck_assert_int_eq(rd_kafka_mock_topic_create(cluster.mock, "spread", 8, 1), 0);
+    load("dead_letter_topic", "spread");
+    for (unsigned i = 0; i < 8; i++) {
+        ANSWER(PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
+        add_lines(in, "numbers", i, 1, 20);
+        deliver(in);
+    }
+    rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, cluster.brokers);
+    for (int32_t i = 0; i < 8; i++) {
+        int64_t low, high;
+        ck_assert_int_eq(rd_kafka_query_watermark_offsets(rk, "spread", i, &low, &high, DEADLINE_MS), 0);
+        used += high > 0;
+    }
+    rd_kafka_destroy(rk);
+    ck_assert_uint_gt(used, 1);
+}
+END_TEST
+
 /* -- Positions -- */
 
 static struct weir_host again; /* host->positions tells first that the stream of a chunk was forgotten */
@@ -551,6 +574,7 @@ int main(void)
     tcase_add_test(t, a_message_that_is_refused);
     tcase_add_test(t, a_letter_of_a_producer_that_is_shut_out);
     tcase_add_test(t, records_go_where_letters_go);
+    tcase_add_test(t, letters_are_spread);
     tcase_add_test(t, one_that_is_there_again);
     tcase_add_test(t, positions_wait_for_room);
     tcase_add_test(t, a_producer_that_cannot_be_built_now);
