@@ -31,6 +31,7 @@ struct failure {
     enum fate fate;
     bool local;    /* librdkafka refused it before it was sent */
     bool lettered; /* the dead letter topic has it */
+    bool told;     /* weir knows of it */
     size_t size;   /* of the message's value */
     struct topic *topic;
 };

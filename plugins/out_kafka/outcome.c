@@ -63,7 +63,7 @@ static size_t run_length(const struct failure *first, size_t count)
     while (n < count) {
         const struct failure *next = &first[n];
         if (next->index != first->index + n || next->error != first->error || next->topic != first->topic ||
-            next->fate != first->fate || next->lettered != first->lettered)
+            next->fate != first->fate || next->lettered != first->lettered || next->told != first->told)
             break;
         n++;
     }
@@ -100,7 +100,7 @@ void outcome_reject(const struct kafka_link *link, struct weir_chunk *chunk, con
     finder_init(&finder, chunk);
     for (size_t i = 0; i < count; i += n) {
         n = run_length(&failures[i], count - i);
-        if (failures[i].fate == FATE_REFUSED)
+        if (failures[i].fate == FATE_REFUSED && !failures[i].told)
             reject_run(link, chunk, &finder, &failures[i], n);
     }
 }

@@ -16,7 +16,8 @@ bool outcome_settle(struct flight *, enum weir_result *ret_result);
 /* Puts the failures in the order of their records and judges each. */
 void outcome_judge(struct flight *);
 
-/* Tells weir of those failures of the chunk that are refusals. By index, going up. */
+/* Tells weir of those failures of the chunk that are refusals, and of which it was not told. By index, going
+ * up. */
 void outcome_reject(const struct kafka_link *, struct weir_chunk *, const struct failure *, size_t count);
 
 /* The dead letter of that record failed, too. The flights' lock is held. */

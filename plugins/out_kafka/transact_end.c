@@ -304,12 +304,16 @@ enum end transact_end(struct transact *t)
     }
     await_reports(t);
     WEIR_KILL_POINT("kafka-after-positions");
-    if (must_abort(t))
+    if (must_abort(t) ||
+        atomic_load(&t->flights->count) > 0) /* with reports to come what is refused may grow */
         return abort_it(t);
     atomic_store(&t->producer->letter_error, 0);
     transact_send_letters(t);
     end = commit_it(t);
     if (end != END_COMMITTED)
         judge_letters(t);
+    /* It may be committed: then weir has the positions read, and the chunks do not come again. */
+    for (size_t i = 0; end == END_BROKEN && i < t->count; i++)
+        transact_reject_refused(t, t->chunks[i]);
     return end;
 }

@@ -76,8 +76,11 @@ void transact_send_letters(struct transact *t)
 
 void transact_reject_refused(struct transact *t, struct weir_chunk *chunk)
 {
-    const struct refused *r = refusals_of(&t->refusals, chunk->id);
+    struct refused *r = refusals_of(&t->refusals, chunk->id);
 
-    if (r)
-        outcome_reject(&t->link, chunk, r->items, r->count);
+    if (!r)
+        return;
+    outcome_reject(&t->link, chunk, r->items, r->count);
+    for (size_t i = 0; i < r->count; i++)
+        r->items[i].told = true;
 }

@@ -28,7 +28,7 @@ enum end transact_end(struct transact *);
 
 /* Of all refused records of the transaction. */
 void transact_send_letters(struct transact *);
-/* Tells weir of those of a chunk that is committed. */
+/* Tells weir of those of a chunk that is committed, or may be. */
 void transact_reject_refused(struct transact *, struct weir_chunk *);
 
 #endif

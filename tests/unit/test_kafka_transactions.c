@@ -395,6 +395,33 @@ START_TEST(records_go_where_letters_go)
 }
 END_TEST
 
+static void await_result(size_t chunk)
+{
+    for (int64_t until = now_ms() + DEADLINE_MS;
+         weir_fake_result(in, chunk) == WEIR_LATER && now_ms() < until;)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    ck_assert_int_eq(weir_fake_result(in, chunk), WEIR_RETRY);
+}
+
+/* What is committed for all that anybody knows is not written again where weir finds it there: so what was
+ * refused of it is told before that, and once. */
+START_TEST(refused_in_doubt)
+{
+    load(NULL, NULL);
+    ANSWER(PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
+    ANSWER(END_TXN, 2, RD_KAFKA_RESP_ERR_NO_ERROR, RD_KAFKA_RESP_ERR_INVALID_TXN_STATE);
+    size_t chunk = add_lines(in, "numbers", 0, 1, 20);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
+    await_result(chunk);
+    ck_assert_uint_eq(rejects(in), 0);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
+    await_result(chunk);
+    ck_assert_uint_eq(rejects(in), 1);
+    deliver(in);
+    ck_assert_uint_eq(rejects(in), 1);
+}
+END_TEST
+
 /* As records without a key: not all of them to one partition. */
 START_TEST(letters_are_spread)
 {
@@ -575,6 +602,7 @@ int main(void)
     tcase_add_test(t, a_letter_of_a_producer_that_is_shut_out);
     tcase_add_test(t, records_go_where_letters_go);
     tcase_add_test(t, letters_are_spread);
+    tcase_add_test(t, refused_in_doubt);
     tcase_add_test(t, one_that_is_there_again);
     tcase_add_test(t, positions_wait_for_room);
     tcase_add_test(t, a_producer_that_cannot_be_built_now);
