@@ -90,17 +90,6 @@ static void plan(struct pace *pace)
     pace->pause = 0;
 }
 
-/* After a flush: what waits behind a request can only go once that is answered. */
-static void look_back(struct pace *pace)
-{
-    bool moved = atomic_exchange(&pace->flights->moved, false);
-    int64_t longer = latest(pace->pause * 2, spacing(pace));
-
-    pace->flushed = clock_ns();
-    pace->left = atomic_load(&pace->flights->count) > 0;
-    pace->pause = moved ? 0 : longer < LONGEST ? longer : LONGEST;
-}
-
 /*
  * After a fatal error librdkafka sends nothing, and gives back what is queued at that moment: what comes into
  * its queues just after would stay there for ever.
@@ -111,6 +100,22 @@ static void flush(struct pace *pace)
         rd_kafka_purge(pace->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
     else
         rd_kafka_flush(pace->rk, FLUSH_MS);
+}
+
+/* What waits behind a request can only go once that is answered: by the next flush. */
+static void flush_round(struct pace *pace)
+{
+    /* A report that comes while it flushes may be of that very request, so it counts for the next round, too.
+     */
+    bool moved = atomic_exchange(&pace->flights->moved, false);
+    int64_t longer;
+
+    flush(pace);
+    longer = latest(pace->pause * 2, spacing(pace));
+    moved |= atomic_load(&pace->flights->moved);
+    pace->flushed = clock_ns();
+    pace->left = atomic_load(&pace->flights->count) > 0;
+    pace->pause = moved ? 0 : longer < LONGEST ? longer : LONGEST;
 }
 
 static void *run(void *data)
@@ -127,8 +132,7 @@ static void *run(void *data)
         /* From here on, who hands something over asks anew. */
         atomic_store(&pace->asked, false);
         pace->planned = false;
-        flush(pace);
-        look_back(pace);
+        flush_round(pace);
     }
     return NULL;
 }
