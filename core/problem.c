@@ -50,7 +50,9 @@ static void append(struct problems *problems, const struct origin *origin, bool 
                    va_list args)
 {
     char *message = NULL;
-    if (!warning)
+    if (warning)
+        problems->warnings++;
+    else
         problems->errors++;
     if (problems->count >= MOST_PROBLEMS || vasprintf(&message, fmt, args) < 0)
         return;
@@ -83,15 +85,18 @@ void problem_warn(struct problems *problems, const struct origin *origin, const 
 
 void problems_print(const struct problems *problems, FILE *file)
 {
-    size_t errors = 0;
+    size_t errors = 0, warnings = 0;
     for (size_t i = 0; i < problems->count; i++) {
         const struct problem *problem = &problems->items[i];
         errors += !problem->warning;
+        warnings += problem->warning;
         fprintf(file, "%.*s%s: %s\n", (int)problem->place, problem->text,
                 problem->warning ? "warning" : "error", problem->text + problem->place);
     }
     if (errors < problems->errors)
         fprintf(file, "error: %zu more errors are not shown\n", problems->errors - errors);
+    if (warnings < problems->warnings)
+        fprintf(file, "warning: %zu more warnings are not shown\n", problems->warnings - warnings);
 }
 
 void problems_move(struct problems *problems, struct problems *from)
@@ -99,6 +104,7 @@ void problems_move(struct problems *problems, struct problems *from)
     size_t room = MOST_PROBLEMS - problems->count, more = from->count < room ? from->count : room;
     struct problem *items = more ? realloc(problems->items, (problems->count + more) * sizeof *items) : NULL;
     problems->errors += from->errors;
+    problems->warnings += from->warnings;
     if (items) {
         problems->items = items;
         memcpy(items + problems->count, from->items, more * sizeof *items);

@@ -23,14 +23,14 @@ struct problem {
     bool warning; /* worth saying, no reason to refuse */
 };
 
-/* What is kept is bounded, what is counted is not: `errors` may exceed the items. */
+/* What is kept is bounded, what is counted is not: there may be more of both than items. */
 struct problems {
     struct problem *items;
     size_t count;
-    size_t errors; /* how many were not warnings */
+    size_t errors, warnings; /* how many there were */
 };
 
-/* Control characters in the finished text are escaped. An error is counted even when memory is short. */
+/* Control characters in the finished text are escaped. Both are counted even when memory is short. */
 void problem_error(struct problems *, const struct origin *, const char *fmt, ...) WEIR_PRINTF(3, 4);
 void problem_warn(struct problems *, const struct origin *, const char *fmt, ...) WEIR_PRINTF(3, 4);
 /* One line for each, "weir.yaml:12:7: error: unknown option …", as editors read it. */

@@ -57,7 +57,10 @@ START_TEST(many_are_counted_but_not_kept)
     struct problems problems = {0};
     for (int i = 0; i < 1000; i++)
         problem_error(&problems, NULL, "%d", i);
+    for (int i = 0; i < 5; i++)
+        problem_warn(&problems, NULL, "%d", i);
     ck_assert_uint_eq(problems.errors, 1000);
+    ck_assert_uint_eq(problems.warnings, 5);
     ck_assert_uint_lt(problems.count, 1000);
     char *text;
     size_t size;
@@ -65,6 +68,7 @@ START_TEST(many_are_counted_but_not_kept)
     problems_print(&problems, file);
     fclose(file);
     ck_assert_ptr_nonnull(strstr(text, "error: 900 more errors are not shown\n"));
+    ck_assert_ptr_nonnull(strstr(text, "warning: 5 more warnings are not shown\n"));
     free(text);
     problems_clear(&problems);
 }
