@@ -351,6 +351,22 @@ START_TEST(a_chunk_comes_while_the_broken_one_is_cleared_up)
 }
 END_TEST
 
+/*
+ * Writes the chunk that is next, which the mock refuses. The answers of ANSWER go to whatever comes first: so
+ * no positions go along with it, as they would where its answer takes longer than the interval.
+ */
+static void write_refused(void)
+{
+    int64_t before = metric("transactions_aborted"), until = now_ms() + DEADLINE_MS;
+
+    atomic_store(&full, 1U << 31);
+    ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
+    while (metric("transactions_aborted") == before && now_ms() < until)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    ck_assert_int_eq(metric("transactions_aborted"), before + 1);
+    atomic_store(&full, 0);
+}
+
 /* Aborted, and sent again; what the broker refuses is left out then. */
 START_TEST(a_message_that_is_refused)
 {
@@ -373,6 +389,7 @@ START_TEST(a_letter_of_a_producer_that_is_shut_out)
     ANSWER(PRODUCE, 3, RD_KAFKA_RESP_ERR_INVALID_RECORD, RD_KAFKA_RESP_ERR_NO_ERROR,
            RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
     add_lines(in, "numbers", 0, 1, 20);
+    write_refused();
     deliver(in);
     ck_assert_int_ge(metric("transactions_aborted"), 2);
     ck_assert_uint_eq(logged("takes no message"), 0);
@@ -387,6 +404,7 @@ START_TEST(records_go_where_letters_go)
     load("dead_letter_topic", "letters");
     ANSWER(PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
     add_lines(in, "numbers", 0, 1, 20);
+    write_refused();
     deliver(in);
     ck_assert_uint_eq(rejects(in), 1);
     add_lines(in, "letters", 0, 10, 20);
@@ -411,7 +429,7 @@ START_TEST(refused_in_doubt)
     ANSWER(PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
     ANSWER(END_TXN, 2, RD_KAFKA_RESP_ERR_NO_ERROR, RD_KAFKA_RESP_ERR_INVALID_TXN_STATE);
     size_t chunk = add_lines(in, "numbers", 0, 1, 20);
-    ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
+    write_refused();
     await_result(chunk);
     ck_assert_uint_eq(rejects(in), 0);
     ck_assert_int_eq(weir_fake_write_next(in), WEIR_LATER);
@@ -432,6 +450,7 @@ START_TEST(letters_are_spread)
     for (unsigned i = 0; i < 8; i++) {
         ANSWER(PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_RECORD);
         add_lines(in, "numbers", i, 1, 20);
+        write_refused();
         deliver(in);
     }
     rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, cluster.brokers);
