@@ -23,6 +23,7 @@ enum {
     CLASSES = (LARGEST_SHIFT - SMALLEST_SHIFT) * 4 + 1, /* the smallest, and four for each doubling */
     BUSY_BYTES = 256 << 20,  /* kept for reuse at most: one that is mapped anew costs a fault for each page */
     IDLE_BYTES = 8 << 20,    /* what of that outlives looks with nothing in between */
+    FALL_BYTES = 2 << 20,    /* in use, and then less than half of it: whatever waited is gone */
     MAPPED_BYTES = 256 << 10 /* from here on a block is a mapping: the system has it back once it is freed */
 };
 
@@ -35,8 +36,9 @@ struct pool {
     struct gate gate;
     pthread_mutex_t lock;
     size_t kept;
-    size_t least;   /* of kept since the last look: what of it nobody has asked for */
-    uint64_t taken; /* since the last look */
+    size_t least;      /* of kept since the last look: what of it nobody has asked for */
+    uint64_t taken;    /* since the last look */
+    size_t used, most; /* in use; the most of it since the last look */
     void (*tell)(void *);
     void *tell_data;
     struct free_block *classes[CLASSES];
@@ -138,10 +140,17 @@ static bool keep(struct pool *p, int index, void *memory, size_t size)
     return true;
 }
 
+/* Lock held. */
+static bool has_fallen(const struct pool *p)
+{
+    return p->most >= FALL_BYTES && p->used < p->most / 2;
+}
+
 /* Ends what is done under the lock. */
 static void unlock_and_tell(struct pool *p)
 {
-    void (*fn)(void *) = p->taken >= POOL_MUCH || p->kept > IDLE_BYTES ? p->tell : NULL;
+    bool worth = p->taken >= POOL_MUCH || p->kept > IDLE_BYTES || has_fallen(p);
+    void (*fn)(void *) = worth ? p->tell : NULL;
     void *data = p->tell_data;
 
     if (fn)
@@ -149,6 +158,13 @@ static void unlock_and_tell(struct pool *p)
     pthread_mutex_unlock(&p->lock);
     if (fn)
         fn(data);
+}
+
+static void take_failed(struct pool *p, size_t rounded)
+{
+    pthread_mutex_lock(&p->lock);
+    p->used -= rounded;
+    pthread_mutex_unlock(&p->lock);
 }
 
 void *pool_take(struct pool *p, size_t *size)
@@ -163,12 +179,17 @@ void *pool_take(struct pool *p, size_t *size)
         pthread_mutex_lock(&p->lock);
         block = take_kept(p, index, rounded);
         p->taken += rounded;
+        p->used += rounded;
+        p->most = p->used > p->most ? p->used : p->most;
         unlock_and_tell(p);
     }
     if (!block && rounded > FROM_SLABS)
         block = get_memory(rounded);
-    if (!block)
+    if (!block) {
+        if (index >= 0)
+            take_failed(p, rounded);
         return NULL;
+    }
     gate_add(&p->gate, rounded);
     *size = rounded;
     return block;
@@ -183,6 +204,7 @@ void pool_give(struct pool *p, void *memory, size_t size)
     if (index >= 0) {
         pthread_mutex_lock(&p->lock);
         kept = keep(p, index, memory, size);
+        p->used -= rounded;
         unlock_and_tell(p);
     }
     if (!kept)
@@ -220,7 +242,9 @@ struct pool_look pool_look(struct pool *p)
     p->least = p->kept;
     seen.more = p->kept > IDLE_BYTES;
     seen.taken = p->taken;
+    seen.fell = has_fallen(p);
     p->taken = 0;
+    p->most = p->used;
     slabs_trim(&p->slabs);
     pthread_mutex_unlock(&p->lock);
     for (; b; b = next) {

@@ -27,13 +27,15 @@ struct pool_look {
     size_t dropped; /* bytes that the system has back */
     uint64_t taken; /* bytes of blocks, since the last look */
     bool more;      /* another look may find more to drop */
+    bool fell;      /* much was in use since the last look, and is not any more */
 };
 /* Gives the system back most of what is kept and was not needed since the last look: to be called now and
  * then, not for each chunk. */
 struct pool_look pool_look(struct pool *);
 /*
- * `fn` is called once a look is worth the while: much was taken since the last one, or much is kept. Once, on
- * any thread, perhaps before this returns. Replaces the one before; NULL: nobody is told.
+ * `fn` is called once a look is worth the while: much was taken since the last one, much is kept, or much was
+ * in use and is not any more. Once, on any thread, perhaps before this returns. Replaces the one before;
+ * NULL: nobody is told.
  */
 void pool_tell(struct pool *, void (*fn)(void *data), void *data);
 

@@ -49,7 +49,7 @@ static void look(struct trim *t)
     bool busy = is_busy(seen.taken, now - t->looked_at);
 
     t->looked_at = now;
-    t->due |= seen.dropped > 0 || busy;
+    t->due |= seen.dropped > 0 || seen.fell || busy;
     if (busy)
         process_hold_heap();
     if (busy || seen.more) {

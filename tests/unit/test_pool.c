@@ -134,22 +134,27 @@ static void count(void *data)
     ++*(int *)data;
 }
 
+static void use_each(struct pool *p, int times)
+{
+    while (times--)
+        use(p, 1);
+}
+
 /* By what was taken since the last look, whether it came back or not; and once. */
 START_TEST(much_that_is_taken_is_told)
 {
     struct pool *p = pool_create(1 << 30);
     int told = 0;
 
-    use(p, 7);
+    use_each(p, 7);
     pool_tell(p, count, &told);
-    use(p, 8);
+    use_each(p, 8);
     ck_assert_uint_eq(pool_look(p).taken, 15 << 20);
-    use(p, 8); /* not with those before it */
-    use(p, 7);
+    use_each(p, 15); /* not with those before it */
     ck_assert_int_eq(told, 0);
-    use(p, 1);
+    use_each(p, 1);
     ck_assert_int_eq(told, 1);
-    use(p, 8);
+    use_each(p, 8);
     ck_assert_int_eq(told, 1);
     pool_tell(p, count, &told); /* it is so already */
     ck_assert_int_eq(told, 2);
@@ -166,7 +171,7 @@ END_TEST
 /* Though little was taken since: it came back from a sink that was away. */
 START_TEST(much_that_is_kept_is_told)
 {
-    enum { BLOCKS = 9 };
+    enum { BLOCKS = 32 };
     struct pool *p = pool_create(1 << 30);
     size_t size = 1 << 20;
     void *taken[BLOCKS];
@@ -176,12 +181,42 @@ START_TEST(much_that_is_kept_is_told)
         taken[i] = pool_take(p, &size);
     pool_look(p);
     pool_tell(p, count, &told);
-    for (int i = 0; i < BLOCKS; i++) {
+    for (int i = 0; i < 9; i++) {
         ck_assert_int_eq(told, 0);
         pool_give(p, taken[i], size);
     }
     ck_assert_int_eq(told, 1);
-    ck_assert(pool_look(p).more);
+    struct pool_look seen = pool_look(p);
+    ck_assert(seen.more && !seen.fell);
+    for (int i = 9; i < BLOCKS; i++)
+        pool_give(p, taken[i], size);
+    pool_destroy(p);
+}
+END_TEST
+
+/* Less than half of what there was, where that was two megabytes or more; of whatever size. */
+START_TEST(what_is_not_used_any_more_is_told)
+{
+    enum { BLOCKS = 2048 };
+    struct pool *p = pool_create(1 << 30);
+    size_t size = 1024;
+    void *taken[BLOCKS];
+    int told = 0;
+
+    pool_tell(p, count, &told);
+    for (int i = 0; i < BLOCKS; i++)
+        taken[i] = pool_take(p, &size);
+    for (int i = 0; i < BLOCKS / 2; i++)
+        pool_give(p, taken[i], size);
+    ck_assert_int_eq(told, 0);
+    pool_give(p, taken[BLOCKS / 2], size);
+    ck_assert_int_eq(told, 1);
+    ck_assert(pool_look(p).fell);
+    pool_tell(p, count, &told);
+    for (int i = BLOCKS / 2 + 1; i < BLOCKS; i++)
+        pool_give(p, taken[i], size);
+    ck_assert_int_eq(told, 1); /* of a megabyte */
+    ck_assert(!pool_look(p).fell);
     pool_destroy(p);
 }
 END_TEST
@@ -210,6 +245,7 @@ int main(void)
     tcase_add_test(t, blocks_are_kept_while_they_are_used);
     tcase_add_test(t, much_that_is_taken_is_told);
     tcase_add_test(t, much_that_is_kept_is_told);
+    tcase_add_test(t, what_is_not_used_any_more_is_told);
     tcase_add_test(t, an_absurd_size_is_refused);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -204,6 +204,29 @@ START_TEST(what_a_standstill_leaves_is_given_back)
 }
 END_TEST
 
+/* Small chunks, of which nothing is kept as a block, waited for an outage's end: what others had for them is
+ * free as well. */
+START_TEST(what_an_outage_leaves_is_given_back)
+{
+    enum { COUNT = 3000 };
+    void *taken[COUNT];
+    size_t size = 1000;
+
+    for (int i = 0; i < COUNT; i++)
+        taken[i] = pool_take(pool, &size);
+    run();
+    ck_assert_int_eq(fake.given_back, 0);
+    fake.now += 600 * 1000 * MS;
+    for (int i = 0; i < COUNT; i++)
+        pool_give(pool, taken[i], size);
+    run();
+    ck_assert_int_eq(fake.given_back, 1);
+    ck_assert_int_le(fake.sleeps, 1);
+    run();
+    ck_assert_int_eq(fake.given_back, 1);
+}
+END_TEST
+
 /* A swapped sink. Twice in a row: the second has to wait for its turn. */
 START_TEST(what_others_freed_is_given_back_soon)
 {
@@ -243,6 +266,7 @@ int main(void)
     tcase_add_test(t, the_heap_is_held_while_much_flows);
     tcase_add_test(t, a_trickle_costs_nothing);
     tcase_add_test(t, what_a_standstill_leaves_is_given_back);
+    tcase_add_test(t, what_an_outage_leaves_is_given_back);
     tcase_add_test(t, what_others_freed_is_given_back_soon);
     tcase_add_test(t, after_the_end_nobody_is_told);
     suite_add_tcase(s, t);
