@@ -41,8 +41,7 @@ static bool make_line(struct problem *ret, const char *place, const char *messag
     ret->place = used;
     used += text_escape(line + used, room - used, message, strlen(message), TEXT_PLAIN);
     line[used] = '\0';
-    char *shrunk = realloc(line, used + 1);
-    ret->text = shrunk ? shrunk : line;
+    ret->text = line;
     return true;
 }
 
