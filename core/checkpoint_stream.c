@@ -130,9 +130,7 @@ int checkpoint_stream_each(struct checkpoint *checkpoint, const char *identity,
     while (stream && r == 0) {
         struct weir_stream_state state = state_of(stream);
         struct checkpoint_meta *meta = stream->meta;
-        /* Pinned, it keeps its place in the list, whatever fn does with it, or one that retires with its
-         * meta.
-         */
+        /* Pinned, it keeps its place in the list, whatever fn does with it, or who retires with its meta. */
         stream->pins++;
         if (meta)
             meta->references++;

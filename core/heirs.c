@@ -329,16 +329,24 @@ void heirs_find(struct engine *e)
     look_free(&l);
 }
 
+struct former_count {
+    const struct engine *engine;
+    size_t count;
+};
+
+static void count_former(void *data, const char *identity)
+{
+    struct former_count *formers = data;
+
+    formers->count += !input_with(formers->engine, identity, true);
+}
+
 size_t heirs_count_former(const struct engine *e)
 {
-    struct kept kept = {0};
-    size_t count = 0;
+    struct former_count formers = {.engine = e};
 
-    checkpoint_each_input(e->checkpoint, note_kept, &kept);
-    for (size_t i = 0; i < kept.count; i++)
-        count += !input_with(e, kept.identities[i], true);
-    free(kept.identities);
-    return count;
+    checkpoint_each_input(e->checkpoint, count_former, &formers);
+    return formers.count;
 }
 
 /* -- Taking over -------------------------------------------------------------------------------------- */

@@ -30,10 +30,10 @@
  *   of the same file, while weir runs. An output starts while the one that it follows on still runs, and
  *   is given chunks only after that one's destroy; so start must not need for itself alone what the other
  *   has. An input starts after the other's destroy, or while that retires. Two versions of a file are two
- *   plugins with static data of their own. After the destroy of its last instance the code is unmapped: no
- * thread, no thread-specific destructor and no atexit handler of the plugin may be left (or link it with -z
- * nodelete). An input should send a draft in the callback in which it began it, or outputs that were removed
- * meanwhile do not get it.
+ *   plugins with static data of their own. After the destroy of its last instance the code is unmapped:
+ *   no thread, no thread-specific destructor and no atexit handler of the plugin may be left (or link it
+ *   with -z nodelete). An input should send a draft in the callback in which it began it, or outputs that
+ *   were removed meanwhile do not get it.
  *
  * VERSIONS
  *   WEIR_ABI_VERSION changes only if an old plugin can no longer be loaded; that is not planned. New
@@ -42,7 +42,8 @@
  *   host function newer than the oldest weir that it wants to run in. Rows of an array come with the size
  *   of one (weir_option: option_size; weir_input_spec: spec_size). What has no size at all is final:
  *   weir_position, weir_refusal, weir_setting, weir_list, weir_map and weir_map_entry never change. Should
- * one of them lack something one day, a new structure comes with a new function or type of option, beside it.
+ *   one of them lack something one day, a new structure comes with a new function or type of option,
+ *   beside it.
  *
  * HISTORY
  *   1: the first.

@@ -59,13 +59,14 @@ static bool is_last(const struct pace *pace)
 
 int64_t pace_due(const struct pace *pace)
 {
-    int64_t at = INT64_MAX, next = pace->flushed + spacing(pace);
+    int64_t next = pace->flushed + spacing(pace);
+    int64_t left = INT64_MAX, planned = INT64_MAX;
 
     if (pace->left)
-        at = is_last(pace) ? pace->flushed : latest(next, pace->flushed + pace->pause);
-    if (pace->planned && latest(next, pace->since + pace->first) < at)
-        at = latest(next, pace->since + pace->first);
-    return at;
+        left = is_last(pace) ? pace->flushed : latest(next, pace->flushed + pace->pause);
+    if (pace->planned)
+        planned = latest(next, pace->since + pace->first);
+    return left < planned ? left : planned;
 }
 
 static void wait(struct pace *pace)
@@ -105,8 +106,7 @@ static void flush(struct pace *pace)
 /* What waits behind a request can only go once that is answered: by the next flush. */
 static void flush_round(struct pace *pace)
 {
-    /* A report that comes while it flushes may be of that very request, so it counts for the next round, too.
-     */
+    /* A report that comes while it flushes may be of that very request: it counts for the next round, too. */
     bool moved = atomic_exchange(&pace->flights->moved, false);
     int64_t longer;
 

@@ -279,10 +279,12 @@ static void judge_letters(struct transact *t)
 {
     rd_kafka_resp_err_t error = (rd_kafka_resp_err_t)atomic_load(&t->producer->letter_error);
 
-    if (error && !outcome_is_final(error))
-        health_failed(t->health, rd_kafka_err2str(error));
-    if (!outcome_is_final(error))
+    if (!error)
         return;
+    if (!outcome_is_final(error)) {
+        health_failed(t->health, rd_kafka_err2str(error));
+        return;
+    }
     t->no_letters = true;
     t->link.host->log(t->link.instance, WEIR_LOG_ERROR,
                       "dead_letter_topic %s takes no message (%s): until weir is started again, records that "
